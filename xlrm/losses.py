@@ -1,0 +1,310 @@
+"""Losses and the vocabulary head, without [tokens, vocabulary] logits.
+
+mT5 has 250,112 rows in its output matrix: logits of a whole batch are the
+largest array of a training step. `token_statistics` computes what is needed of
+them in chunks of TOKENS and recomputes each chunk in the backward pass. (Chunks
+of the vocabulary would gather a matrix that a mesh shards over 'model'.)
+Every loss is a sum with the weight to divide by, in float32.
+"""
+
+from collections.abc import Mapping
+import functools
+
+from flax import struct
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
+
+from xlrm import types
+
+CHUNK_SIZE = 256  # tokens; at 250,112 rows a chunk of logits is 244 MiB
+EXCLUDED = -1e9  # logit of a token outside the support
+
+
+@struct.dataclass
+class Loss:
+  """A sum over a batch and what to divide it by (G7: sums, not means).
+
+  `metrics` maps a name to such a pair (sum, weight).
+  """
+
+  total: types.Array  # scalar
+  weight: types.Array  # scalar
+  metrics: Mapping[str, tuple[types.Array, types.Array]]
+
+
+@struct.dataclass
+class TokenStatistics:
+  """Of each token's next-token distribution, float32."""
+
+  logprobs: types.Array  # [..] log p(target)
+  entropy: types.Array  # [..]
+  log_z: types.Array  # [..] log of the sum of exp(logits)
+
+
+def token_statistics(
+  hidden: Float[types.Array, "*shape D"],
+  output_matrix: Float[types.Array, "D V"],
+  targets: Int[types.Array, "*shape"],
+  *,
+  mask: Bool[types.Array, "*shape"] | None = None,
+  support: Bool[types.Array, " V"] | None = None,
+  temperature: float = 1.0,
+  chunk_size: int = CHUNK_SIZE,
+) -> TokenStatistics:
+  """Log-probability, entropy and log_z under softmax(hidden.W / temperature).
+
+  All three may be differentiated. The product is taken in the dtype of
+  `hidden` and accumulated in float32.
+
+  Args:
+    hidden: axis 0 may be sharded over 'data': a chunk takes some columns of
+      every row, so that each device works on its own rows.
+    output_matrix: may be sharded over 'model' on V.
+    targets: token ids.
+    mask: where False, all results and gradients are 0, whatever `hidden` and
+      `targets` hold there.
+    support: tokens that can be drawn; others have probability 0, and as
+      targets a log-probability of about -1e9 with no gradient.
+    temperature: > 0.
+    chunk_size: tokens whose logits exist at one time, over all devices (but
+      at least one for each row).
+
+  Raises:
+    ValueError: the temperature is not positive.
+  """
+  if temperature <= 0:
+    raise ValueError(f"temperature {temperature} is not positive")
+  if mask is not None:
+    hidden = jnp.where(mask[..., None], hidden, 0)
+    targets = jnp.where(mask, targets, 0)
+  shape = targets.shape
+  rows = shape[0] if len(shape) > 1 else 1
+  columns = max(1, targets.size // max(1, rows))
+  width = min(columns, max(1, chunk_size // max(1, rows)))
+  padding = -columns % width
+  hidden = hidden.reshape(rows, -1, hidden.shape[-1])
+  hidden = jnp.pad(hidden, ((0, 0), (0, padding), (0, 0)))
+  targets = jnp.pad(targets.reshape(rows, -1), ((0, 0), (0, padding)))
+  statistics = _statistics(
+    hidden, output_matrix, targets, support, temperature, width
+  )
+  statistics = [x[:, :columns].reshape(shape) for x in statistics]
+  if mask is not None:
+    statistics = [jnp.where(mask, x, 0.0) for x in statistics]
+  return TokenStatistics(*statistics)
+
+
+def _logits(hidden, output_matrix, support, temperature):
+  logits = jnp.dot(
+    hidden,
+    output_matrix.astype(hidden.dtype),
+    preferred_element_type=jnp.float32,
+  )
+  logits = logits / temperature
+  if support is None:
+    return logits
+  return jnp.where(support[None, None], logits, EXCLUDED)
+
+
+def _is_target(targets, vocab_size):
+  # A comparison and not a gather: V may be sharded.
+  return targets[..., None] == jnp.arange(vocab_size)[None, None]
+
+
+def _chunks(x, width):
+  """[R C ..] -> [C/width R width ..]."""
+  x = x.reshape(x.shape[0], -1, width, *x.shape[2:])
+  return jnp.moveaxis(x, 1, 0)
+
+
+def _unchunk(x):
+  """[K R width ..] -> [R K*width ..]."""
+  x = jnp.moveaxis(x, 0, 1)
+  return x.reshape(x.shape[0], -1, *x.shape[3:])
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def _statistics(hidden, output_matrix, targets, support, temperature, width):
+  """(logprobs, entropy, log_z), each [R C]; see `token_statistics`.
+
+  Args:
+    hidden: [R C D]
+    output_matrix: [D V]
+    targets: [R C]
+    support: [V] or None
+    temperature: a float
+    width: columns of a chunk, a divisor of C
+  """
+
+  def chunk(arrays):
+    logits = _logits(arrays[0], output_matrix, support, temperature)
+    peak = jnp.max(logits, axis=-1, keepdims=True)
+    unnormed = jnp.exp(logits - peak)
+    total = jnp.sum(unnormed, axis=-1)
+    log_z = jnp.log(total) + peak[..., 0]
+    mean_logit = jnp.sum(unnormed * (logits - peak), axis=-1) / total
+    target_logit = jnp.sum(
+      jnp.where(_is_target(arrays[1], logits.shape[-1]), logits, 0.0), axis=-1
+    )
+    return target_logit - log_z, jnp.log(total) - mean_logit, log_z
+
+  chunks = (_chunks(hidden, width), _chunks(targets, width))
+  return jax.tree.map(_unchunk, jax.lax.map(chunk, chunks))
+
+
+def _statistics_forward(
+  hidden, output_matrix, targets, support, temperature, width
+):
+  results = _statistics(
+    hidden, output_matrix, targets, support, temperature, width
+  )
+  _, entropy, log_z = results
+  return results, (hidden, output_matrix, targets, support, entropy, log_z)
+
+
+def _statistics_backward(temperature, width, saved, gradients):
+  """With l the logits, p = exp(l - log_z), y the target, H the entropy:
+
+  d logprob/dl_j = [j=y] - p_j,  d log_z/dl_j = p_j,
+  d H/dl_j = -p_j (log p_j + H).
+  """
+  hidden, output_matrix, targets, support, entropy, log_z = saved
+
+  def chunk(matrix_gradient, arrays):
+    state, target, entropy, log_z, (g_logprob, g_entropy, g_log_z) = arrays
+    logits = _logits(state, output_matrix, support, temperature)
+    logprobs = logits - log_z[..., None]
+    common = g_log_z - g_logprob - g_entropy * entropy
+    slope = common[..., None] - g_entropy[..., None] * logprobs
+    gradient = jnp.exp(logprobs) * slope + jnp.where(
+      _is_target(target, logits.shape[-1]), g_logprob[..., None], 0.0
+    )
+    if support is not None:
+      gradient = jnp.where(support[None, None], gradient, 0.0)
+    gradient = (gradient / temperature).astype(state.dtype)
+    product = functools.partial(
+      jnp.einsum, preferred_element_type=jnp.float32
+    )
+    matrix = output_matrix.astype(state.dtype)
+    state_gradient = product("rcv,dv->rcd", gradient, matrix)
+    matrix_gradient += product("rcd,rcv->dv", state, gradient)
+    return matrix_gradient, state_gradient.astype(state.dtype)
+
+  zeros = jnp.zeros(output_matrix.shape, jnp.float32)
+  arrays = (hidden, targets, entropy, log_z, tuple(gradients))
+  arrays = jax.tree.map(lambda x: _chunks(x, width), arrays)
+  matrix_gradient, hidden_gradient = jax.lax.scan(chunk, zeros, arrays)
+  matrix_gradient = matrix_gradient.astype(output_matrix.dtype)
+  return _unchunk(hidden_gradient), matrix_gradient, None, None
+
+
+_statistics.defvjp(_statistics_forward, _statistics_backward)
+
+
+def language_model_loss(
+  hidden: Float[types.Array, "B N T D"],
+  output_matrix: Float[types.Array, "D V"],
+  targets: Int[types.Array, "B N T"],
+  weights: Float[types.Array, "B N T"],
+  *,
+  z_loss: float = 1e-4,
+  chunk_size: int = CHUNK_SIZE,
+) -> Loss:
+  """Cross entropy over the full vocabulary plus z_loss * log_z^2, as in T5X.
+
+  What stands at tokens of zero weight changes neither loss nor gradient.
+  """
+  statistics = token_statistics(
+    hidden, output_matrix, targets, mask=weights > 0, chunk_size=chunk_size
+  )
+  weight = jnp.sum(weights)
+  cross_entropy = -jnp.sum(weights * statistics.logprobs)
+  penalty = z_loss * jnp.sum(weights * jnp.square(statistics.log_z))
+  metrics = {
+    "cross_entropy": (cross_entropy, weight),
+    "z_loss": (penalty, weight),
+  }
+  return Loss(cross_entropy + penalty, weight, metrics)
+
+
+def _binary_cross_entropy(logits, labels):
+  """-z log s(r) - (1-z) log(1 - s(r)) = softplus(r) - z r, s the sigmoid."""
+  return jax.nn.softplus(logits) - labels * logits
+
+
+def _binary_loss(logits, labels, counted) -> Loss:
+  logits = jnp.where(counted, logits.astype(jnp.float32), 0.0)
+  labels = jnp.where(counted, labels.astype(jnp.float32), 0.0)
+  counts = counted.astype(jnp.float32)
+  weight = jnp.sum(counts)
+  total = jnp.sum(counts * _binary_cross_entropy(logits, labels))
+  right = (logits > 0) == (labels > 0.5)
+  metrics = {"accuracy": (jnp.sum(counts * right), weight)}
+  return Loss(total, weight, metrics)
+
+
+def rating_loss(
+  scores: Float[types.Array, "B N"],
+  ratings: Float[types.Array, "B N"],
+  counted: Bool[types.Array, "B N"],
+) -> Loss:
+  """Binary cross-entropy of scores as logits: sum of softplus(r) - z r.
+
+  Args:
+    scores: r.
+    ratings: z in [0, 1].
+    counted: which responses have a rating.
+  """
+  return _binary_loss(scores, ratings, counted)
+
+
+def detection_loss(
+  logits: Float[types.Array, "B N T"], replaced: Int[types.Array, "B N T"]
+) -> Loss:
+  """Replaced-token detection (https://arxiv.org/abs/2003.10555).
+
+  Args:
+    logits: positive means replaced.
+    replaced: 1 replaced, 0 original, -1 not asked.
+  """
+  return _binary_loss(logits, replaced, replaced >= 0)
+
+
+def ranking_loss(
+  scores: Float[types.Array, "B N"], ranks: Int[types.Array, "B N"]
+) -> Loss:
+  """Negative Plackett-Luce log-likelihood of each prompt's ranking.
+
+  Without ties: sum over i of log(sum over j ranked at or below i of e^s_j)
+  - s_i. Two responses: -log sigmoid(s_best - s_worst), Bradley-Terry.
+  Ties as Efron treats them (https://doi.org/10.1080/01621459.1977.10480613):
+  while the m members of a tied group are drawn, the l-th draw finds the group
+  with weight 1 - l/m (l = 0, 1, ..), an approximation of the mean over its
+  orders. Two tied responses alone cost
+  2 log(e^a + e^b) - log 2 - a - b, least (log 2) where a = b.
+
+  Args:
+    scores: s.
+    ranks: 0 is best, equal is a tie, -1 is no response. A prompt with fewer
+      than two responses counts nothing.
+  """
+  present = ranks >= 0
+  present &= jnp.sum(present, axis=-1, keepdims=True) >= 2
+  scores = jnp.where(present, scores.astype(jnp.float32), 0.0)
+  # Row i of a [N N] table is the draw of i, column j a response it may beat.
+  competes = present[:, :, None] & present[:, None, :]
+  below = competes & (ranks[:, None, :] > ranks[:, :, None])
+  tied = competes & (ranks[:, None, :] == ranks[:, :, None])
+  group = jnp.sum(tied, axis=-1)
+  drawn_before = jnp.sum(jnp.tril(tied, -1), axis=-1)
+  remaining = 1.0 - drawn_before / jnp.maximum(group, 1)
+  pool = jnp.where(tied, remaining[..., None], below.astype(jnp.float32))
+  pool = jnp.where(present[:, :, None], pool, 1.0)
+  log_pool = jax.nn.logsumexp(scores[:, None, :], b=pool, axis=-1)
+  total = jnp.sum(jnp.where(present, log_pool - scores, 0.0))
+  weight = jnp.sum(jnp.any(present, axis=-1).astype(jnp.float32))
+  margin = scores[:, :, None] - scores[:, None, :]
+  right = jnp.where(below, 0.5 * (1.0 + jnp.sign(margin)), 0.0)
+  metrics = {"accuracy": (jnp.sum(right), jnp.sum(below.astype(jnp.float32)))}
+  return Loss(total, weight, metrics)

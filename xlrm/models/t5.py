@@ -1,0 +1,341 @@
+"""mT5 (https://arxiv.org/abs/2010.11934) in Flax, with T5X's parameter tree.
+
+`SIZES` is the only place where a width is written. The modules are pure
+functions of their arrays: masks, caches and prompt memory come from
+`language_model.EncoderDecoder`.
+"""
+
+import dataclasses
+import difflib
+import functools
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
+
+from xlrm import types
+from xlrm.models import t5_layers
+
+DTYPES = ("float32", "bfloat16")  # float16 overflows in mT5
+
+
+@dataclasses.dataclass(frozen=True)
+class T5Config:
+  """Sizes and flags of one model; parameters are always float32.
+
+  Attributes:
+    mlp_activations: one factor of the gate each: gelu, linear or relu.
+    dtype: of the computation, float32 or bfloat16.
+    tie_embeddings: the output matrix is the embedding / sqrt(emb_dim) (T5 1.0).
+    remat: recompute each layer in the backward pass instead of keeping it.
+  """
+
+  vocab_size: int
+  emb_dim: int
+  num_heads: int
+  head_dim: int
+  mlp_dim: int
+  num_encoder_layers: int
+  num_decoder_layers: int
+  mlp_activations: tuple[str, ...] = ("gelu", "linear")
+  dropout_rate: float = 0.0
+  dtype: str = "float32"
+  tie_embeddings: bool = False
+  rel_buckets: int = 32
+  rel_max_distance: int = 128
+  remat: bool = False
+
+  def __post_init__(self):
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      if field.type is int and (not isinstance(value, int) or value < 1):
+        raise ValueError(f"{field.name} is {value!r}, not a positive integer")
+    if not 0 <= self.dropout_rate < 1:
+      raise ValueError(f"dropout_rate {self.dropout_rate} is not in [0, 1)")
+    if self.dtype not in DTYPES:
+      raise ValueError(f"dtype {self.dtype!r} is not one of {DTYPES}")
+    unknown = set(self.mlp_activations) - set(t5_layers.ACTIVATIONS)
+    if unknown or not self.mlp_activations:
+      raise ValueError(
+        f"mlp_activations {self.mlp_activations!r}: each must be one of "
+        f"{tuple(t5_layers.ACTIVATIONS)}"
+      )
+    if self.rel_buckets % 4 or self.rel_max_distance <= self.rel_buckets // 2:
+      raise ValueError(
+        f"rel_buckets {self.rel_buckets} must be a multiple of 4, and more "
+        f"than half of it below rel_max_distance {self.rel_max_distance}"
+      )
+
+
+MT5_ROWS = 250_112
+
+# size: vocabulary, width, heads, head_dim, mlp, encoder and decoder layers
+SIZES = {
+  "nano": (1600, 96, 4, 24, 256, 2, 3),
+  "small": (MT5_ROWS, 512, 6, 64, 1024, 8, 8),
+  "base": (MT5_ROWS, 768, 12, 64, 2048, 12, 12),
+  "large": (MT5_ROWS, 1024, 16, 64, 2816, 24, 24),
+  "xl": (MT5_ROWS, 2048, 32, 64, 5120, 24, 24),
+  "xxl": (MT5_ROWS, 4096, 64, 64, 10240, 24, 24),
+}
+
+
+def mt5(size: str, **overrides: Any) -> T5Config:
+  """The configuration of a size, with some fields replaced.
+
+  Raises:
+    ValueError: the size is unknown.
+  """
+  if size not in SIZES:
+    near = difflib.get_close_matches(str(size), SIZES, n=1, cutoff=0.4)
+    hint = f"; nearest: {near[0]!r}" if near else ""
+    raise ValueError(f"size {size!r} is not one of {tuple(SIZES)}{hint}")
+  return dataclasses.replace(T5Config(*SIZES[size]), **overrides)
+
+
+def _attention(config: T5Config) -> t5_layers.Attention:
+  return t5_layers.Attention(
+    num_heads=config.num_heads,
+    head_dim=config.head_dim,
+    dropout_rate=config.dropout_rate,
+    dtype=config.dtype,
+    width=config.emb_dim,
+  )
+
+
+def _mlp(config: T5Config) -> t5_layers.GatedMLP:
+  return t5_layers.GatedMLP(
+    mlp_dim=config.mlp_dim,
+    activations=config.mlp_activations,
+    dropout_rate=config.dropout_rate,
+    dtype=config.dtype,
+  )
+
+
+def _relative_bias(
+  config: T5Config, bidirectional: bool
+) -> t5_layers.RelativeBias:
+  return t5_layers.RelativeBias(
+    num_heads=config.num_heads,
+    num_buckets=config.rel_buckets,
+    max_distance=config.rel_max_distance,
+    bidirectional=bidirectional,
+  )
+
+
+class EncoderLayer(nn.Module):
+  """Self-attention and MLP, each normed before and added after."""
+
+  config: T5Config
+
+  def setup(self):
+    self.pre_attention_layer_norm = t5_layers.RMSNorm(self.config.dtype)
+    self.attention = _attention(self.config)
+    self.pre_mlp_layer_norm = t5_layers.RMSNorm(self.config.dtype)
+    self.mlp = _mlp(self.config)
+    self.attention_dropout = t5_layers.Dropout(self.config.dropout_rate)
+    self.mlp_dropout = t5_layers.Dropout(self.config.dropout_rate)
+
+  def __call__(
+    self,
+    x: Float[types.Array, "B 1 S D"],
+    bias: Float[types.Array, "H S S"],
+    mask: Bool[types.Array, "B 1 1 #S S"],
+  ) -> Float[types.Array, "B 1 S D"]:
+    y = self.pre_attention_layer_norm(x)
+    keys, values = self.attention.keys_values(y)
+    y = self.attention(y, keys, values, bias=bias, mask=mask)
+    x = x + self.attention_dropout(y)
+    return x + self.mlp_dropout(self.mlp(self.pre_mlp_layer_norm(x)))
+
+
+class DecoderLayer(nn.Module):
+  """Self-attention, cross attention and MLP."""
+
+  config: T5Config
+
+  def setup(self):
+    self.pre_self_attention_layer_norm = t5_layers.RMSNorm(self.config.dtype)
+    self.self_attention = _attention(self.config)
+    self.pre_cross_attention_layer_norm = t5_layers.RMSNorm(self.config.dtype)
+    self.encoder_decoder_attention = _attention(self.config)
+    self.pre_mlp_layer_norm = t5_layers.RMSNorm(self.config.dtype)
+    self.mlp = _mlp(self.config)
+    self.self_attention_dropout = t5_layers.Dropout(self.config.dropout_rate)
+    self.cross_attention_dropout = t5_layers.Dropout(self.config.dropout_rate)
+    self.mlp_dropout = t5_layers.Dropout(self.config.dropout_rate)
+
+  def _rest(self, x, cross_keys, cross_values, cross_mask) -> jax.Array:
+    """What follows the self-attention."""
+    y = self.pre_cross_attention_layer_norm(x)
+    y = self.encoder_decoder_attention(
+      y, cross_keys, cross_values, mask=cross_mask
+    )
+    x = x + self.cross_attention_dropout(y)
+    return x + self.mlp_dropout(self.mlp(self.pre_mlp_layer_norm(x)))
+
+  def __call__(
+    self,
+    x: Float[types.Array, "B N T D"],
+    encoded: Float[types.Array, "B S D"],
+    bias: Float[types.Array, "H T T"],
+    self_mask: Bool[types.Array, "#B #N 1 T T"],
+    cross_mask: Bool[types.Array, "B #N 1 #T S"],
+  ) -> Float[types.Array, "B N T D"]:
+    y = self.pre_self_attention_layer_norm(x)
+    keys, values = self.self_attention.keys_values(y)
+    y = self.self_attention(y, keys, values, bias=bias, mask=self_mask)
+    x = x + self.self_attention_dropout(y)
+    # One projection per prompt, whatever the number of responses.
+    cross_keys, cross_values = self.cross_keys_values(encoded)
+    return self._rest(x, cross_keys, cross_values, cross_mask)
+
+  def cross_keys_values(
+    self, encoded: Float[types.Array, "B S D"]
+  ) -> tuple[Float[types.Array, "B S H K"], Float[types.Array, "B S H K"]]:
+    """Keys and values of the prompt, shared by its responses."""
+    return self.encoder_decoder_attention.keys_values(encoded)
+
+  def step(
+    self,
+    x: Float[types.Array, "B N 1 D"],
+    cross: tuple[jax.Array, jax.Array],
+    past: tuple[jax.Array, jax.Array],
+    position: Int[types.Array, ""],
+    bias: Float[types.Array, "H 1 T"],
+    cross_mask: Bool[types.Array, "B 1 1 1 S"],
+  ) -> tuple[Float[types.Array, "B N 1 D"], tuple[jax.Array, jax.Array]]:
+    """One position; `past` [B N T H K] gets its key and value at `position`."""
+    y = self.pre_self_attention_layer_norm(x)
+    past = tuple(
+      jax.lax.dynamic_update_slice_in_dim(old, new, position, axis=2)
+      for old, new in zip(past, self.self_attention.keys_values(y))
+    )
+    seen = jnp.arange(past[0].shape[2]) <= position
+    y = self.self_attention(
+      y, *past, bias=bias, mask=seen[None, None, None, None]
+    )
+    return self._rest(x + y, *cross, cross_mask), past
+
+
+class Encoder(nn.Module):
+  """The prompt's stack; the group axis has length 1."""
+
+  config: T5Config
+
+  def setup(self):
+    layer = nn.remat(EncoderLayer) if self.config.remat else EncoderLayer
+    self.relpos_bias = _relative_bias(self.config, bidirectional=True)
+    self.layers = [
+      layer(self.config) for _ in range(self.config.num_encoder_layers)
+    ]
+    self.encoder_norm = t5_layers.RMSNorm(self.config.dtype)
+    self.input_dropout = t5_layers.Dropout(self.config.dropout_rate)
+    # As in T5X, the only dropout that is not shared along the sequence.
+    self.output_dropout = t5_layers.Dropout(self.config.dropout_rate, ())
+
+  def __call__(
+    self,
+    embedded: Float[types.Array, "B 1 S D"],
+    mask: Bool[types.Array, "B 1 1 #S S"],
+  ) -> Float[types.Array, "B 1 S D"]:
+    positions = jnp.arange(embedded.shape[2])
+    bias = self.relpos_bias(positions, positions)
+    x = self.input_dropout(embedded)
+    for layer in self.layers:
+      x = layer(x, bias, mask)
+    return self.output_dropout(self.encoder_norm(x))
+
+
+class Decoder(nn.Module):
+  """The responses' stack, up to the state that the output matrix reads."""
+
+  config: T5Config
+
+  def setup(self):
+    layer = nn.remat(DecoderLayer) if self.config.remat else DecoderLayer
+    self.relpos_bias = _relative_bias(self.config, bidirectional=False)
+    self.layers = [
+      layer(self.config) for _ in range(self.config.num_decoder_layers)
+    ]
+    self.decoder_norm = t5_layers.RMSNorm(self.config.dtype)
+    self.input_dropout = t5_layers.Dropout(self.config.dropout_rate)
+    self.output_dropout = t5_layers.Dropout(self.config.dropout_rate)
+    if not self.config.tie_embeddings:
+      self.logits_dense = t5_layers.Dense(self.config.vocab_size, "float32")
+
+  def __call__(
+    self,
+    embedded: Float[types.Array, "B N T D"],
+    encoded: Float[types.Array, "B S D"],
+    self_mask: Bool[types.Array, "#B #N 1 T T"],
+    cross_mask: Bool[types.Array, "B #N 1 #T S"],
+    num_layers: int | None = None,
+  ) -> Float[types.Array, "B N T D"]:
+    positions = jnp.arange(embedded.shape[2])
+    bias = self.relpos_bias(positions, positions)
+    x = self.input_dropout(embedded)
+    for layer in self.layers[:num_layers]:
+      x = layer(x, encoded, bias, self_mask, cross_mask)
+    return self.output_dropout(self.decoder_norm(x))
+
+  def cross_keys_values(
+    self, encoded: Float[types.Array, "B S D"]
+  ) -> tuple[tuple[jax.Array, jax.Array], ...]:
+    """Keys and values of the prompt for every layer."""
+    return tuple(layer.cross_keys_values(encoded) for layer in self.layers)
+
+  def step(
+    self, embedded: Float[types.Array, "B N 1 D"], cross, past, position, mask
+  ) -> tuple[Float[types.Array, "B N 1 D"], tuple[Any, ...]]:
+    """One position through every layer, see `DecoderLayer.step`."""
+    keys = jnp.arange(past[0][0].shape[2])
+    bias = self.relpos_bias(position[None], keys)
+    x, updated = embedded, []
+    for layer, layer_cross, layer_past in zip(self.layers, cross, past):
+      x, new = layer.step(x, layer_cross, layer_past, position, bias, mask)
+      updated.append(new)
+    return self.decoder_norm(x), tuple(updated)
+
+
+class Transformer(nn.Module):
+  """Owns the parameter tree of T5X's encoder-decoder."""
+
+  config: T5Config
+
+  def setup(self):
+    self.token_embedder = t5_layers.Embedding(
+      self.config.vocab_size, self.config.emb_dim, self.config.dtype
+    )
+    self.encoder = Encoder(self.config)
+    self.decoder = Decoder(self.config)
+
+  def __call__(self) -> jax.Array:
+    """Touches every parameter; used to initialise them."""
+    ids = jnp.zeros((1, 1, 1), jnp.int32)
+    mask = jnp.ones((1, 1, 1, 1, 1), bool)
+    encoded = self.encode(ids, mask)[:, 0]
+    hidden = self.decode(ids, encoded, mask, mask)
+    if self.config.tie_embeddings:
+      return hidden
+    return self.decoder.logits_dense(hidden)
+
+  def encode(self, ids, mask) -> jax.Array:
+    return self.encoder(self.token_embedder(ids), mask)
+
+  def decode(
+    self, ids, encoded, self_mask, cross_mask, num_layers=None
+  ) -> jax.Array:
+    return self.decoder(
+      self.token_embedder(ids), encoded, self_mask, cross_mask, num_layers
+    )
+
+  def cross_keys_values(self, encoded):
+    return self.decoder.cross_keys_values(encoded)
+
+  def step(self, ids, cross, past, position, mask):
+    return self.decoder.step(
+      self.token_embedder(ids), cross, past, position, mask
+    )
