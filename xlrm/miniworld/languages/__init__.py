@@ -1,0 +1,15 @@
+"""The six languages of the miniworld, one module each."""
+
+from xlrm.miniworld import grammar
+from xlrm.miniworld.languages import de, en, es, ru, tr, vi
+
+ALL = {
+  module.LANGUAGE.code: module.LANGUAGE for module in (de, en, es, ru, tr, vi)
+}
+
+
+def get(code: str) -> grammar.Language:
+  """The language of a two-letter code."""
+  if code not in ALL:
+    raise ValueError(f"unknown language {code!r}; miniworld has {list(ALL)}")
+  return ALL[code]
