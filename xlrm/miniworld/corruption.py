@@ -4,6 +4,7 @@ A draft is a list of pieces (see `grammar.pieces`) with a 0/1 label each.
 """
 
 import dataclasses
+import itertools
 import random
 
 from xlrm.miniworld import documents
@@ -20,7 +21,13 @@ WAYS = {
   "append": 0.1,  # goes on with a sentence of the document
   "words": 0.22,  # see WORD_WAYS
 }
-SWAPS = {"person": 0.25, "city": 0.25, "number": 0.28, "kind": 0.15, "day": 0.07}
+SWAPS = {
+  "person": 0.25,
+  "city": 0.25,
+  "number": 0.28,
+  "kind": 0.15,
+  "day": 0.07,
+}
 WORD_WAYS = {
   "replace": 0.15,
   "insert": 0.1,
@@ -86,14 +93,10 @@ def _differing(made: Draft, words: list[str]) -> Draft:
       int(start <= i < len(words) - end and word not in middle)
       for i, word in enumerate(words)
     ]
-  return dataclasses.replace(
-    made, pieces=tuple(words), replaced=tuple(labels)
-  )
+  return dataclasses.replace(made, pieces=tuple(words), replaced=tuple(labels))
 
 
-def _swapped(
-  event: world.Event, field: str, rng: random.Random
-) -> world.Facts:
+def _swapped(event: world.Event, field: str, rng: random.Random) -> world.Facts:
   values = {
     "person": world.PEOPLE,
     "city": world.CITIES,
@@ -115,7 +118,9 @@ def _swapped(
   return facts
 
 
-def _swap(made: Draft, event, code, rng) -> Draft:
+def _swap(
+  made: Draft, event: world.Event, code: str, rng: random.Random
+) -> Draft:
   changed = made
   while changed.pieces == made.pieces:  # a day that the draft does not tell
     facts = _swapped(event, randomness.weighted(rng, SWAPS), rng)
@@ -123,28 +128,45 @@ def _swap(made: Draft, event, code, rng) -> Draft:
   return changed
 
 
-def _old(made: Draft, event, code, rng) -> Draft:
+def _old(
+  made: Draft, event: world.Event, code: str, rng: random.Random
+) -> Draft:
   core = randomness.below(rng, grammar.NUM_CORES)
   return _differing(made, _told(event.old, code, made.report, core))
 
 
-def _tail(made: Draft, event, code, rng) -> Draft:
+def _tail(
+  made: Draft, event: world.Event, code: str, rng: random.Random
+) -> Draft:
   other = _told(event.old, code, made.report, made.core)
   start = 1 + randomness.below(rng, len(made.pieces) - 1)
   keep = list(made.pieces[:start])
   tail = other[min(start, len(other) - 1) :]
   words = keep + tail
-  labels = [0] * start + [
-    int(word not in made.pieces[start:]) for word in tail
-  ]
-  if not any(labels):
+  labels = [0] * start + [int(word not in made.pieces[start:]) for word in tail]
+  if not any(labels) or not _may_stand(" ".join(words), event, code):
     return _old(made, event, code, rng)
-  return dataclasses.replace(
-    made, pieces=tuple(words), replaced=tuple(labels)
+  return dataclasses.replace(made, pieces=tuple(words), replaced=tuple(labels))
+
+
+def _may_stand(text: str, event: world.Event, code: str) -> bool:
+  """Whether a mixture of the news and the old event states no held-out fact."""
+  mentions = [m for s in parsing.read(text, code) for m in s.mentions]
+  cities = {m.value for m in mentions if m.slot == "city"}
+  numbers = {m.value for m in mentions if m.slot == "number"}
+  stated = itertools.product({event.main.kind, event.old.kind}, cities, numbers)
+  return all(
+    world.may_be_told(
+      dataclasses.replace(event.main, kind=kind, city=city, number=number),
+      event,
+    )
+    for kind, city, number in stated
   )
 
 
-def _append(made: Draft, event, code, rng) -> Draft:
+def _append(
+  made: Draft, event: world.Event, code: str, rng: random.Random
+) -> Draft:
   make = randomness.pick(
     rng,
     (

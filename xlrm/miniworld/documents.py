@@ -1,6 +1,6 @@
 """Documents and summaries of an event, in any of the six languages.
 
-The same generator state gives the same plan in every language, so a document
+The same generator state gives the same plan in every language, so a sentence
 in one language and in another are translations of each other.
 """
 
@@ -16,6 +16,7 @@ from xlrm.miniworld import world
 NEWS = {"reported": 0.3, "confirmed": 0.4, "dated": 0.3}
 DATED_REPORTS = (3, 4)
 BACKGROUND_RATE = 0.4
+MAX_WORDS = 40  # no background sentence beyond; keeps within 64 tokens
 
 
 def report(
@@ -32,7 +33,7 @@ def report(
 
 
 def summary(event: world.Event, code: str, rng: random.Random) -> str:
-  """A good summary: right, grammatical, one sentence of 7 to 17 words."""
+  """A good summary: right, grammatical, one sentence of varied length."""
   return report(event.main, code, rng)
 
 
@@ -88,7 +89,9 @@ def sentences(event: world.Event, code: str, rng: random.Random) -> list[str]:
   main = news(event, code, rng)
   others = [memory(event, code, rng), witness(event, code, rng)]
   if rng.random() < BACKGROUND_RATE:
-    others.append(background(code, rng))
+    extra = background(code, rng)
+    if len(" ".join([*main, *others, extra]).split()) <= MAX_WORDS:
+      others.append(extra)
   slots = [0] * len(main) + list(range(1, len(others) + 1))
   order = randomness.shuffled(rng, slots)
   told = iter(main)

@@ -32,9 +32,7 @@ def wrong_facts(
     "day": world.DAYS,
   }[field]
   right = getattr(event.main, field)
-  distractor = (
-    event.witness if field == "person" else getattr(event.old, field)
-  )
+  distractor = event.witness if field == "person" else getattr(event.old, field)
   if distractor != right and rng.random() < FROM_DOCUMENT_RATE:
     facts = dataclasses.replace(event.main, **{field: distractor})
     if world.may_be_told(facts, event):
@@ -95,9 +93,7 @@ def repetitive(event: world.Event, code: str, rng: random.Random) -> str:
   span = words[start : start + length]
   again = [span[0].lower() if start == 0 else span[0], *span[1:]]
   first = [*span[:-1], span[-1].rstrip(".")]
-  return " ".join(
-    [*words[:start], *first, *again, *words[start + length :]]
-  )
+  return " ".join([*words[:start], *first, *again, *words[start + length :]])
 
 
 def _transpose(words: list[str], rng: random.Random) -> list[str]:

@@ -13,7 +13,7 @@ Quality is a product, 1 for every good reference, and every fault multiplies:
   repetition  0.6 ** (number of phrases said twice)
   concision   0.6 ** (sentences beyond the first, and every MAX_WORDS words
               beyond the first MAX_WORDS)
-  each fact   right 1; right and another one RIGHT_AND_WRONG; absent ABSENT;
+  each fact   right 1 (a kind told as long past is a wrong one); right and another one RIGHT_AND_WRONG; absent ABSENT;
               only wrong ones WRONG (see FACTOR); the day may be absent
 
 A text without a known word gets 0.
@@ -131,6 +131,9 @@ def _kinds(sentences: list[parsing.Sentence], code: str) -> set[str]:
   """Kinds of event that are told; a damaged sentence tells by its words."""
   found = set()
   for sentence in sentences:
+    if sentence.role == "memory":  # what was long ago is not the news
+      found.add(f"old {sentence.kind}")
+      continue
     if sentence.role:
       found |= {sentence.kind} - {None}
       continue
@@ -159,9 +162,7 @@ def _told(
 ) -> dict[str, str]:
   states = {"kind": _state(_kinds(sentences, code), facts.kind)}
   for name in ("number", "person", "city", "day"):
-    values = {
-      m.value for s in sentences for m in s.mentions if m.slot == name
-    }
+    values = {m.value for s in sentences for m in s.mentions if m.slot == name}
     states[name] = _state(values, getattr(facts, name))
   return states
 

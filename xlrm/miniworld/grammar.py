@@ -62,8 +62,7 @@ class Language:
     for name, table, expected in tables:
       if len(table) != len(expected):
         raise ValueError(
-          f"{self.code}: {name!r} has {len(table)} entries, "
-          f"not {len(expected)}"
+          f"{self.code}: {name!r} has {len(table)} entries, not {len(expected)}"
         )
 
 

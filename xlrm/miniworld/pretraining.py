@@ -6,13 +6,12 @@ Row i is a pure function of i. Four kinds of row: text to be masked
 replaced, and which. No rating and no rated row takes part.
 """
 
+from collections.abc import Iterator, Sequence
 import dataclasses
 import random
 
 from xlrm.miniworld import corruption
 from xlrm.miniworld import documents
-from xlrm.miniworld import grammar
-from xlrm.miniworld import languages
 from xlrm.miniworld import randomness
 from xlrm.miniworld import rows
 from xlrm.miniworld import world
@@ -47,15 +46,12 @@ def _twice(
   event: world.Event, one: str, other: str, rng: random.Random
 ) -> tuple[str, str]:
   """A sentence or two in two languages."""
-  state = rng.getstate()
   make = randomness.pick(
     rng, (_news, documents.summary, documents.memory, documents.witness)
   )
+  state = rng.getstate()
   first = make(event, one, rng)
   rng.setstate(state)
-  make = randomness.pick(
-    rng, (_news, documents.summary, documents.memory, documents.witness)
-  )
   return first, make(event, other, rng)
 
 
@@ -63,26 +59,35 @@ def _news(event: world.Event, code: str, rng: random.Random) -> str:
   return " ".join(documents.news(event, code, rng))
 
 
-def _denoise(event, code, other, rng) -> PretrainingRow:
+def _denoise(
+  event: world.Event, code: str, other: str, rng: random.Random
+) -> PretrainingRow:
   if rng.random() < PARALLEL_RATE:
-    return PretrainingRow("denoise", " ".join(_twice(event, code, other, rng)), "")
+    both = " ".join(_twice(event, code, other, rng))
+    return PretrainingRow("denoise", both, "")
   return PretrainingRow("denoise", documents.document(event, code, rng), "")
 
 
-def _translate(event, code, other, rng) -> PretrainingRow:
+def _translate(
+  event: world.Event, code: str, other: str, rng: random.Random
+) -> PretrainingRow:
   source, target = _twice(event, code, other, rng)
   inputs = f"{TRANSLATION_MARK} {rows.tagged(other, source)}"
   return PretrainingRow("translate", inputs, target)
 
 
-def _summarise(event, code, other, rng) -> PretrainingRow:
+def _summarise(
+  event: world.Event, code: str, other: str, rng: random.Random
+) -> PretrainingRow:
   del other
   inputs = rows.tagged(code, documents.document(event, code, rng))
   targets = documents.summary(event, code, rng)
   return PretrainingRow("summarise", inputs, targets)
 
 
-def _detect(event, code, other, rng) -> PretrainingRow:
+def _detect(
+  event: world.Event, code: str, other: str, rng: random.Random
+) -> PretrainingRow:
   source = other if rng.random() < FOREIGN_DOCUMENT_RATE else code
   inputs = documents.document(event, source, rng)
   draft = corruption.draft(event, code, rng)
@@ -112,7 +117,9 @@ def pretraining_row(index: int, split: str = "train") -> PretrainingRow:
   return _MAKERS[kind](event, code, other, rng)
 
 
-def corpus(codes=world.LANGUAGES, count: int = 2000):
+def corpus(
+  codes: Sequence[str] = world.LANGUAGES, count: int = 2000
+) -> Iterator[str]:
   """Sentences to train a vocabulary on, `count` documents a language."""
   for code in codes:
     for index in range(count):

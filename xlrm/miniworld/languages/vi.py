@@ -34,16 +34,16 @@ LANGUAGE = grammar.Language(
   },
   cities={
     "": (
-      "Béc-lin",
+      "Berlin",
       "Luân Đôn",
-      "Ma-đrít",
-      "Mát-xcơ-va",
-      "An-ca-ra",
+      "Madrid",
+      "Moskva",
+      "Ankara",
       "Hà Nội",
-      "Pa-ri",
-      "Rô-ma",
+      "Paris",
+      "Roma",
       "Viên",
-      "Cai-rô",
+      "Cairo",
     ),
   },
   days=(
