@@ -1,0 +1,206 @@
+"""Job: best-of-n. One pool of samples per prompt, chosen from by every
+reward model at once.
+
+For each prompt the policy draws n samples (the pool), one further sample at
+the same temperature (the baseline that win rates are measured against) and
+its greedy output. Every reward model scores every text; the record of a
+reward model's choice is `best_of_n` with that model's language as source.
+"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from xlrm import batches
+from xlrm import best_of_n
+from xlrm import pretrained
+from xlrm import records
+from xlrm import sampling
+from xlrm import text_generation
+
+RECORDS = "records.jsonl"
+POOLS = "pools.jsonl"
+
+
+@dataclasses.dataclass(frozen=True)
+class BestOfNConfig:
+  """How samples are drawn.
+
+  Attributes:
+    num_samples: n, the size of the pool.
+    max_prompts: prompts used, the first ones; None is all.
+    batch_size: prompts decoded together.
+    score_batch_size: prompts whose pools are scored together.
+    seed: of the samples; a sample depends on it and on its example id only.
+  """
+
+  num_samples: int = 16
+  max_prompts: int | None = None
+  batch_size: int = 32
+  score_batch_size: int = 32
+  seed: int = 0
+
+  def __post_init__(self):
+    for name in ("num_samples", "batch_size", "score_batch_size"):
+      if getattr(self, name) < 1:
+        raise ValueError(f"{name} {getattr(self, name)} is below 1")
+    if self.max_prompts is not None and self.max_prompts < 1:
+      raise ValueError(f"max_prompts {self.max_prompts} is below 1")
+
+
+def _write_pools(path: pathlib.Path, pools: Sequence[dict[str, Any]]) -> None:
+  temporary = path.with_suffix(".partial")
+  with open(temporary, "w", encoding="utf-8") as file:
+    for pool in pools:
+      file.write(json.dumps(pool, ensure_ascii=False, sort_keys=True) + "\n")
+  os.replace(temporary, path)
+
+
+def _record(row, method, source, study, policy, seed, **fields):
+  return records.EvalRecord(
+    study=study,
+    method=method,
+    source=source,
+    target=row["language"],
+    seed=seed,
+    task=row.get("task", ""),
+    dataset=row["dataset"],
+    language=row["language"],
+    example_id=row["id"],
+    input=row["reward_inputs"],
+    reference=row["targets_pretokenized"],
+    policy=policy,
+    **fields,
+  )
+
+
+def _prompt_records(row, texts, logprobs, scores, rewards, common):
+  """Records of one prompt; `texts` is the pool, the baseline, the greedy."""
+  num_samples = len(texts) - 2
+
+  def scored(index):
+    return {f"reward/{name}": float(scores[name][index]) for name in rewards}
+
+  def record(method, source, index, **fields):
+    return _record(
+      row,
+      method,
+      source,
+      *common,
+      sample=index,
+      output=texts[index],
+      logprob=float(logprobs[index]),
+      scores=scored(index),
+      **fields,
+    )
+
+  yield record("sample", "", num_samples, rank=None, pool={})
+  yield record("greedy", "", num_samples + 1, rank=None, pool={})
+  for name in rewards:
+    pool = np.asarray(scores[name][:num_samples])
+    statistics = {
+      "n": num_samples,
+      "distinct": len(set(texts[:num_samples])),
+      "mean": float(pool.mean()),
+      "max": float(pool.max()),
+    }
+    chosen = int(best_of_n.select(pool))
+    yield record("best_of_n", name, chosen, rank=0, pool=statistics)
+
+
+def run(
+  *,
+  source: batches.BatchSource,
+  policy: str,
+  rewards: Mapping[str, str],
+  model_dir: str,
+  config: BestOfNConfig = BestOfNConfig(),
+  sampler: sampling.SamplingConfig = sampling.SamplingConfig(),
+  lengths: Mapping[str, int],
+  split: str = "test",
+  study: str = "best_of_n",
+  dtype: str = "float32",
+  dry_run: bool = False,
+) -> list[records.EvalRecord]:
+  """Samples, scores, chooses; writes `records.jsonl` and `pools.jsonl`.
+
+  Args:
+    source: prompts: rows of its split `split`.
+    policy: model directory of the SFT model.
+    rewards: name of a reward model (in a study its source language) to its
+      model directory.
+    study: written into every record.
+    dry_run: print the plan, draw nothing.
+  """
+  loaded = pretrained.load_language_model(policy, dtype=dtype)
+  scorers = {
+    name: pretrained.load_scorer(path, dtype=dtype)
+    for name, path in rewards.items()
+  }
+  rows = source.examples(split)[: config.max_prompts]
+  if not rows:
+    raise ValueError(f"the split {split!r} has no prompts to sample for")
+  if dry_run:
+    print(
+      f"best-of-{config.num_samples} of {policy}: {len(rows)} prompts x "
+      f"{config.num_samples + 2} texts of at most {sampler.max_tokens} tokens,"
+      f" scored by {', '.join(scorers)}; into {model_dir}"
+    )
+    return []
+  prompts = [row["inputs_pretokenized"] for row in rows]
+  ids = [row["id"] for row in rows]
+  drawn, greedy = (
+    text_generation.Generator(
+      model=loaded.model,
+      tokenizer=loaded.tokenizer,
+      config=sampler_config,
+      max_input_length=lengths["inputs"],
+      batch_size=min(config.batch_size, len(rows)),
+      num_samples=num_samples,
+      seed=config.seed,
+    ).generate(loaded.params, prompts, ids)
+    for sampler_config, num_samples in (
+      (sampler, config.num_samples + 1),
+      (sampling.SamplingConfig(max_tokens=sampler.max_tokens, greedy=True), 1),
+    )
+  )
+  texts = [a.texts + b.texts for a, b in zip(drawn, greedy)]
+  logprobs = [a.logprobs + b.logprobs for a, b in zip(drawn, greedy)]
+  scores = {
+    name: text_generation.score_texts(
+      scorer.model,
+      scorer.params,
+      [row["reward_inputs"] for row in rows],
+      texts,
+      batch_size=min(config.score_batch_size, len(rows)),
+    )
+    for name, scorer in scorers.items()
+  }
+  result, pools = [], []
+  for index, row in enumerate(rows):
+    own = {name: values[index] for name, values in scores.items()}
+    common = (study, policy, config.seed)
+    result += _prompt_records(
+      row, texts[index], logprobs[index], own, scorers, common
+    )
+    pools.append(
+      {
+        "example_id": row["id"],
+        "language": row["language"],
+        "texts": texts[index][: config.num_samples],
+        "scores": {
+          f"reward/{name}": [float(x) for x in values[: config.num_samples]]
+          for name, values in own.items()
+        },
+      }
+    )
+  directory = pathlib.Path(model_dir)
+  directory.mkdir(parents=True, exist_ok=True)
+  records.write(directory / RECORDS, result)
+  _write_pools(directory / POOLS, pools)
+  return result

@@ -1,0 +1,147 @@
+"""Job: the base model, from text alone, never from ratings.
+
+One decoder learns two things at once: to predict tokens (span corruption,
+translation, titles) and to say of every token of a response whether it was
+replaced. The second is read where a reward model reads, in the state AFTER a
+token, and is what later carries over from language to language.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from xlrm import batches
+from xlrm import losses
+from xlrm import pretrained
+from xlrm import sharding
+from xlrm import training
+from xlrm import types
+from xlrm.models import language_model
+from xlrm.models import t5
+
+
+def detection_logits(head: types.Params, states: jax.Array) -> jax.Array:
+  """[.. D] -> [..]: the logit that the token just read was replaced."""
+  return (states.astype(jnp.float32) @ head["kernel"])[..., 0] + head["bias"]
+
+
+def pretraining_loss(
+  model: language_model.EncoderDecoder,
+  *,
+  z_loss: float,
+  detection_weight: float,
+  detection_layer: int | None,
+) -> training.LossFunction:
+  """Language modelling plus `detection_weight` times detection.
+
+  Both are sums over tokens; the total is divided by the number of predicted
+  tokens, so `detection_weight` is relative to one predicted token.
+  """
+
+  def loss_fn(params, corrupted, key=None):
+    batch = corrupted.batch
+    keys = (None, None) if key is None else tuple(jax.random.split(key))
+    memory = model.encode(params["model"], batch.inputs, dropout_key=keys[0])
+    # One more position: the state after the last token stands behind it. Both
+    # readings share their layers: the compiler merges the two calls.
+    targets = jnp.pad(batch.targets, ((0, 0), (0, 0), (0, 1)))
+    last, read = (
+      model.hidden(
+        params["model"], memory, targets, dropout_key=keys[1], layer=layer
+      )
+      for layer in (None, detection_layer)
+    )
+    language = losses.language_model_loss(
+      last[:, :, :-1],
+      model.output_matrix(params["model"]),
+      batch.targets,
+      batch.weights,
+      z_loss=z_loss,
+    )
+    logits = detection_logits(params["detection"], read[:, :, 1:])
+    detection = losses.detection_loss(logits, corrupted.replaced)
+    return losses.Loss(
+      total=language.total + detection_weight * detection.total,
+      weight=language.weight,
+      metrics={**language.metrics, **detection.metrics},
+    )
+
+  return loss_fn
+
+
+def train(
+  *,
+  source: batches.BatchSource,
+  optimizer: optax.GradientTransformation,
+  config: training.TrainConfig,
+  model: t5.T5Config,
+  vocabulary: str,
+  model_dir: str,
+  lengths: Mapping[str, int],
+  extra_ids: int = 100,
+  z_loss: float = 1e-4,
+  detection_weight: float = 1.0,
+  detection_layer: int | None = None,
+  mesh: sharding.MeshConfig = sharding.MeshConfig(),
+  export_dir: str | None = None,
+  history: str = "pre-trained on text",
+  dry_run: bool = False,
+) -> Any:
+  """Trains a base model from fresh parameters.
+
+  Args:
+    vocabulary: sentencepiece model file.
+    detection_weight: weight of replaced-token detection against language
+      modelling, per token.
+    detection_layer: decoder layer that detection reads; None is the last.
+    export_dir: where to write the finished model as one small archive.
+    history: what later reports say of this stage.
+    dry_run: print the plan, run no step.
+  """
+  fresh = pretrained.new_language_model(
+    model, vocabulary, extra_ids, config.seed
+  )
+  head = {
+    "kernel": 0.02
+    * jax.random.normal(jax.random.key(config.seed + 1), (model.emb_dim, 1)),
+    "bias": jnp.zeros(()),
+  }
+  description = pretrained.Description(
+    pretrained.LANGUAGE_MODEL,
+    model,
+    lengths["inputs"],
+    lengths["targets"],
+    extra_ids,
+    (history,),
+    detection_layer,
+  )
+  loss_fn = pretraining_loss(
+    fresh.model,
+    z_loss=z_loss,
+    detection_weight=detection_weight,
+    detection_layer=detection_layer,
+  )
+  result = training.fit(
+    {"model": fresh.params, "detection": head},
+    loss_fn=loss_fn,
+    optimizer=optimizer,
+    source=source,
+    config=config,
+    mesh=mesh.build(),
+    model_dir=model_dir,
+    description="pretrain",
+    dry_run=dry_run,
+  )
+  if export_dir is not None and not dry_run:
+    trained = pretrained.Pretrained(
+      fresh.model,
+      result.params["model"],
+      fresh.tokenizer,
+      description,
+      vocabulary,
+    )
+    pretrained.write_archive(export_dir, trained)
+  return result

@@ -1,0 +1,160 @@
+"""Job: supervised fine-tuning of a language model on (prompt, response) rows.
+
+The checkpoint with the highest ROUGE-L of greedy outputs on the validation
+rows is kept as the best, as in the paper.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from xlrm import batches
+from xlrm import losses
+from xlrm import optimizers
+from xlrm import pretrained
+from xlrm import sampling
+from xlrm import sharding
+from xlrm import text_generation
+from xlrm import training
+from xlrm.evaluation import text_metrics
+from xlrm.models import language_model
+
+
+@dataclasses.dataclass(frozen=True)
+class GenerationEvaluation:
+  """How validation outputs are made and scored while training.
+
+  Attributes:
+    num_examples: validation rows used, the first ones; 0 switches it off.
+    batch_size: prompts decoded together.
+  """
+
+  num_examples: int = 64
+  batch_size: int = 32
+
+  def __post_init__(self):
+    if self.num_examples < 0 or self.batch_size < 1:
+      raise ValueError(
+        f"num_examples {self.num_examples} must be at least 0 and batch_size "
+        f"{self.batch_size} at least 1"
+      )
+
+
+def sft_loss(
+  model: language_model.EncoderDecoder, z_loss: float
+) -> training.LossFunction:
+  """Cross-entropy of the targets, the encoder run once per prompt."""
+
+  def loss_fn(params, batch, key=None):
+    keys = (None, None) if key is None else tuple(jax.random.split(key))
+    memory = model.encode(
+      params, batch.inputs, segments=batch.input_segments, dropout_key=keys[0]
+    )
+    hidden = model.hidden(
+      params,
+      memory,
+      batch.targets,
+      segments=batch.target_segments,
+      dropout_key=keys[1],
+    )
+    return losses.language_model_loss(
+      hidden,
+      model.output_matrix(params),
+      batch.targets,
+      batch.weights,
+      z_loss=z_loss,
+    )
+
+  return loss_fn
+
+
+def rouge_evaluation(
+  initial: pretrained.Pretrained,
+  examples: Sequence[dict[str, Any]],
+  lengths: Mapping[str, int],
+  config: GenerationEvaluation,
+) -> Callable[[Any, int], dict[str, float]] | None:
+  """A hook for `fit`: mean ROUGE-L of greedy outputs; None without rows."""
+  chosen = examples[: config.num_examples]
+  if not chosen:
+    return None
+  generator = text_generation.Generator(
+    model=initial.model,
+    tokenizer=initial.tokenizer,
+    config=sampling.SamplingConfig(max_tokens=lengths["targets"], greedy=True),
+    max_input_length=lengths["inputs"],
+    batch_size=min(config.batch_size, len(chosen)),
+    num_samples=1,
+  )
+
+  def evaluate(params, step):
+    del step
+    outputs = generator.generate(
+      params,
+      [row["inputs_pretokenized"] for row in chosen],
+      [row["id"] for row in chosen],
+    )
+    values = [
+      text_metrics.rouge_l(
+        output.texts[0], row["targets_pretokenized"], row["language"]
+      )
+      for output, row in zip(outputs, chosen)
+    ]
+    return {"validation/rouge_l": float(np.mean(values))}
+
+  return evaluate
+
+
+def train(
+  *,
+  source: batches.BatchSource,
+  optimizer: optax.GradientTransformation,
+  config: training.TrainConfig,
+  model_dir: str,
+  initial: pretrained.Pretrained,
+  lengths: Mapping[str, int],
+  z_loss: float = 1e-4,
+  frozen: Sequence[str] = (),
+  evaluation: GenerationEvaluation = GenerationEvaluation(),
+  mesh: sharding.MeshConfig = sharding.MeshConfig(),
+  history: str = "",
+  dry_run: bool = False,
+) -> Any:
+  """Fine-tunes a language model.
+
+  Args:
+    initial: the model to start from, loaded or fresh.
+    lengths: tokens of `inputs` and of `targets`, EOS included.
+    frozen: regular expressions of parameter paths that stay as they are.
+    history: what later reports say of this stage.
+    dry_run: print the plan, run no step.
+  """
+  description = dataclasses.replace(
+    initial.description,
+    max_input_length=lengths["inputs"],
+    max_response_length=lengths["targets"],
+    history=(*initial.description.history, history or "SFT"),
+  )
+  if not dry_run:
+    pretrained.write_description(model_dir, description, initial.vocabulary)
+  return training.fit(
+    initial.params,
+    loss_fn=sft_loss(initial.model, z_loss),
+    optimizer=optimizers.freeze(optimizer, initial.params, frozen),
+    source=source,
+    config=config,
+    mesh=mesh.build(),
+    model_dir=model_dir,
+    evaluate=rouge_evaluation(
+      initial,
+      source.examples("validation"),
+      lengths,
+      evaluation,
+    ),
+    description="sft",
+    dry_run=dry_run,
+  )
