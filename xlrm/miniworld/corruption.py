@@ -202,6 +202,11 @@ def corrupt_words(made: Draft, code: str, rng: random.Random) -> Draft:
   if way == "transpose" and words[i][0] != words[i + 1][0]:
     words[i : i + 2] = [(words[i + 1][0], 1), (words[i][0], 1)]
   elif way == "drop":
+    needed = languages.get(code).needed
+    lost = [
+      j for j in range(len(words) - 1) if grammar.bare(words[j][0]) in needed
+    ]
+    i = randomness.pick(rng, lost or [i])
     words[i : i + 2] = [(words[i + 1][0], 1)]
   elif way == "repeat":
     span = words[i : i + 1 + randomness.below(rng, MAX_REPEATED)]

@@ -10,6 +10,7 @@ import random
 
 from xlrm.miniworld import documents
 from xlrm.miniworld import grammar
+from xlrm.miniworld import languages
 from xlrm.miniworld import parsing
 from xlrm.miniworld import randomness
 from xlrm.miniworld import world
@@ -96,30 +97,47 @@ def repetitive(event: world.Event, code: str, rng: random.Random) -> str:
   return " ".join([*words[:start], *first, *again, *words[start + length :]])
 
 
-def _transpose(words: list[str], rng: random.Random) -> list[str]:
-  i = randomness.below(rng, len(words) - 1)
+def _transpose(
+  words: list[str], language: grammar.Language, rng: random.Random
+) -> list[str]:
+  bound = [
+    grammar.bare(word) in language.bound or word.isdecimal() for word in words
+  ]
+  places = [i for i in range(len(words) - 1) if bound[i] or bound[i + 1]]
+  i = randomness.pick(rng, places)
   return [*words[:i], words[i + 1], words[i], *words[i + 2 :]]
 
 
-def _drop(words: list[str], rng: random.Random) -> list[str]:
-  i = randomness.below(rng, len(words))
+def _drop(
+  words: list[str], language: grammar.Language, rng: random.Random
+) -> list[str]:
+  places = [
+    i for i, word in enumerate(words) if grammar.bare(word) in language.needed
+  ]
+  if not places:
+    return _transpose(words, language, rng)
+  i = randomness.pick(rng, places)
   return words[:i] + words[i + 1 :]
 
 
-def _intrude(words: list[str], rng: random.Random) -> list[str]:
-  i = randomness.below(rng, len(words))
-  return [*words[:i], randomness.pick(rng, words), *words[i:]]
+def _intrude(
+  words: list[str], language: grammar.Language, rng: random.Random
+) -> list[str]:
+  i = 1 + randomness.below(rng, len(words) - 1)
+  neighbours = {grammar.bare(word) for word in words[i - 1 : i + 1]}
+  word = randomness.pick_other(rng, sorted(language.needed), *neighbours)
+  return [*words[:i], word, *words[i:]]
 
 
 def ungrammatical(event: world.Event, code: str, rng: random.Random) -> str:
-  """A good summary with words transposed, lost or out of place."""
+  """A good summary with a word out of place, lost, or too many."""
+  language = languages.get(code)
   while True:
     good = documents.summary(event, code, rng)
-    words = good.removesuffix(".").split()
     change = randomness.pick(rng, (_transpose, _drop, _transpose, _intrude))
-    words = change(words, rng)
-    # Losing one of the six facts' words would be another fault.
-    text = " ".join(words) + "."
+    words = change(good.removesuffix(".").split(), language, rng)
+    text = grammar.capitalise(" ".join(words), code) + "."
+    # A lost name would be another fault; some changes are grammatical.
     if keeps_mentions(good, text, code) and not parsing.is_grammatical(
       text, code
     ):

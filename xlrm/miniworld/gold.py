@@ -100,28 +100,15 @@ def _grammar(sentences: list[parsing.Sentence], text: str, code: str) -> float:
   return (0.3 + 0.4 * known / pairs) * parsing.known_share(text, code)
 
 
-def _tokens(sentences: list[parsing.Sentence]) -> list[str]:
-  """The words, with names and numbers by their values."""
-  tokens = []
-  for sentence in sentences:
-    values = iter(sentence.mentions)
-    for word in sentence.words:
-      tokens.append(str(next(values)) if word.startswith("<") else word)
-  return tokens
-
-
-def _repetitions(sentences: list[parsing.Sentence]) -> int:
-  """Phrases said twice: `a b a b`, and any three words or any name again."""
-  tokens = _tokens(sentences)
+def _repetitions(sentences: list[parsing.Sentence], words: list[str]) -> int:
+  """Phrases said twice: `a b a b`, any three words again, any name again."""
   doubled = i = 0
-  while i < len(tokens):
-    lengths = range(1, (len(tokens) - i) // 2 + 1)
-    spans = [
-      n for n in lengths if tokens[i : i + n] == tokens[i + n : i + 2 * n]
-    ]
+  while i < len(words):
+    lengths = range(1, (len(words) - i) // 2 + 1)
+    spans = [n for n in lengths if words[i : i + n] == words[i + n : i + 2 * n]]
     doubled += bool(spans)
     i += max(spans, default=1)
-  triples = list(zip(tokens, tokens[1:], tokens[2:], strict=False))
+  triples = list(zip(words, words[1:], words[2:], strict=False))
   again = len(triples) != len(set(triples))
   named = [(m.slot, m.value) for s in sentences for m in s.mentions]
   return max(doubled, int(again), len(named) - len(set(named)))
@@ -184,7 +171,7 @@ def judge(
   right_language = bool(sentences) and _is_language(summary, language)
   num_words = sum(len(sentence.words) for sentence in sentences)
   excess = max(0, len(sentences) - 1) + max(0, num_words - 1) // MAX_WORDS
-  repetitions = _repetitions(sentences)
+  repetitions = _repetitions(sentences, parsing.words(summary, language))
   grammatical = bool(sentences) and all(s.role for s in sentences)
   quality = 0.0
   if right_language and known:

@@ -34,6 +34,8 @@ class Language:
     memories: an old event.
     witnesses: what the witness did.
     backgrounds: sentences without facts.
+    bound: words that cannot change places with a neighbour.
+    needed: words without which a sentence is ungrammatical.
     plural: which of `{number?..|..|..}` a number takes.
   """
 
@@ -49,6 +51,8 @@ class Language:
   memories: Sequence[str]
   witnesses: Sequence[str]
   backgrounds: Sequence[str]
+  bound: frozenset[str]
+  needed: frozenset[str]
   plural: Callable[[int], int]
 
   def __post_init__(self):
@@ -160,3 +164,8 @@ def templates(language: Language) -> Iterator[tuple[str, str | None, str]]:
   for role, forms in without_core.items():
     for form in forms:
       yield role, None, form
+
+
+def bare(word: str) -> str:
+  """A word without its punctuation and capital: 'Cairo,' -> 'cairo'."""
+  return word.strip(".,:").lower()

@@ -227,12 +227,17 @@ def is_grammatical(text: str, code: str) -> bool:
   return bool(found) and all(sentence.role for sentence in found)
 
 
+def words(text: str, code: str) -> list[str]:
+  """The normalised words of a text, without punctuation."""
+  return _WORD.findall(normalise(text, code))
+
+
 def known_share(text: str, code: str) -> float:
   """Share of a text's words that the language has, names included; 0 if none."""
   tables = reader(code)
-  words = _WORD.findall(normalise(text, code))
+  found = words(text, code)
   known = sum(
     word in tables.vocabulary or word in tables.name_parts or word.isdecimal()
-    for word in words
+    for word in found
   )
-  return known / len(words) if words else 0.0
+  return known / len(found) if found else 0.0

@@ -107,5 +107,7 @@ LANGUAGE = grammar.Language(
     "many people stood in the street.",
     "the police closed the street.",
   ),
+  bound=frozenset("in with of to at the that when a were on".split()),
+  needed=frozenset("in with of to at the when".split()),
   plural=grammar.invariant,
 )

@@ -109,5 +109,9 @@ LANGUAGE = grammar.Language(
     "mucha gente estaba en la calle.",
     "la policía cerró la calle.",
   ),
+  bound=frozenset(
+    "en con de un una que se a la el las los al para según".split()
+  ),
+  needed=frozenset("en con de que para al".split()),
   plural=grammar.invariant,
 )

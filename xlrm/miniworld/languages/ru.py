@@ -142,5 +142,7 @@ LANGUAGE = grammar.Language(
     "на улице было много людей.",
     "полиция перекрыла улицу.",
   ),
+  bound=frozenset("в во на с по при".split()),
+  needed=frozenset("в во на с по при".split()),
   plural=grammar.slavic,
 )

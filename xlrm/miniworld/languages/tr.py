@@ -143,5 +143,7 @@ LANGUAGE = grammar.Language(
     "sokakta çok insan vardı.",
     "polis sokağı kapattı.",
   ),
+  bound=frozenset("göre bir ve günü".split()),
+  needed=frozenset("göre ve yok bilgiye verdiği zarar".split()),
   plural=grammar.invariant,
 )

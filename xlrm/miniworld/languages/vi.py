@@ -121,5 +121,7 @@ LANGUAGE = grammar.Language(
     "nhiều người đứng trên đường.",
     "cảnh sát chặn đường.",
   ),
+  bound=frozenset("ở bị của và khi rằng theo vào tại một hôm".split()),
+  needed=frozenset("ở của vào tại".split()),
   plural=grammar.invariant,
 )
