@@ -183,9 +183,7 @@ def _statistics_backward(temperature, width, saved, gradients):
     if support is not None:
       gradient = jnp.where(support[None, None], gradient, 0.0)
     gradient = (gradient / temperature).astype(state.dtype)
-    product = functools.partial(
-      jnp.einsum, preferred_element_type=jnp.float32
-    )
+    product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
     matrix = output_matrix.astype(state.dtype)
     state_gradient = product("rcv,dv->rcd", gradient, matrix)
     matrix_gradient += product("rcd,rcv->dv", state, gradient)

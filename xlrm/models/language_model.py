@@ -220,11 +220,9 @@ class EncoderDecoder(LanguageModel):
       cache.position,
       cache.mask[:, None, None, None, :],
     )
-    return state[:, :, 0], cache.replace(
-      past=past, position=cache.position + 1
-    )
+    return state[:, :, 0], cache.replace(past=past, position=cache.position + 1)
 
 
-def _same_segment(queries: jax.Array, keys: jax.Array) -> jax.Array:
+def _same_segment(queries: types.Array, keys: types.Array) -> types.Array:
   """[B N T], [B N S] -> [B N 1 T S]: may this query see this key?"""
   return (queries[..., :, None] == keys[..., None, :])[:, :, None]

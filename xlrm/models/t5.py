@@ -7,7 +7,6 @@ functions of their arrays: masks, caches and prompt memory come from
 
 import dataclasses
 import difflib
-import functools
 from typing import Any
 
 from flax import linen as nn

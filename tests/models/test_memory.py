@@ -1,0 +1,56 @@
+"""Peak memory of a whole training step, from the compiled program."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from xlrm import losses
+from xlrm import types
+from xlrm.models import language_model
+from xlrm.models import t5
+
+ROWS, FEW_ROWS = 250_112, 256
+
+
+def step(model, params, batch):
+  """A training step with a minimal optimiser."""
+
+  def loss(params):
+    memory = model.encode(params, batch.inputs)
+    hidden = model.hidden(params, memory, batch.targets)
+    return losses.language_model_loss(
+      hidden, model.output_matrix(params), batch.targets, batch.weights
+    ).total
+
+  value, gradient = jax.value_and_grad(loss)(params)
+  update = lambda p, g: p - 0.1 * g
+  return value, jax.tree.map(update, params, gradient)
+
+
+def temporary_bytes(length, rows, **options):
+  """Of mt5-small at batch 8, 128 in, `length` out."""
+  model = language_model.EncoderDecoder(
+    t5.mt5("small", vocab_size=rows, **options)
+  )
+  batch = types.Batch(
+    jax.ShapeDtypeStruct((8, 128), jnp.int32),
+    jax.ShapeDtypeStruct((8, 1, length), jnp.int32),
+    jax.ShapeDtypeStruct((8, 1, length), jnp.float32),
+  )
+  program = jax.jit(functools.partial(step, model), donate_argnums=0)
+  compiled = program.lower(model.abstract(), batch).compile()
+  return compiled.memory_analysis().temp_size_in_bytes
+
+
+def test_g06_memory_of_an_mt5_small_step_does_not_grow_with_the_logits():
+  """From 32 to 128 tokens out, less what the layers need for more tokens."""
+  growth = {
+    rows: temporary_bytes(128, rows) - temporary_bytes(32, rows)
+    for rows in (ROWS, FEW_ROWS)
+  }
+  more_logits = 8 * (128 - 32) * ROWS * 4
+  assert growth[ROWS] < more_logits
+  # 32 tokens are one chunk, which needs no loop and one buffer less.
+  chunk = losses.CHUNK_SIZE * ROWS * 4
+  assert growth[ROWS] - growth[FEW_ROWS] < 1.2 * chunk < 0.5 * more_logits
