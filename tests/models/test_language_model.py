@@ -143,28 +143,41 @@ def test_length_1_and_batch_1(tiny, tiny_params):
   assert one.shape == (1, 1, 1, 16)
 
 
-def test_dropout_is_a_function_of_its_key(tiny, tiny_params):
-  model = language_model.EncoderDecoder(
-    dataclasses.replace(tiny.config, dropout_rate=0.2)
+def one_layer(tiny, **options):
+  """Dropout compiles slowly on CPU: one layer each is enough."""
+  return language_model.EncoderDecoder(
+    dataclasses.replace(
+      tiny.config, num_encoder_layers=1, num_decoder_layers=1, **options
+    )
   )
-  np.testing.assert_array_equal(run(model, tiny_params), run(tiny, tiny_params))
-  dropped = [run(model, tiny_params, key=jax.random.key(i)) for i in (0, 0, 1)]
+
+
+def test_dropout_is_a_function_of_its_key(tiny, tiny_params):
+  model = one_layer(tiny, dropout_rate=0.2)
+  # Rows 0 and 1 of a group hold the same response: two masks.
+  twice = TARGETS[:, [0, 0, 2]]
+  dropped = [
+    run(model, tiny_params, targets=twice, key=jax.random.key(i))
+    for i in (0, 0, 1)
+  ]
   np.testing.assert_array_equal(dropped[0], dropped[1])
   assert jnp.any(dropped[0] != dropped[2])
-  # The same response twice: two responses, two masks.
-  twice = np.repeat(TARGETS[:, :1], 2, axis=1)
-  pair = run(model, tiny_params, targets=twice, key=jax.random.key(0))
-  assert jnp.any(pair[:, 0] != pair[:, 1])
+  assert jnp.any(dropped[0][:, 0] != dropped[0][:, 1])
 
 
-def test_remat_changes_no_number(tiny, tiny_params):
-  one = dataclasses.replace(
-    tiny.config, dropout_rate=0.2, num_encoder_layers=1, num_decoder_layers=1
+def test_g05_no_key_means_no_dropout_whatever_the_config(tiny, tiny_params):
+  model, plain = one_layer(tiny, dropout_rate=0.2), one_layer(tiny)
+  np.testing.assert_array_equal(
+    run(model, tiny_params), run(plain, tiny_params)
   )
 
+
+@pytest.mark.parametrize(
+  "dropout_rate", [0.0, pytest.param(0.2, marks=pytest.mark.slow)]
+)
+def test_remat_changes_no_number(tiny, tiny_params, dropout_rate):
   def loss(params, remat):
-    config = dataclasses.replace(one, remat=remat)
-    model = language_model.EncoderDecoder(config)
+    model = one_layer(tiny, dropout_rate=dropout_rate, remat=remat)
     return jnp.square(run(model, params, key=jax.random.key(0))).sum()
 
   gradients = []
@@ -205,15 +218,12 @@ def test_bfloat16_computes_in_bfloat16_over_float32_parameters(
   )
 
 
-def test_tied_output_matrix_is_the_scaled_embedding(tiny):
-  model = language_model.EncoderDecoder(
-    dataclasses.replace(tiny.config, tie_embeddings=True)
-  )
-  params = jax.jit(model.init)(jax.random.key(0))
-  assert "logits_dense" not in params["decoder"]
+def test_tied_output_matrix_is_the_scaled_embedding(tiny, tiny_params):
+  model = one_layer(tiny, tie_embeddings=True)
+  assert "logits_dense" not in model.abstract()["decoder"]
   np.testing.assert_allclose(
-    model.output_matrix(params),
-    params["token_embedder"]["embedding"].T / 4,
+    model.output_matrix(tiny_params),
+    tiny_params["token_embedder"]["embedding"].T / 4,
     rtol=1e-6,
   )
 

@@ -145,16 +145,22 @@ def test_scores_are_float32_under_bfloat16(scorer, params, scores, tiny):
   np.testing.assert_allclose(result, scores, atol=0.1)
 
 
-def test_layer_and_dropout_reach_the_backbone(params, tiny):
-  config = dataclasses.replace(tiny.config, dropout_rate=0.3)
-  model = language_model.EncoderDecoder(config)
-  first = scorer_lib.ResponseScorer(model, None, 6, 5, layer=1)
+def test_layer_reads_an_earlier_state(scorer, params):
+  first = dataclasses.replace(scorer, layer=1)
   gradient = jax.grad(lambda p: score(first, p, BATCH).sum())(params)
   layers = gradient["backbone"]["decoder"]
   assert jnp.any(layers["layers_0"]["mlp"]["wo"]["kernel"] != 0)
   assert jnp.all(layers["layers_1"]["mlp"]["wo"]["kernel"] == 0)
+
+
+def test_dropout_key_reaches_the_backbone(params, tiny):
+  config = dataclasses.replace(
+    tiny.config, dropout_rate=0.3, num_encoder_layers=1, num_decoder_layers=1
+  )
+  model = language_model.EncoderDecoder(config)
+  scorer = scorer_lib.ResponseScorer(model, None, 6, 5)
   calm, noisy = (
-    score(first, params, BATCH, key) for key in (None, jax.random.key(0))
+    score(scorer, params, BATCH, key) for key in (None, jax.random.key(0))
   )
   assert jnp.any(calm != noisy)
 
