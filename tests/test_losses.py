@@ -155,8 +155,8 @@ def test_temperature_must_be_positive():
 
 def test_statistics_under_vmap():
   *arguments, _ = problem((3, 2, 4))
-  mapped = jax.vmap(ours, in_axes=(0, None, 0), out_axes=1)(*arguments)
-  assert_close(mapped, ours(*arguments))
+  mapped = jax.jit(jax.vmap(ours, in_axes=(0, None, 0), out_axes=1))
+  assert_close(mapped(*arguments), dense(*arguments))
 
 
 def head_gradient(hidden, matrix, targets, weights):
@@ -228,7 +228,7 @@ def test_a_sharded_head_equals_one_device(mesh):
 def test_language_model_loss_sums_over_weights():
   hidden, matrix, targets, _ = problem((2, 1, 3))
   weights = jnp.array([[[1.0, 0.5, 0.0]], [[0.0, 0.0, 2.0]]])
-  loss = losses.language_model_loss(
+  loss = jax.jit(losses.language_model_loss, static_argnames="z_loss")(
     hidden, matrix, targets, weights, z_loss=0.1
   )
   logprobs, _, log_z = dense(hidden, matrix, targets)
@@ -397,3 +397,14 @@ def test_ranking_accuracy_counts_pairs_and_equal_scores_by_half():
   loss = losses.ranking_loss(scores, jnp.array([[0, 1, 2, 2]]))
   # pairs 0-1, 0-2 right; 0-3 wrong; 1-2 equal; 1-3 wrong; 2-3 a tie
   assert_close(loss.metrics["accuracy"], (2.5, 5.0))
+
+
+def test_no_implicit_promotion():
+  scores = jnp.zeros((2, 3))
+  asked = jnp.ones((2, 3), bool)
+  ranks = jnp.zeros((2, 3), jnp.int32)
+  replaced = jnp.zeros((2, 1, 3), jnp.int32)
+  with jax.numpy_dtype_promotion("strict"):
+    jax.eval_shape(losses.rating_loss, scores, scores, asked)
+    jax.eval_shape(losses.ranking_loss, scores, ranks)
+    jax.eval_shape(losses.detection_loss, scores[:, None], replaced)

@@ -238,7 +238,8 @@ def _binary_loss(logits, labels, counted) -> Loss:
   weight = jnp.sum(counts)
   total = jnp.sum(counts * _binary_cross_entropy(logits, labels))
   right = (logits > 0) == (labels > 0.5)
-  metrics = {"accuracy": (jnp.sum(counts * right), weight)}
+  right = jnp.where(right, counts, 0.0)
+  metrics = {"accuracy": (jnp.sum(right), weight)}
   return Loss(total, weight, metrics)
 
 
@@ -294,9 +295,9 @@ def ranking_loss(
   competes = present[:, :, None] & present[:, None, :]
   below = competes & (ranks[:, None, :] > ranks[:, :, None])
   tied = competes & (ranks[:, None, :] == ranks[:, :, None])
-  group = jnp.sum(tied, axis=-1)
-  drawn_before = jnp.sum(jnp.tril(tied, -1), axis=-1)
-  remaining = 1.0 - drawn_before / jnp.maximum(group, 1)
+  group = jnp.sum(tied, axis=-1, dtype=jnp.float32)
+  drawn_before = jnp.sum(jnp.tril(tied, -1), axis=-1, dtype=jnp.float32)
+  remaining = 1.0 - drawn_before / jnp.maximum(group, 1.0)
   pool = jnp.where(tied, remaining[..., None], below.astype(jnp.float32))
   pool = jnp.where(present[:, :, None], pool, 1.0)
   log_pool = jax.nn.logsumexp(scores[:, None, :], b=pool, axis=-1)

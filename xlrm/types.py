@@ -115,11 +115,13 @@ def check_shapes(batch: Batch) -> Batch:
       f"Batch.inputs has {shapes['inputs'][0]} prompts, Batch.targets "
       f"{shapes['targets'][0]}"
     )
-  for name, like in (("input_segments", "inputs"), ("target_segments", "targets")):
+  for name, like in (
+    ("input_segments", "inputs"),
+    ("target_segments", "targets"),
+  ):
     value = getattr(batch, name)
     if value is not None and np.shape(value) != shapes[like]:
       raise ValueError(
-        f"Batch.{name} has shape {np.shape(value)}, Batch.{like} "
-        f"{shapes[like]}"
+        f"Batch.{name} has shape {np.shape(value)}, Batch.{like} {shapes[like]}"
       )
   return batch

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from xlrm import losses
 from xlrm.models import language_model
 
 INPUTS = np.array([[5, 6, 7, 1], [8, 9, 1, 0]], np.int32)
@@ -182,9 +183,7 @@ def test_remat_changes_no_number(tiny, tiny_params, dropout_rate):
 
   gradients = []
   for remat in (True, False):
-    traced = jax.jit(jax.grad(loss), static_argnums=1).trace(
-      tiny_params, remat
-    )
+    traced = jax.jit(jax.grad(loss), static_argnums=1).trace(tiny_params, remat)
     assert ("prevent_cse" in str(traced.jaxpr)) == remat
     gradients.append(traced.lower().compile()(tiny_params))
   jax.tree.map(
@@ -232,3 +231,27 @@ def test_hidden_under_vmap_over_parameters(tiny, tiny_params):
   stacked = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), tiny_params)
   both = jax.vmap(lambda params: run(tiny, params))(stacked)
   np.testing.assert_allclose(both[0], run(tiny, tiny_params), atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_no_implicit_promotion(tiny, tiny_params, dtype):
+  model = one_layer(tiny, dropout_rate=0.1, dtype=dtype, remat=True)
+
+  def total(params, key):
+    hidden = run(model, params, key=key)
+    cache = begin(model, params, 3, 5)
+    state, _ = model.step(params, cache, jnp.zeros((2, 3), jnp.int32))
+    assert hidden.dtype == state.dtype == dtype
+    statistics = losses.token_statistics(
+      hidden,
+      model.output_matrix(params),
+      TARGETS,
+      mask=TARGETS > 0,
+      support=np.arange(50) > 0,
+      temperature=0.7,
+    )
+    return sum(jnp.sum(x) for x in jax.tree.leaves(statistics))
+
+  with jax.numpy_dtype_promotion("strict"):
+    gradient = jax.eval_shape(jax.grad(total), tiny_params, jax.random.key(0))
+  assert {x.dtype for x in jax.tree.leaves(gradient)} == {jnp.dtype("float32")}

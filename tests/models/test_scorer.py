@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from xlrm import tokenizer as tokenizer_lib
 from xlrm import types
 from xlrm.models import language_model
 from xlrm.models import scorer as scorer_lib
@@ -188,7 +189,7 @@ def test_encoder_compute_of_16_candidates_is_that_of_one_prompt(tiny):
   np.testing.assert_allclose(sixteen, one, rtol=0.01)
 
 
-class Letters:
+class Letters(tokenizer_lib.Tokenizer):
   """A tokenizer of lower-case letters: a is 3."""
 
   def encode(self, text):
@@ -196,7 +197,7 @@ class Letters:
 
 
 def test_prepare_pads_right_and_keeps_eos_on_truncation(scorer):
-  scorer = dataclasses.replace(scorer, tokenizer=Letters())
+  scorer = dataclasses.replace(scorer, tokenizer=Letters("letters"))
   batch = scorer.prepare(["ab", "abcdefgh"], [["a", "abcdefg"], [""]])
   np.testing.assert_array_equal(
     batch.inputs, [[3, 4, 1, 0, 0, 0], [3, 4, 5, 6, 7, 1]]
@@ -215,6 +216,6 @@ def test_prepare_pads_right_and_keeps_eos_on_truncation(scorer):
 def test_prepare_says_what_is_wrong(scorer):
   with pytest.raises(ValueError, match="needs a tokenizer"):
     scorer.prepare(["a"], [["b"]])
-  scorer = dataclasses.replace(scorer, tokenizer=Letters())
+  scorer = dataclasses.replace(scorer, tokenizer=Letters("letters"))
   with pytest.raises(ValueError, match="1 reward_inputs for 2 groups"):
     scorer.prepare(["a"], [["b"], ["c"]])

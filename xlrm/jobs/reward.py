@@ -15,7 +15,6 @@ import optax
 
 from xlrm import batches
 from xlrm import losses
-from xlrm import optimizers
 from xlrm import pretrained
 from xlrm import sharding
 from xlrm import training
@@ -84,7 +83,8 @@ def train(
   return training.fit(
     params,
     loss_fn=reward_loss(scorer),
-    optimizer=optimizers.freeze(optimizer, params, frozen),
+    optimizer=optimizer,
+    frozen=tuple(frozen),
     source=source,
     config=config,
     mesh=mesh.build(),

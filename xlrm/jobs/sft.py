@@ -14,7 +14,6 @@ import optax
 
 from xlrm import batches
 from xlrm import losses
-from xlrm import optimizers
 from xlrm import pretrained
 from xlrm import sampling
 from xlrm import sharding
@@ -144,7 +143,8 @@ def train(
   return training.fit(
     initial.params,
     loss_fn=sft_loss(initial.model, z_loss),
-    optimizer=optimizers.freeze(optimizer, initial.params, frozen),
+    optimizer=optimizer,
+    frozen=tuple(frozen),
     source=source,
     config=config,
     mesh=mesh.build(),

@@ -8,7 +8,7 @@ runs once for all N responses of a prompt.
 
 from collections.abc import Sequence
 import dataclasses
-from typing import Any, Protocol
+from typing import Protocol
 
 from flax import linen as nn
 import jax
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 import numpy as np
 
+from xlrm import tokenizer as tokenizer_lib
 from xlrm import types
 from xlrm.models import language_model
 
@@ -51,7 +52,7 @@ class ResponseScorer(Scorer):
   """
 
   model: language_model.EncoderDecoder
-  tokenizer: Any
+  tokenizer: tokenizer_lib.Tokenizer | None
   max_input_length: int
   max_response_length: int
   layer: int | None = None

@@ -1,0 +1,158 @@
+"""Optimizers and learning-rate schedules: optax, with T5X's numbers.
+
+Adafactor (https://arxiv.org/abs/1804.04235) as T5X configures it: decay
+1 - (step+1)^-0.8, updates clipped to RMS 1, steps relative to the RMS of the
+parameter, no momentum, factored where both dimensions are at least 128.
+"""
+
+from collections.abc import Sequence
+import difflib
+import re
+from typing import Any
+
+import jax
+import optax
+
+from xlrm import types
+
+Schedule = float | optax.Schedule
+
+
+def adafactor(
+  learning_rate: Schedule,
+  *,
+  decay_rate: float = 0.8,
+  min_dim_size_to_factor: int = 128,
+  clipping_threshold: float | None = 1.0,
+  multiply_by_parameter_scale: bool = True,
+  weight_decay_rate: float | None = None,
+) -> optax.GradientTransformation:
+  """T5X's Adafactor.
+
+  Args:
+    learning_rate: relative to the RMS of each parameter (at least 1e-3) where
+      `multiply_by_parameter_scale` is on.
+    decay_rate: exponent of the second moment's decay.
+    min_dim_size_to_factor: smaller matrices keep a full second moment.
+    clipping_threshold: RMS to which an update is clipped; None is off.
+    multiply_by_parameter_scale: steps relative to the parameter.
+    weight_decay_rate: None is off.
+  """
+  return optax.adafactor(
+    learning_rate,
+    min_dim_size_to_factor=min_dim_size_to_factor,
+    decay_rate=decay_rate,
+    multiply_by_parameter_scale=multiply_by_parameter_scale,
+    clipping_threshold=clipping_threshold,
+    weight_decay_rate=weight_decay_rate,
+    eps=1e-30,
+  )
+
+
+def adamw(
+  learning_rate: Schedule,
+  *,
+  b1: float = 0.9,
+  b2: float = 0.98,
+  weight_decay: float = 0.01,
+  max_gradient_norm: float | None = 1.0,
+) -> optax.GradientTransformation:
+  """AdamW (https://arxiv.org/abs/1711.05101) behind a global-norm clip."""
+  adam = optax.adamw(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay)
+  if max_gradient_norm is None:
+    return adam
+  return optax.chain(optax.clip_by_global_norm(max_gradient_norm), adam)
+
+
+def _check_steps(warmup_steps: int) -> None:
+  if warmup_steps < 1:
+    raise ValueError(f"warmup_steps {warmup_steps} is below 1")
+
+
+def warmup_constant(learning_rate: float, warmup_steps: int) -> optax.Schedule:
+  """Linear from 0, then constant: the paper's schedule of reward models."""
+  _check_steps(warmup_steps)
+  return optax.linear_schedule(0.0, learning_rate, warmup_steps)
+
+
+def warmup_rsqrt(learning_rate: float, warmup_steps: int) -> optax.Schedule:
+  """Linear from 0 to `learning_rate`, then with 1/sqrt(step), as T5."""
+  _check_steps(warmup_steps)
+
+  def schedule(step):
+    step = jax.numpy.maximum(step, 1)
+    grown = step / warmup_steps
+    decayed = (warmup_steps / step) ** 0.5
+    return learning_rate * jax.numpy.minimum(grown, decayed)
+
+  return schedule
+
+
+def warmup_cosine(
+  learning_rate: float,
+  warmup_steps: int,
+  total_steps: int,
+  final_fraction: float = 0.02,
+) -> optax.Schedule:
+  """Linear from 0, then half a cosine down to a fraction at `total_steps`."""
+  _check_steps(warmup_steps)
+  if total_steps <= warmup_steps:
+    raise ValueError(
+      f"total_steps {total_steps} is not above warmup_steps {warmup_steps}"
+    )
+  return optax.warmup_cosine_decay_schedule(
+    0.0,
+    learning_rate,
+    warmup_steps,
+    total_steps,
+    learning_rate * final_fraction,
+  )
+
+
+def path_name(path: Sequence[Any]) -> str:
+  """A key path of jax.tree_util as 'decoder/layers_0/mlp/wo/kernel'."""
+  return "/".join(
+    str(
+      getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", "")))
+    )
+    for entry in path
+  )
+
+
+def frozen_mask(params: types.Params, patterns: Sequence[str]) -> types.Params:
+  """True at leaves whose path a pattern matches (re.search).
+
+  Raises:
+    ValueError: a pattern matches nothing, or is no regular expression; names
+      the nearest path.
+  """
+  names = [
+    path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)
+  ]
+  for pattern in patterns:
+    try:
+      found = any(re.search(pattern, name) for name in names)
+    except re.error as error:
+      raise ValueError(
+        f"frozen pattern {pattern!r} is no regular expression: {error}"
+      ) from error
+    if not found:
+      nearest = difflib.get_close_matches(pattern, names, 1, 0.0)
+      raise ValueError(
+        f"frozen pattern {pattern!r} matches no parameter; nearest: "
+        f"{nearest[0] if nearest else names[:3]}"
+      )
+  return jax.tree_util.tree_map_with_path(
+    lambda path, _: any(re.search(p, path_name(path)) for p in patterns),
+    params,
+  )
+
+
+def freeze(
+  optimizer: optax.GradientTransformation, mask: types.Params
+) -> optax.GradientTransformation:
+  """The optimizer without state or updates where `mask` is True."""
+  labels = jax.tree.map(lambda frozen: "frozen" if frozen else "trained", mask)
+  return optax.multi_transform(
+    {"trained": optimizer, "frozen": optax.set_to_zero()}, labels
+  )

@@ -1,0 +1,176 @@
+"""Text to token ids and back: sentencepiece, without TensorFlow.
+
+Ids follow T5 and mT5: 0 pads, 1 ends a text (EOS), 2 is unknown. Behind the
+pieces of the vocabulary file stand `extra_ids` sentinels, as in SeqIO: they
+mark hidden spans in pre-training and are never written out.
+"""
+
+from collections.abc import Iterable, Sequence
+import dataclasses
+import functools
+import hashlib
+import os
+import pathlib
+
+import sentencepiece
+
+from xlrm import types
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokenizer:
+  """One vocabulary file.
+
+  Attributes:
+    path: the sentencepiece model file.
+    extra_ids: sentinel ids behind its pieces.
+  """
+
+  path: str
+  extra_ids: int = 0
+
+  @classmethod
+  def load(cls, path: str | os.PathLike, extra_ids: int = 0) -> "Tokenizer":
+    """Loads a vocabulary file and checks its ids.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: it is no sentencepiece model, or pads with another id than 0
+        or ends with another than 1.
+    """
+    loaded = cls(str(path), extra_ids)
+    processor = loaded._processor
+    if (processor.pad_id(), processor.eos_id()) != (
+      types.PAD_ID,
+      types.EOS_ID,
+    ):
+      raise ValueError(
+        f"{path}: pad id {processor.pad_id()} and EOS id "
+        f"{processor.eos_id()}; T5 and xlrm need 0 and 1 (train one with "
+        "`xlrm vocab`)"
+      )
+    return loaded
+
+  def __post_init__(self):
+    if self.extra_ids < 0:
+      raise ValueError(f"extra_ids {self.extra_ids} is negative")
+
+  @functools.cached_property
+  def _processor(self) -> sentencepiece.SentencePieceProcessor:
+    if not os.path.isfile(self.path):
+      raise FileNotFoundError(f"no vocabulary file {self.path}")
+    processor = sentencepiece.SentencePieceProcessor()
+    try:
+      processor.Load(self.path)
+    except RuntimeError as error:
+      raise ValueError(
+        f"{self.path} is no sentencepiece model, or a damaged one"
+      ) from error
+    return processor
+
+  def encode(self, text: str) -> list[int]:
+    """Ids of a text, without EOS."""
+    return self._processor.EncodeAsIds(text)
+
+  def pieces(self, text: str) -> list[str]:
+    """The pieces of a text, one per id of `encode`."""
+    return self._processor.EncodeAsPieces(text)
+
+  def decode(self, ids: Iterable[int]) -> str:
+    """The text up to the first EOS; padding and sentinels are left out."""
+    kept = []
+    for token in map(int, ids):
+      if token == types.EOS_ID:
+        break
+      if types.PAD_ID < token < self.vocab_size:
+        kept.append(token)
+    return self._processor.DecodeIds(kept)
+
+  @property
+  def vocab_size(self) -> int:
+    """Pieces in the file, without the sentinels."""
+    return self._processor.GetPieceSize()
+
+  @property
+  def pad_id(self) -> int:
+    return types.PAD_ID
+
+  @property
+  def eos_id(self) -> int:
+    return types.EOS_ID
+
+  @property
+  def unk_id(self) -> int:
+    return self._processor.unk_id()
+
+  @property
+  def sentinel_ids(self) -> list[int]:
+    """<extra_id_0> first: the highest id, as in SeqIO."""
+    last = self.vocab_size + self.extra_ids - 1
+    return [last - i for i in range(self.extra_ids)]
+
+  def fingerprint(self) -> str:
+    """Tells one vocabulary from another."""
+    digest = hashlib.sha256(pathlib.Path(self.path).read_bytes())
+    return f"{digest.hexdigest()[:16]}+{self.extra_ids}"
+
+
+def train_vocabulary(
+  sentences: Iterable[str],
+  size: int,
+  path: str | os.PathLike,
+  *,
+  model_type: str = "bpe",
+  byte_fallback: bool = False,
+  split_digits: bool = True,
+  user_defined_symbols: Sequence[str] = (),
+  character_coverage: float = 1.0,
+  normalization: str = "nmt_nfkc",
+) -> None:
+  """Trains a sentencepiece vocabulary with T5's ids; written atomically.
+
+  Args:
+    sentences: texts, in any order.
+    size: number of pieces, the special ones included.
+    path: the file to write.
+    model_type: 'bpe' or 'unigram'.
+    byte_fallback: spell unknown characters in bytes instead of `unk`.
+    split_digits: every digit is a piece of its own.
+    user_defined_symbols: strings that stay one piece, such as language tags.
+    character_coverage: share of characters covered, in (0, 1].
+    normalization: sentencepiece's rule; 'identity' changes nothing.
+
+  Raises:
+    ValueError: an option is unknown, or the texts do not give that many
+      pieces; sentencepiece's own words are kept.
+  """
+  if model_type not in ("bpe", "unigram"):
+    raise ValueError(f"model_type {model_type!r} is not 'bpe' or 'unigram'")
+  target = pathlib.Path(path)
+  target.parent.mkdir(parents=True, exist_ok=True)
+  temporary = target.with_name(target.name + ".partial")
+  try:
+    with open(temporary, "wb") as file:
+      sentencepiece.SentencePieceTrainer.Train(
+        sentence_iterator=iter(sentences),
+        model_writer=file,
+        vocab_size=size,
+        model_type=model_type,
+        byte_fallback=byte_fallback,
+        split_digits=split_digits,
+        user_defined_symbols=list(user_defined_symbols),
+        character_coverage=character_coverage,
+        normalization_rule_name=normalization,
+        pad_id=types.PAD_ID,
+        eos_id=types.EOS_ID,
+        unk_id=2,
+        bos_id=-1,
+        num_threads=1,
+        minloglevel=2,
+      )
+    os.replace(temporary, target)
+  except RuntimeError as error:
+    message = str(error).strip().splitlines()[-1]
+    raise ValueError(f"no vocabulary of {size} pieces: {message}") from error
+  finally:
+    temporary.unlink(missing_ok=True)
