@@ -126,15 +126,9 @@ def _unchunk(x):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
 def _statistics(hidden, output_matrix, targets, support, temperature, width):
-  """(logprobs, entropy, log_z), each [R C]; see `token_statistics`.
+  """(logprobs, entropy, log_z), each [R C], from hidden [R C D].
 
-  Args:
-    hidden: [R C D]
-    output_matrix: [D V]
-    targets: [R C]
-    support: [V] or None
-    temperature: a float
-    width: columns of a chunk, a divisor of C
+  A chunk has `width` columns of every row; width divides C.
   """
 
   def chunk(arrays):
@@ -248,13 +242,7 @@ def rating_loss(
   ratings: Float[types.Array, "B N"],
   counted: Bool[types.Array, "B N"],
 ) -> Loss:
-  """Binary cross-entropy of scores as logits: sum of softplus(r) - z r.
-
-  Args:
-    scores: r.
-    ratings: z in [0, 1].
-    counted: which responses have a rating.
-  """
+  """Sum of softplus(r) - z r over the counted scores r, ratings z in [0, 1]."""
   return _binary_loss(scores, ratings, counted)
 
 

@@ -210,7 +210,7 @@ class DecoderLayer(nn.Module):
     y = self.pre_self_attention_layer_norm(x)
     past = tuple(
       jax.lax.dynamic_update_slice_in_dim(old, new, position, axis=2)
-      for old, new in zip(past, self.self_attention.keys_values(y))
+      for old, new in zip(past, self.self_attention.keys_values(y), strict=True)
     )
     seen = jnp.arange(past[0].shape[2]) <= position
     y = self.self_attention(
@@ -293,7 +293,9 @@ class Decoder(nn.Module):
     keys = jnp.arange(past[0][0].shape[2])
     bias = self.relpos_bias(position[None], keys)
     x, updated = embedded, []
-    for layer, layer_cross, layer_past in zip(self.layers, cross, past):
+    for layer, layer_cross, layer_past in zip(
+      self.layers, cross, past, strict=True
+    ):
       x, new = layer.step(x, layer_cross, layer_past, position, bias, mask)
       updated.append(new)
     return self.decoder_norm(x), tuple(updated)
