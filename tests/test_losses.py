@@ -149,7 +149,7 @@ def test_statistics_of_an_even_distribution():
 
 def test_temperature_must_be_positive():
   *arguments, _ = problem((1, 1))
-  with pytest.raises(ValueError, match="temperature 0.0 is not positive"):
+  with pytest.raises(ValueError, match=r"temperature 0\.0 is not positive"):
     losses.token_statistics(*arguments, temperature=0.0)
 
 
@@ -218,7 +218,7 @@ def test_a_sharded_head_equals_one_device(mesh):
   specs = (spec("data"), spec(None, "model"), spec("data"), spec("data"))
   sharded = [
     jax.device_put(x, jax.sharding.NamedSharding(mesh, s))
-    for x, s in zip(arguments, specs)
+    for x, s in zip(arguments, specs, strict=True)
   ]
   assert_close(
     jax.jit(head_gradient)(*sharded), jax.jit(head_gradient)(*arguments)

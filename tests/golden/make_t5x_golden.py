@@ -48,7 +48,8 @@ def read_zarr(folder: pathlib.Path) -> np.ndarray:
     chunk = np.frombuffer(gzip.decompress(file.read_bytes()), meta["dtype"])
     index = map(int, file.name.split(meta["dimension_separator"]))
     place = tuple(
-      slice(i * size, (i + 1) * size) for i, size in zip(index, meta["chunks"])
+      slice(i * size, (i + 1) * size)
+      for i, size in zip(index, meta["chunks"], strict=True)
     )
     room = array[place].shape
     chunk = chunk.reshape(meta["chunks"])

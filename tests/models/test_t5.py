@@ -40,7 +40,7 @@ def test_parameter_tree_is_the_golden_one(size):
 
 
 def test_unknown_size_names_the_nearest():
-  with pytest.raises(ValueError, match="'smal' is not one of.*'small'"):
+  with pytest.raises(ValueError, match=r"'smal' is not one of.*'small'"):
     t5.mt5("smal")
 
 

@@ -67,7 +67,7 @@ class LanguageModel(Protocol):
     segments: Int[types.Array, "B N T"] | None = None,
     dropout_key: jax.Array | None = None,
   ) -> Float[types.Array, "B N T D"]:
-    """Teacher forcing: position t has read targets[<t] and predicts target t."""
+    """Teacher forcing: position t has read targets[<t], predicts target t."""
 
   def output_matrix(self, params: types.Params) -> Float[types.Array, "D V"]:
     """Logits are hidden @ output_matrix."""
