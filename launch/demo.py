@@ -7,7 +7,8 @@ stage is a gin job that `xlrm run` would run too; a stage that is complete is
 not run again, so a killed demo continues.
 """
 
-from collections.abc import Iterator
+import argparse
+from collections.abc import Iterator, Sequence
 import dataclasses
 import pathlib
 import time
@@ -132,3 +133,24 @@ def run(demo: DemoConfig) -> pathlib.Path:
   minutes = (time.monotonic() - started) / 60
   print(f"{minutes:.1f} minutes. Open {report} in a browser.")
   return report
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  for field in dataclasses.fields(DemoConfig):
+    parser.add_argument(
+      f"--{field.name}",
+      type=field.type,
+      default=field.default,
+      help=f"default {field.default}",
+    )
+
+
+def parse(
+  parser: argparse.ArgumentParser, arguments: Sequence[str]
+) -> argparse.Namespace:
+  return parser.parse_args(arguments)
+
+
+def main(options: argparse.Namespace) -> int:
+  run(DemoConfig(**vars(options)))
+  return 0

@@ -1,0 +1,1 @@
+"""How a job reaches machines, never what it does: the xlrm command."""

@@ -1,0 +1,60 @@
+"""Runs the job of a gin file.
+
+  xlrm run --gin_file=sft.gin --gin.MODEL_DIR="'runs/sft_es'" \\
+    --gin.MIXTURE_OR_TASK_NAME="'miniworld_summary.es'"
+
+Gin files are found as paths, in --gin_search_paths, or among those that ship
+with xlrm. Bindings on the command line win over the files. The configuration
+is written to MODEL_DIR/config.gin, and that file alone reruns the job.
+"""
+
+import argparse
+from collections.abc import Sequence
+import re
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument(
+    "--gin_file", action="append", required=True, help="may be repeated"
+  )
+  parser.add_argument(
+    "--gin_search_paths", default="", help="comma-separated folders"
+  )
+  parser.add_argument(
+    "--gin.NAME",
+    dest="unused",
+    metavar="VALUE",
+    help="a binding: --gin.TRAIN_STEPS=100",
+  )
+  parser.add_argument(
+    "--dry_run",
+    action="store_true",
+    help="print shapes, parameters and memory; run no step",
+  )
+
+
+def parse(
+  parser: argparse.ArgumentParser, arguments: Sequence[str]
+) -> argparse.Namespace:
+  """Takes the --gin.NAME=VALUE bindings out, in any order."""
+  bindings, rest = [], []
+  for argument in arguments:
+    match = re.match(r"--gin\.([^=]+)=(.*)$", argument, re.DOTALL)
+    if match:
+      bindings.append(f"{match[1]} = {match[2]}")
+    elif argument.startswith("--gin."):
+      parser.error(f"{argument}: a binding is --gin.NAME=VALUE")
+    else:
+      rest.append(argument)
+  options = parser.parse_args(rest)
+  options.bindings = bindings
+  return options
+
+
+def main(options: argparse.Namespace) -> int:
+  from xlrm import config
+
+  paths = [x for x in options.gin_search_paths.split(",") if x]
+  job = config.load(options.gin_file, options.bindings, paths)
+  job.run(dry_run=options.dry_run)
+  return 0

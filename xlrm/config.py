@@ -1,0 +1,346 @@
+"""gin: from a .gin file and bindings to a job. The only importer of gin.
+
+Functions and frozen dataclasses become configurable here, by one table; the
+modules themselves know nothing of gin. gin 0.5 accepts some mistakes in
+silence (a misspelt macro, an include after a binding): here they are errors
+that name the file, the line and the nearest name.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+import dataclasses
+import difflib
+import importlib
+import inspect
+import os
+import pathlib
+import re
+from typing import Any
+
+import gin
+
+JOB = "JOB"
+SAVED = "config.gin"
+
+# gin name -> where it lives. Imported when first used, so that a typo is
+# reported before SeqIO (seconds) is loaded.
+CONFIGURABLES = {
+  "pretrain.train": "xlrm.jobs.pretrain:train",
+  "sft.train": "xlrm.jobs.sft:train",
+  "reward.train": "xlrm.jobs.reward:train",
+  "best_of_n.run": "xlrm.jobs.best_of_n:run",
+  "diagnose.run": "xlrm.jobs.diagnose:run",
+  "evaluate.run": "xlrm.jobs.evaluate:run",
+  "GenerationEvaluation": "xlrm.jobs.sft:GenerationEvaluation",
+  "BestOfNConfig": "xlrm.jobs.best_of_n:BestOfNConfig",
+  "SamplingConfig": "xlrm.sampling:SamplingConfig",
+  "TrainConfig": "xlrm.training:TrainConfig",
+  "MeshConfig": "xlrm.sharding:MeshConfig",
+  "adafactor": "xlrm.optimizers:adafactor",
+  "adamw": "xlrm.optimizers:adamw",
+  "warmup_constant": "xlrm.optimizers:warmup_constant",
+  "warmup_rsqrt": "xlrm.optimizers:warmup_rsqrt",
+  "warmup_cosine": "xlrm.optimizers:warmup_cosine",
+  "mt5": "xlrm.models.t5:mt5",
+  "load_language_model": "xlrm.pretrained:load_language_model",
+  "new_language_model": "xlrm.pretrained:new_language_model",
+  "load_tokenizer": "xlrm.pretrained:load_tokenizer",
+  "Tokenizer": "xlrm.tokenizer:Tokenizer.load",
+  "npz_source": "xlrm.batches:npz_source",
+}
+# The same for what needs SeqIO and TensorFlow (the extra `data`).
+DATA_CONFIGURABLES = {
+  "SeqioSource": "xlrm.data.source:SeqioSource",
+  "sources_by_language": "xlrm.data.source:sources_by_language",
+  "miniworld_pretraining": "xlrm.tasks.miniworld:pretraining_source",
+}
+
+
+class ConfigError(ValueError):
+  """A gin file or binding that cannot be used; one message for the user."""
+
+
+def gin_directory() -> pathlib.Path:
+  """The packaged gin files: inside the package, or beside it in a checkout.
+
+  Raises:
+    FileNotFoundError: neither exists.
+  """
+  package = pathlib.Path(__file__).parent
+  for candidate in (package / "gin", package.parent / "gin"):
+    if candidate.is_dir():
+      return candidate
+  raise FileNotFoundError(f"no gin files beside {package}")
+
+
+def _resolve(target: str) -> Any:
+  module, _, name = target.partition(":")
+  try:
+    value = importlib.import_module(module)
+  except ModuleNotFoundError as error:
+    if error.name in ("seqio", "tensorflow", "tensorflow_text"):
+      raise ConfigError(
+        f"{module} needs {error.name}: pip install 'xlrm[data]', or read "
+        "batches from .npz files with @npz_source()"
+      ) from error
+    raise
+  for part in name.split("."):
+    value = getattr(value, part)
+  return value
+
+
+def _used(text: str, table: Iterable[str]) -> set[str]:
+  """Names of `table` that a gin text mentions."""
+  words = set(re.findall(r"[A-Za-z_][\w.]*", text))
+  parts = {word.rpartition(".")[0] for word in words} | words
+  return {name for name in table if name in parts}
+
+
+def _register(text: str) -> None:
+  """Registers what `text` uses; everything without SeqIO if it uses less."""
+  table = {**CONFIGURABLES, **DATA_CONFIGURABLES}
+  for name in sorted(_used(text, table)):
+    scope, _, short = name.rpartition(".")
+    with gin.unlock_config():
+      if name not in _registered:
+        gin.external_configurable(
+          _resolve(table[name]), name=short, module=scope or None
+        )
+        _registered.add(name)
+
+
+_registered: set[str] = set()
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """One piece of configuration: a file's text or the command line's."""
+
+  name: str
+  text: str
+
+
+def _find(name: str, search: Sequence[pathlib.Path]) -> pathlib.Path:
+  candidates = [pathlib.Path(name), *(folder / name for folder in search)]
+  for candidate in candidates:
+    if candidate.is_file():
+      return candidate
+  known = [
+    str(path.relative_to(folder))
+    for folder in search
+    for path in sorted(folder.rglob("*.gin"))
+  ]
+  near = difflib.get_close_matches(name, known, 1, 0.4)
+  raise FileNotFoundError(
+    f"no gin file {name!r} here or in {', '.join(map(str, search))}; "
+    f"nearest: {near[0] if near else ', '.join(known[:6])}"
+  )
+
+
+_INCLUDE = re.compile(r"""^include\s+['"](.+)['"]\s*(?:#.*)?$""")
+
+
+def _sources(
+  name: str, search: Sequence[pathlib.Path], seen: tuple = ()
+) -> list[Source]:
+  """A file's includes, deepest first, and the file itself without them.
+
+  Raises:
+    ConfigError: an include below a binding (gin lets it win in silence).
+  """
+  path = _find(name, search)
+  if path in seen:
+    raise ConfigError(f"{path} includes itself")
+  result, lines, bound = [], [], False
+  for number, line in enumerate(
+    path.read_text(encoding="utf-8").splitlines(), 1
+  ):
+    match = _INCLUDE.match(line.strip())
+    if match and bound:
+      raise ConfigError(
+        f"{path}:{number}: an include below a binding would override it; "
+        "move it to the top"
+      )
+    if match:
+      result += _sources(match[1], [path.parent, *search], (*seen, path))
+      lines.append("")
+      continue
+    stripped = line.split("#")[0].strip()
+    bound = bound or bool(stripped)
+    lines.append(line)
+  return [*result, Source(str(path), "\n".join(lines) + "\n")]
+
+
+def _macros(text: str) -> dict[str, int]:
+  """Macros that a text defines, with their line."""
+  found = {}
+  for number, line in enumerate(text.splitlines(), 1):
+    match = re.match(r"^([A-Z][A-Z0-9_]*)\s*=", line)
+    if match:
+      found[match[1]] = number
+  return found
+
+
+def _references(text: str) -> set[str]:
+  return set(re.findall(r"%([A-Za-z_]\w*)", text)) - {"gin"}
+
+
+def _check_macros(sources: Sequence[Source]) -> None:
+  """Every macro that is set is used, every one that is used is set."""
+  used = set().union(*(_references(x.text) for x in sources)) | {JOB}
+  defined = {
+    name: f"{source.name}:{line}"
+    for source in sources
+    for name, line in _macros(source.text).items()
+  }
+  for name, place in defined.items():
+    if name not in used:
+      near = difflib.get_close_matches(name, used, 1, 0.5)
+      hint = f"; did you mean {near[0]}?" if near else ""
+      raise ConfigError(f"{place}: nothing uses the macro {name}{hint}")
+  for name in sorted(used - set(defined) - {JOB}):
+    near = difflib.get_close_matches(name, defined, 1, 0.5)
+    hint = f"; nearest: {near[0]}" if near else ""
+    raise ConfigError(f"the macro %{name} is used but never set{hint}")
+
+
+def _unset(sources: Sequence[Source]) -> list[str]:
+  values: dict[str, str] = {}
+  for source in sources:
+    for match in re.finditer(
+      r"^([A-Z][A-Z0-9_]*)\s*=\s*(\S+)", source.text, re.MULTILINE
+    ):
+      values[match[1]] = match[2]
+  return [name for name, value in values.items() if value == "%gin.REQUIRED"]
+
+
+def _check_required(sources: Sequence[Source]) -> None:
+  unset = _unset(sources)
+  if unset:
+    flags = " ".join(f"--gin.{name}=..." for name in unset)
+    raise ConfigError(
+      f"{sources[0].name}: still to be set: {', '.join(unset)} ({flags})"
+    )
+
+
+def _check_selectors(sources: Sequence[Source]) -> None:
+  """Every configurable that is bound or called is one of ours."""
+  known = {*CONFIGURABLES, *DATA_CONFIGURABLES}
+  for source in sources:
+    for number, line in enumerate(source.text.splitlines(), 1):
+      code = line.split("#")[0]
+      names = re.findall(r"@(?:[\w]+/)?([A-Za-z_][\w.]*)", code)
+      block = re.match(r"^(?:\w+/)?([A-Za-z_][\w.]*):\s*$", code)
+      bound = re.match(r"^(?:\w+/)?([A-Za-z_][\w.]*)\.\w+\s*=", code)
+      names += [m[1] for m in (block, bound) if m]
+      for name in names:
+        if name not in known:
+          near = difflib.get_close_matches(name, known, 1, 0.4)
+          raise ConfigError(
+            f"{source.name}:{number}: nothing configurable is called "
+            f"{name!r}; nearest: {near[0] if near else ', '.join(sorted(known))}"
+          )
+
+
+def _explain(error: Exception, source: Source) -> ConfigError:
+  """gin's own message, shortened, with the nearest parameter."""
+  text = str(error).strip()
+  place = re.search(r"line (\d+)", text)
+  where = f"{source.name}:{place[1]}" if place else source.name
+  match = re.search(
+    r"[Cc]onfigurable '([\w.]+)' doesn't have a parameter "
+    r"named '(\w+)'",
+    text,
+  )
+  if match:
+    table = {**CONFIGURABLES, **DATA_CONFIGURABLES}
+    full = next((x for x in table if x.endswith(match[1].split(".")[-1])), "")
+    names = _parameters(_resolve(table[full])) if full else []
+    near = difflib.get_close_matches(match[2], names, 1, 0.3)
+    return ConfigError(
+      f"{where}: {match[1]} has no parameter {match[2]!r}; nearest: "
+      f"{near[0] if near else ', '.join(names)}"
+    )
+  return ConfigError(f"{where}: {text.splitlines()[0]}")
+
+
+def _parameters(target: Callable) -> list[str]:
+  return [x for x in inspect.signature(target).parameters if x != "self"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+  """A configured job, ready to run once."""
+
+  sources: tuple[Source, ...]
+
+  def text(self) -> str:
+    """The whole configuration as one gin file that reruns the job."""
+    return gin.config_str(max_line_length=78)
+
+  def run(self, *, dry_run: bool = False) -> Any:
+    """Writes MODEL_DIR/config.gin and calls the job."""
+    with _named(self.sources):
+      job = gin.query_parameter(f"{JOB}/gin.macro.value")
+      if not dry_run:
+        self._save()
+      return job.configurable.wrapper(dry_run=dry_run)
+
+  def _save(self) -> None:
+    try:
+      directory = gin.query_parameter("MODEL_DIR/gin.macro.value")
+    except ValueError:
+      return
+    path = pathlib.Path(directory) / SAVED
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(self.text(), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+class _named:
+  """Turns gin's decorated errors back into the job's own."""
+
+  def __init__(self, sources: Sequence[Source]):
+    self._sources = sources
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, kind, error, trace):
+    if isinstance(error, ValueError | OSError) and "In call to" in str(error):
+      message = str(error).split("\n  In call to")[0].strip()
+      raise ConfigError(message) from error
+    return False
+
+
+def load(
+  gin_files: Sequence[str],
+  bindings: Sequence[str] = (),
+  search_paths: Sequence[str] = (),
+) -> Job:
+  """Reads gin files and bindings; clears what was loaded before.
+
+  Args:
+    gin_files: found as they stand, in `search_paths`, or among the packaged.
+    bindings: 'NAME = value' lines, which win over the files.
+    search_paths: further folders.
+
+  Raises:
+    ConfigError, FileNotFoundError: one message with file, line or name.
+  """
+  search = [*map(pathlib.Path, search_paths), gin_directory()]
+  sources = [s for name in gin_files for s in _sources(name, search)]
+  if bindings:
+    text = "".join(f"{line}\n" for line in bindings)
+    sources.append(Source("command line", text))
+  _check_macros(sources)
+  _check_selectors(sources)
+  _check_required(sources)
+  gin.clear_config()
+  _register("\n".join(source.text for source in sources))
+  for source in sources:
+    try:
+      gin.parse_config(source.text)
+    except (SyntaxError, TypeError, ValueError, ImportError) as error:
+      raise _explain(error, source) from error
+  return Job(tuple(sources))
