@@ -1,108 +1,171 @@
-"""Best-of-n: choosing, and what a choice of k from n is worth.
+"""Best-of-n: the sample that a reward model likes best, and what it is worth.
 
-One pool of n samples per prompt serves every k <= n: the expected value of
-the best of k is an order statistic. Bounds and the KL estimator follow
-https://arxiv.org/abs/2401.01879 (Beirami et al. 2024).
+One pool of n samples serves every k <= n: averages over all subsets of the
+pool have closed forms, which are unbiased. Scores and results are NumPy
+arrays in float64; the last axis is the pool, in the order drawn. The KL
+divergence is bounded and estimated as in https://arxiv.org/abs/2401.01879.
 """
 
 import math
 
+from jaxtyping import Float, Int
 import numpy as np
 
-
-def select(scores: np.ndarray) -> np.ndarray:
-  """[.. N] -> [..] index of the highest score; ties go to the first drawn."""
-  scores = np.asarray(scores)
-  if scores.shape[-1] == 0:
-    raise ValueError("there is nothing to select from: n = 0")
-  if np.isnan(scores).any():
-    raise ValueError("a score is NaN")
-  return np.argmax(scores, axis=-1)
+from xlrm import types
 
 
-def order_statistic_weights(n: int, k: int) -> np.ndarray:
-  """[n] probability that the i-th lowest of n is the best of k drawn.
+def _checked(scores: np.ndarray) -> np.ndarray:
+  scores = np.asarray(scores, np.float64)
+  if scores.ndim < 1 or scores.shape[-1] < 1:
+    raise ValueError(f"scores of shape {scores.shape} hold no pool of samples")
+  if not np.isfinite(scores).all():
+    where = tuple(int(i) for i in np.argwhere(~np.isfinite(scores))[0])
+    raise ValueError(f"the score at {where} is {scores[where]}, not finite")
+  return scores
 
-  w_i = C(i-1, k-1) / C(n, k), i = 1..n
+
+def _check_n(n: int) -> None:
+  if n < 1:
+    raise ValueError(f"n {n} is below 1")
+
+
+def select(
+  scores: Float[types.Array, "*prompts N"],
+) -> Int[types.Array, "*prompts"]:
+  """Index of the best sample; of equal ones the first drawn.
+
+  [0.1, 0.7, 0.7] -> 1
+
+  Raises:
+    ValueError: a score is not finite.
   """
-  if not 1 <= k <= n:
-    raise ValueError(f"k {k} is not in [1, {n}]")
-  total = math.comb(n, k)
-  return np.asarray([math.comb(i, k - 1) / total for i in range(n)])
+  return np.argmax(_checked(scores), axis=-1)
+
+
+def _best_last(scores: np.ndarray) -> np.ndarray:
+  """Order by score; among equals the first drawn, which `select` takes, last.
+
+  [1, 3, 3, 2] -> [0, 3, 2, 1]
+  """
+  return np.argsort(-scores, axis=-1, kind="stable")[..., ::-1]
+
+
+def _weights(n: int) -> np.ndarray:
+  """w[k-1, i-1] = C(i-1, k-1) / C(n, k): is the i-th worst the best of k?
+
+  By products of ratios, w[k, n] = k/n and w[k, i-1] = w[k, i] (i-k)/(i-1),
+  since binomial coefficients overflow.
+  """
+  k = np.arange(1, n + 1)[:, None]
+  i = np.arange(n, 1, -1)[None]
+  ratios = np.maximum(i - k, 0) / (i - 1)
+  downwards = np.cumprod(np.concatenate([k / n, ratios], axis=1), axis=1)
+  return downwards[:, ::-1]
 
 
 def expected_best_of_k(
-  scores: np.ndarray, values: np.ndarray, k: int
-) -> np.ndarray:
-  """[.. N], [.. N] -> [..] mean value of the choice of the best of k by score.
+  scores: Float[types.Array, "*prompts N"],
+  judged: Float[types.Array, "*prompts N"] | None = None,
+) -> Float[types.Array, "*prompts N"]:
+  """Expected score of the best of k samples, for k = 1 .. n, unbiased.
 
-  Unbiased over all subsets of size k. Responses with equal scores share the
-  probability of their places (a choice among them at random).
-  """
-  scores = np.asarray(scores, np.float64)
-  values = np.asarray(values, np.float64)
-  if scores.shape != values.shape:
-    raise ValueError(f"scores {scores.shape} and values {values.shape} differ")
-  weights = order_statistic_weights(scores.shape[-1], k)
-  flat = zip(
-    scores.reshape(-1, scores.shape[-1]), values.reshape(-1, values.shape[-1])
-  )
-  means = [_one_pool(s, v, weights) for s, v in flat]
-  return np.asarray(means).reshape(scores.shape[:-1])
-
-
-def _one_pool(
-  scores: np.ndarray, values: np.ndarray, weights: np.ndarray
-) -> float:
-  order = np.argsort(scores, kind="stable")
-  ranked = scores[order]
-  _, group = np.unique(ranked, return_inverse=True)
-  mass = np.bincount(group, weights) / np.bincount(group)
-  return float(np.dot(mass[group], values[order]))
-
-
-def kl_bound(n: int) -> float:
-  """log n - (n-1)/n nats: an upper bound of KL(best-of-n || policy)."""
-  if n < 1:
-    raise ValueError(f"n {n} is below 1")
-  return math.log(n) - (n - 1) / n
-
-
-def kl_estimate(log_probability: np.ndarray, n: int) -> np.ndarray:
-  """Estimate of KL(best-of-n || policy) from the chosen responses, in nats.
-
-  With e = pi(y | x) of the chosen response:
-  D = (1-e)^n [log n + (n-1) log(1-e) - (n-1)/n]
-      + (1 - (1-e)^n) log[(1 - (1-e)^n) / e],     0 <= D <= kl_bound(n)
+  sum over i of C(i-1, k-1) / C(n, k) r_(i), the mean over all subsets of size
+  k of the pool. [0, 1, 2] -> [1, 5/3, 2]
 
   Args:
-    log_probability: [..] log e, nats; an e that underflows gives the bound.
-    n: size of the pool.
+    scores: by which the best is selected.
+    judged: what is averaged, another judge's scores of the same samples; None
+      means `scores` themselves.
   """
-  bound = kl_bound(n)
-  log_e = np.minimum(np.asarray(log_probability, np.float64), 0.0)
-  e = np.exp(log_e)
-  with np.errstate(divide="ignore", invalid="ignore"):
-    log_rest = np.log1p(-e)  # log(1-e)
-    none = np.exp(n * log_rest)  # (1-e)^n
-    some = -np.expm1(n * log_rest)  # 1-(1-e)^n
-    first = np.where(none > 0, none * (bound + (n - 1) * log_rest), 0.0)
-    second = some * (np.log(some) - log_e)
-  estimate = np.where(e > 0, first + second, bound)
-  return np.clip(estimate, 0.0, bound)
+  scores = _checked(scores)
+  judged = scores if judged is None else _checked(judged)
+  ordered = np.take_along_axis(judged, _best_last(scores), axis=-1)
+  return ordered @ _weights(scores.shape[-1]).T
+
+
+def best_of_k_win_rate(
+  scores: Float[types.Array, "*prompts N"],
+  judged: Float[types.Array, "*prompts N"] | None = None,
+) -> Float[types.Array, "*prompts M"]:
+  """Win rate of the best of k over one more sample, for k = 1 .. n-1.
+
+  Ties count one half. The mean over all subsets of size k of the pool and all
+  opponents outside the subset, so it is unbiased: the i-th worst is the best
+  of C(i-2, k-1) subsets that leave out a given worse opponent and of
+  C(i-1, k-1) that leave out a given better one.
+
+  Args:
+    scores: by which the best is selected.
+    judged: by which it wins; None means `scores` themselves.
+  """
+  scores = _checked(scores)
+  judged = scores if judged is None else _checked(judged)
+  n = scores.shape[-1]
+  if n < 2:
+    raise ValueError("a win rate needs a pool of at least 2 samples, not 1")
+  ordered = np.take_along_axis(judged, _best_last(scores), axis=-1)
+  margin = ordered[..., :, None] - ordered[..., None, :]
+  wins = 0.5 * (1.0 + np.sign(margin))
+  over_worse = np.tril(wins, -1).sum(axis=-1)
+  over_better = np.triu(wins, 1).sum(axis=-1)
+  # C(n, k) (n - k) = n C(n-1, k)
+  weights = _weights(n - 1) / n
+  return over_worse[..., 1:] @ weights.T + over_better[..., :-1] @ weights.T
+
+
+def soft_best_of_n(
+  scores: Float[types.Array, "*prompts N"], scale: float
+) -> Float[types.Array, "*prompts N"]:
+  """Probabilities proportional to exp(score / scale) of picking each sample.
+
+  Args:
+    scores: of the pool.
+    scale: lambda > 0; towards 0 it is best-of-n, large it is one sample.
+  """
+  if not scale > 0:
+    raise ValueError(f"scale {scale} is not positive")
+  scores = _checked(scores)
+  unnormed = np.exp((scores - scores.max(axis=-1, keepdims=True)) / scale)
+  return unnormed / unnormed.sum(axis=-1, keepdims=True)
 
 
 def win_rate_bound(n: int) -> float:
-  """n/(n+1): no choice from n beats one more sample more often (same score)."""
-  if n < 1:
-    raise ValueError(f"n {n} is below 1")
+  """n / (n+1): the most that best-of-n wins over one sample, same judge."""
+  _check_n(n)
   return n / (n + 1)
 
 
-def soft_choice(scores: np.ndarray, temperature: float) -> np.ndarray:
-  """[.. N] -> [.. N] probability of choosing each: softmax(scores / lambda)."""
-  if temperature <= 0:
-    raise ValueError(f"temperature {temperature} is not above 0; see `select`")
-  scaled = np.asarray(scores, np.float64) / temperature
-  weights = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-  return weights / weights.sum(axis=-1, keepdims=True)
+def kl_bound(n: int) -> float:
+  """log n - (n-1)/n, an UPPER BOUND of KL(best-of-n || policy) in nats.
+
+  It is reached only if no two samples are ever equal.
+  """
+  _check_n(n)
+  return math.log(n) - (n - 1) / n
+
+
+def kl_estimate(
+  logprobs: Float[types.Array, "*prompts"], n: int
+) -> Float[types.Array, "*prompts"]:
+  """ESTIMATE of KL(best-of-n || policy) in nats from the selected sample.
+
+  With e the policy's probability of the selected response and q = (1-e)^n:
+    q [log n + (n-1) log(1-e) - (n-1)/n] + (1-q) log((1-q) / e),
+  between 0 and `kl_bound(n)`, and the bound itself where e underflows.
+  Average it over prompts.
+
+  Args:
+    logprobs: log e, the log-probability of each selected response (the sum
+      over its tokens, EOS included), <= 0, under the distribution that was
+      sampled from: not top-k or top-p.
+    n: size of the pools.
+  """
+  bound = kl_bound(n)
+  # Rounding may leave a certain response a little above 0.
+  log_e = np.minimum(np.asarray(logprobs, np.float64), 0.0)
+  with np.errstate(divide="ignore", invalid="ignore"):
+    log_miss = np.log1p(-np.exp(log_e))  # log(1-e)
+    q, hit = np.exp(n * log_miss), -np.expm1(n * log_miss)
+    new = np.where(q > 0, q * (bound + (n - 1) * log_miss), 0.0)
+    old = np.where(hit > 0, hit * (np.log(hit) - log_e), np.nan)
+  return np.clip(np.nan_to_num(new + old, nan=bound), 0.0, bound)

@@ -1,37 +1,48 @@
-"""Drawing responses from a language model, token by token.
+"""Responses drawn token by token from a language model.
 
-The encoder and the cross-attention keys and values run once per prompt. A
-draw inverts the cumulative distribution in the fixed order of the vocabulary,
-so that it needs one random number per row and step and not one per row, step
-and vocabulary entry. The number belongs to (prompt key, sample index, step):
-a sample depends neither on the batch nor on how many are drawn beside it.
+The encoder and the cross-attention keys run once per prompt. A draw inverts
+the cumulative distribution in vocabulary order with two random words per row
+and step, one that picks a block of the vocabulary and one that picks a token
+of the block, instead of one random number per token of a 250,112-row
+vocabulary. The random words belong to (prompt key, sample, step): a sample
+depends neither on the other rows of its batch nor on how many are drawn.
 """
 
+from collections.abc import Callable
 import dataclasses
+import math
+import re
+from typing import Any
 
+from flax import struct
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Key, UInt32
 import numpy as np
 
 from xlrm import losses
 from xlrm import types
 from xlrm.models import language_model
 
-BLOCK = 512  # vocabulary entries whose probabilities are summed first
-START_ID = 0
+BLOCK = 256  # tokens; divides mT5's 250,112 rows
+SENTINEL = re.compile(r"\s*<extra_id_\d+>\s*")
 
 
 @dataclasses.dataclass(frozen=True)
 class SamplingConfig:
-  """How a token is drawn.
+  """How a token is drawn from softmax(logits / temperature).
+
+  Top-k and top-p (in this order, top-p of what top-k left) restrict the draw
+  and nothing else: log-probabilities are always those of the whole
+  temperature distribution on the support. Ties with the last token that they
+  keep are kept too. PPO refuses both (`restricted`).
 
   Attributes:
-    max_tokens: limit of a response, EOS included.
-    temperature: divides the logits.
-    top_k: draw among the k likeliest tokens only; 0 is off.
-    top_p: draw among the fewest tokens that hold this mass; 1 is off.
-    greedy: take the likeliest token; temperature and the rest are not used.
+    max_tokens: of a response, EOS included.
+    temperature: > 0.
+    top_k: the k likeliest tokens; 0 is off.
+    top_p: the fewest likeliest tokens with at least this mass; 1 is off.
+    greedy: take the likeliest token, the lowest id of equal ones.
   """
 
   max_tokens: int = 64
@@ -43,209 +54,265 @@ class SamplingConfig:
   def __post_init__(self):
     if self.max_tokens < 1:
       raise ValueError(f"max_tokens {self.max_tokens} is below 1")
-    if self.temperature <= 0:
+    if not 0 < self.temperature < math.inf:
       raise ValueError(
-        f"temperature {self.temperature} is not above 0; for the likeliest "
-        "token set greedy = True"
+        f"temperature {self.temperature} is not a positive number; for the "
+        "likeliest token at every step use greedy=True"
       )
     if self.top_k < 0:
-      raise ValueError(f"top_k {self.top_k} is negative; 0 switches it off")
+      raise ValueError(f"top_k {self.top_k} is negative; 0 is off")
     if not 0 < self.top_p <= 1:
-      raise ValueError(f"top_p {self.top_p} is not in (0, 1]")
+      raise ValueError(f"top_p {self.top_p} is not in (0, 1]; 1 is off")
+    if self.greedy and self.restricted:
+      raise ValueError(
+        f"greedy decoding draws nothing that top_k {self.top_k} or top_p "
+        f"{self.top_p} could restrict"
+      )
+
+  @property
+  def restricted(self) -> bool:
+    """Whether top-k or top-p is on."""
+    return self.top_k > 0 or self.top_p < 1
 
 
-def support_mask(vocab_size: int, tokenizer) -> np.ndarray:
-  """[V] bool: the tokens that may be drawn.
+def support_mask(vocab_size: int, tokenizer: Any) -> np.ndarray:
+  """[V] bool: the tokens that a response may hold (G4).
 
-  Padding, the unknown token (it cannot be written as text), sentinels and the
-  rows of the matrix behind the vocabulary's pieces may not.
+  Left out: padding, sentinels (as extra ids or as pieces `<extra_id_0>`), the
+  rows of the output matrix behind the tokenizer's pieces, and `unk`, which
+  stands for no text.
+
+  Args:
+    vocab_size: rows of the output matrix.
+    tokenizer: with `vocab_size` pieces, `unk_id` and `decode`.
+
+  Raises:
+    ValueError: the tokenizer has more pieces than the model has rows.
   """
-  mask = np.zeros(vocab_size, bool)
-  mask[: tokenizer.vocab_size] = True
-  mask[[tokenizer.pad_id, tokenizer.unk_id]] = False
+  num_pieces = tokenizer.vocab_size
+  if num_pieces > vocab_size:
+    raise ValueError(
+      f"the tokenizer has {num_pieces} pieces, the model only {vocab_size} "
+      "rows: this is the vocabulary of another model"
+    )
+  mask = np.arange(vocab_size) < num_pieces
+  mask[[types.PAD_ID, tokenizer.unk_id]] = False
+  ids = [i for i in range(num_pieces) if mask[i] and i != types.EOS_ID]
+  if "<extra_id_" in tokenizer.decode(ids):
+    for i in ids:
+      if SENTINEL.fullmatch(tokenizer.decode([i])):
+        mask[i] = False
   return mask
 
 
-def draw(
-  probabilities: Float[Array, "R V"], uniform: Float[Array, "R 2"]
-) -> Int[Array, " R"]:
-  """Inverts the cumulative distribution in the order of the vocabulary.
+def _pick(masses: jax.Array, word: jax.Array) -> jax.Array:
+  """Index i with probability masses[i] / sum(masses), from one uint32 word.
 
-  Two uniform numbers per row: the first picks a block of BLOCK entries, the
-  second an entry inside it, so that float32 sums stay short and a tail of
-  250,000 rare tokens keeps its mass.
+  The probabilities become integers that sum to 2^31, so that cumulative sums
+  are exact and an entry without mass is never picked. The largest entry takes
+  the sum of the rounding errors.
+  """
+  counts = jnp.round(masses / jnp.sum(masses) * 2.0**31).astype(jnp.uint32)
+  rest = jnp.uint32(2**31) - jnp.sum(counts)
+  largest = jnp.arange(masses.size) == jnp.argmax(masses)
+  counts = counts + jnp.where(largest, rest, jnp.uint32(0))
+  return jnp.sum(jnp.cumsum(counts) <= word >> 1)
+
+
+def _ordered(bits: jax.Array) -> jax.Array:
+  """Bits of a float32 as an int32 with the same order; its own inverse."""
+  return jnp.where(bits < 0, bits ^ jnp.int32(0x7FFFFFFF), bits)
+
+
+def _largest(
+  holds: Callable[[jax.Array], jax.Array], low: jax.Array, high: jax.Array
+) -> jax.Array:
+  """The largest float32 x in [low, high] for which `holds`, by bisection.
+
+  Exact: 32 halvings of the ordered bit patterns. `holds(low)` is taken for
+  granted, and what holds for x holds for every smaller number.
+  """
+  as_int = lambda x: _ordered(jax.lax.bitcast_convert_type(x, jnp.int32))
+  as_float = lambda i: jax.lax.bitcast_convert_type(_ordered(i), jnp.float32)
+
+  def halve(_, bounds):
+    inside, outside = bounds
+    # The mean without the sum, which may overflow.
+    middle = (inside >> 1) + (outside >> 1) + (inside & outside & 1)
+    ok = holds(as_float(middle))
+    return jnp.where(ok, middle, inside), jnp.where(ok, outside, middle)
+
+  bounds = (as_int(low), as_int(high) + 1)
+  return as_float(jax.lax.fori_loop(0, 32, halve, bounds)[0])
+
+
+def _restrict(
+  blocks: jax.Array, peak: jax.Array, config: SamplingConfig
+) -> jax.Array:
+  """Logits in which only what top-k and then top-p keep can be drawn."""
+  low = jnp.float32(losses.EXCLUDED)
+
+  def keep(blocks, holds):
+    threshold = _largest(lambda x: holds(blocks >= x), low, peak)
+    return jnp.where(blocks >= threshold, blocks, low)
+
+  if config.top_k:
+    blocks = keep(blocks, lambda kept: jnp.sum(kept) >= config.top_k)
+  if config.top_p < 1:
+    unnormed = jnp.exp(blocks - peak)
+    mass = lambda kept: jnp.sum(
+      jnp.sum(jnp.where(kept, unnormed, 0.0), axis=-1)
+    )
+    needed = config.top_p * mass(jnp.ones_like(blocks, bool))
+    blocks = keep(blocks, lambda kept: mass(kept) >= needed)
+  return blocks
+
+
+def draw(
+  logits: Float[types.Array, " V"],
+  words: UInt32[types.Array, "2"],
+  config: SamplingConfig,
+) -> tuple[Int[types.Array, ""], Float[types.Array, ""]]:
+  """One token of softmax(logits) and its log-probability.
 
   Args:
-    probabilities: need not sum to 1; an entry of 0 is never drawn.
-    uniform: in [0, 1).
+    logits: float32, divided by the temperature; losses.EXCLUDED where a token
+      cannot be drawn.
+    words: uniform random bits.
+    config: top-k, top-p or greedy.
   """
-  rows, vocabulary = probabilities.shape
-  blocks = -(-vocabulary // BLOCK)
-  padded = jnp.pad(probabilities, ((0, 0), (0, blocks * BLOCK - vocabulary)))
-  padded = padded.reshape(rows, blocks, BLOCK)
-  block = _invert(padded.sum(-1), uniform[:, 0])
-  inside = jnp.take_along_axis(padded, block[:, None, None], axis=1)[:, 0]
-  return block * BLOCK + _invert(inside, uniform[:, 1])
-
-
-def _invert(
-  masses: Float[Array, "R K"], uniform: Float[Array, " R"]
-) -> Int[Array, " R"]:
-  """The first entry at which the cumulative mass passes uniform * total."""
-  cumulative = jnp.cumsum(masses, axis=-1)
-  # The sum in float32 may end below uniform * total: take the last entry
-  # with mass then, never one of mass 0.
-  threshold = uniform[:, None] * cumulative[:, -1:]
-  passed = (cumulative > threshold) & (masses > 0)
-  last = masses.shape[-1] - 1 - jnp.argmax(jnp.flip(masses > 0, -1), axis=-1)
-  return jnp.where(passed.any(-1), jnp.argmax(passed, axis=-1), last)
-
-
-def restrict(
-  logits: Float[Array, "R V"], top_k: int, top_p: float
-) -> Float[Array, "R V"]:
-  """-inf outside the top k and outside the nucleus of mass p.
-
-  Top-p follows https://arxiv.org/abs/1904.09751: the fewest tokens, likeliest
-  first, whose mass reaches p; it is taken within the top k. Ties at the
-  border go to the lower id.
-  """
-  vocabulary = logits.shape[-1]
-  order = jnp.argsort(-logits, axis=-1, stable=True)
-  ranked = jnp.take_along_axis(logits, order, axis=-1)
-  allowed = jnp.ones_like(ranked, bool)
-  if top_k:
-    allowed = jnp.arange(vocabulary)[None] < top_k
-    allowed = jnp.broadcast_to(allowed, ranked.shape)
-  if top_p < 1:
-    mass = jax.nn.softmax(jnp.where(allowed, ranked, -jnp.inf), axis=-1)
-    before = jnp.cumsum(mass, axis=-1) - mass
-    allowed &= before < top_p
-  rows = jnp.arange(logits.shape[0])[:, None]
-  kept = jnp.zeros_like(allowed).at[rows, order].set(allowed)
-  return jnp.where(kept, logits, -jnp.inf)
-
-
-def next_token(
-  logits: Float[Array, "R V"],
-  uniform: Float[Array, "R 2"],
-  config: SamplingConfig,
-  support: Bool[Array, " V"],
-) -> tuple[Int[Array, " R"], Float[Array, " R"]]:
-  """One token per row, and its log-probability.
-
-  The log-probability is that of the whole distribution over the support at
-  the temperature, which PPO needs; top-k and top-p restrict the draw only.
-  Greedy reports it at temperature 1.
-  """
-  temperature = 1.0 if config.greedy else config.temperature
-  scaled = logits.astype(jnp.float32) / temperature
-  scaled = jnp.where(support[None], scaled, -jnp.inf)
-  normalizer = jax.nn.logsumexp(scaled, axis=-1)
+  padding = -logits.size % BLOCK
+  logits = jnp.pad(logits, (0, padding), constant_values=losses.EXCLUDED)
+  blocks = logits.reshape(-1, BLOCK)
+  peak = jnp.max(logits)
+  masses = jnp.sum(jnp.exp(blocks - peak), axis=-1)
+  log_z = peak + jnp.log(jnp.sum(masses))
   if config.greedy:
-    token = jnp.argmax(scaled, axis=-1)
+    token = jnp.argmax(logits)
   else:
-    allowed = scaled
-    if config.top_k or config.top_p < 1:
-      allowed = restrict(scaled, config.top_k, config.top_p)
-    peak = jnp.max(allowed, axis=-1, keepdims=True)
-    token = draw(jnp.exp(allowed - peak), uniform)
-  chosen = jnp.take_along_axis(scaled, token[:, None], axis=-1)[:, 0]
-  return token.astype(jnp.int32), chosen - normalizer
+    if config.restricted:
+      blocks = _restrict(blocks, peak, config)
+      masses = jnp.sum(jnp.exp(blocks - peak), axis=-1)
+    block = _pick(masses, words[0])
+    chosen = blocks[block]
+    # Relative to the block's own peak: a block of rare tokens keeps its bits.
+    within = _pick(jnp.exp(chosen - jnp.max(chosen)), words[1])
+    token = block * BLOCK + within
+  return token.astype(jnp.int32), logits[token] - log_z
 
 
-def _sample_keys(keys: jax.Array, num_samples: int) -> jax.Array:
-  """[B] keys -> [B N] keys."""
-  each = jax.vmap(jax.random.fold_in, (None, 0))
-  return jax.vmap(each, (0, None))(keys, jnp.arange(num_samples))
+@struct.dataclass
+class _Decoding:
+  """State of the loop over tokens."""
+
+  step: types.Array  # int32 scalar
+  cache: Any
+  last: types.Array  # [B N] what the decoder reads next
+  done: types.Array  # [B N] bool: EOS was drawn, or a filler row
+  tokens: types.Array  # [B N T]
+  logprobs: types.Array  # [B N T]
 
 
 def sample(
   model: language_model.LanguageModel,
   params: types.Params,
   inputs: Int[types.Array, "B S"],
-  keys: jax.Array,
+  keys: Key[types.Array, " B"],
   config: SamplingConfig,
   num_samples: int,
-  support: Bool[types.Array, " V"],
+  support: Bool[types.Array, " V"] | None,
 ) -> types.Samples:
-  """Draws `num_samples` responses to each prompt; a function to jit.
+  """Draws num_samples responses per prompt; ends when all have ended.
 
-  Stops as soon as every response has ended. EOS counts as a token.
+  A token is drawn from softmax(logits / temperature) on the support, under
+  top-k and top-p. `logprobs` are those of the distribution without top-k and
+  top-p, as `token_logprobs` computes them; that of EOS is kept. What follows
+  EOS is 0. A filler row (inputs all padding) gets zeros and costs no step.
 
   Args:
-    inputs: prompts, ending in EOS, right-padded.
-    keys: [B] random keys, one per prompt.
-    support: the tokens that may be drawn, see `support_mask`.
+    model: static under jit, as are `config` and `num_samples`.
+    params: of the model.
+    inputs: prompts ending in EOS, right-padded.
+    keys: one per prompt; sample j of a prompt is the same for every
+      num_samples > j and in every batch (up to rounding in the model).
+    config: how a token is drawn.
+    num_samples: N.
+    support: tokens that can be drawn, see `support_mask`; None is all.
   """
-  support = jnp.asarray(support)
-  matrix = model.output_matrix(params)
-  memory = model.encode(params, inputs)
-  cache = model.start(params, memory, num_samples, config.max_tokens)
-  shape = (inputs.shape[0], num_samples)
-  rows = _sample_keys(keys, num_samples)
-  tokens = jnp.zeros((*shape, config.max_tokens), jnp.int32)
-  logprobs = jnp.zeros((*shape, config.max_tokens), jnp.float32)
-  start = (
-    jnp.zeros((), jnp.int32),
-    cache,
-    jnp.full(shape, START_ID, jnp.int32),
-    jnp.zeros(shape, bool),
-    tokens,
-    logprobs,
-  )
-
-  def running(state):
-    step, _, _, finished, _, _ = state
-    return (step < config.max_tokens) & ~finished.all()
-
-  def one_token(state):
-    step, cache, last, finished, tokens, logprobs = state
-    hidden, cache = model.step(params, cache, last)
-    logits = jnp.dot(
-      hidden.reshape(-1, hidden.shape[-1]),
-      matrix.astype(hidden.dtype),
-      preferred_element_type=jnp.float32,
+  inputs = jnp.asarray(inputs)
+  batch_size, length = inputs.shape[0], config.max_tokens
+  sample_keys = jax.vmap(
+    lambda key: jax.vmap(lambda j: jax.random.fold_in(key, j))(
+      jnp.arange(num_samples)
     )
-    at_step = jax.vmap(jax.random.fold_in, (0, None))(rows.reshape(-1), step)
-    uniform = jax.vmap(lambda key: jax.random.uniform(key, (2,)))(at_step)
-    token, logprob = next_token(logits, uniform, config, support)
-    token = jnp.where(finished, types.PAD_ID, token.reshape(shape))
-    logprob = jnp.where(finished, 0.0, logprob.reshape(shape))
-    tokens = jax.lax.dynamic_update_index_in_dim(tokens, token, step, 2)
-    logprobs = jax.lax.dynamic_update_index_in_dim(logprobs, logprob, step, 2)
-    finished |= token == types.EOS_ID
-    return step + 1, cache, token, finished, tokens, logprobs
+  )(keys)
+  memory = model.encode(params, inputs)
+  matrix = model.output_matrix(params)
+  if support is None:
+    support = jnp.ones(matrix.shape[1], bool)
 
-  state = jax.lax.while_loop(running, one_token, start)
-  return types.Samples(
-    tokens=state[4], logprobs=state[5], finished=state[3]
+  def scaled_logits(hidden):
+    logits = jnp.dot(
+      hidden, matrix.astype(hidden.dtype), preferred_element_type=jnp.float32
+    )
+    return jnp.where(
+      support[None, None], logits / config.temperature, losses.EXCLUDED
+    )
+
+  def draw_next(key, step, logits):
+    words = jax.random.bits(jax.random.fold_in(key, step), (2,), jnp.uint32)
+    return draw(logits, words, config)
+
+  draw_all = jax.vmap(jax.vmap(draw_next, (0, None, 0)), (0, None, 0))
+
+  def advance(state):
+    hidden, cache = model.step(params, state.cache, state.last)
+    token, logprob = draw_all(sample_keys, state.step, scaled_logits(hidden))
+    token = jnp.where(state.done, types.PAD_ID, token)
+    logprob = jnp.where(state.done, 0.0, logprob)
+    return _Decoding(
+      step=state.step + 1,
+      cache=cache,
+      last=token,
+      done=state.done | (token == types.EOS_ID),
+      tokens=state.tokens.at[:, :, state.step].set(token),
+      logprobs=state.logprobs.at[:, :, state.step].set(logprob),
+    )
+
+  filler = ~jnp.any(inputs > types.PAD_ID, axis=1)
+  shape = (batch_size, num_samples)
+  state = jax.lax.while_loop(
+    lambda state: (state.step < length) & ~jnp.all(state.done),
+    advance,
+    _Decoding(
+      step=jnp.zeros((), jnp.int32),
+      cache=model.start(params, memory, num_samples, length),
+      last=jnp.zeros(shape, jnp.int32),
+      done=jnp.broadcast_to(filler[:, None], shape),
+      tokens=jnp.zeros((*shape, length), jnp.int32),
+      logprobs=jnp.zeros((*shape, length), jnp.float32),
+    ),
   )
+  finished = jnp.any(state.tokens == types.EOS_ID, axis=-1)
+  return types.Samples(state.tokens, state.logprobs, finished)
 
 
-def response_weights(tokens: Int[types.Array, "..."]) -> types.Array:
-  """1 at the tokens of a response, EOS included; 0 behind it."""
-  return (tokens != types.PAD_ID).astype(jnp.float32)
-
-
-def teacher_forced(
+def token_logprobs(
   model: language_model.LanguageModel,
   params: types.Params,
   inputs: Int[types.Array, "B S"],
   tokens: Int[types.Array, "B N T"],
-  temperature: float,
-  support: Bool[types.Array, " V"] | None,
-) -> Float[Array, "B N T"]:
-  """Log-probabilities of given responses; 0 behind their EOS.
-
-  Equal to those that `sample` returned for them (G3).
-  """
-  memory = model.encode(params, inputs)
-  statistics = losses.token_statistics(
-    model.hidden(params, memory, tokens),
+  *,
+  temperature: float = 1.0,
+  support: Bool[types.Array, " V"] | None = None,
+) -> Float[types.Array, "B N T"]:
+  """Teacher-forced log-probabilities of given responses, 0 at padding."""
+  hidden = model.hidden(params, model.encode(params, inputs), tokens)
+  return losses.token_statistics(
+    hidden,
     model.output_matrix(params),
     tokens,
+    mask=tokens != types.PAD_ID,
     support=support,
     temperature=temperature,
-  )
-  return jnp.where(tokens != types.PAD_ID, statistics.logprobs, 0.0)
+  ).logprobs

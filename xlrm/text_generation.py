@@ -1,11 +1,11 @@
-"""Texts in, texts out: sampling and scoring lists of prompts.
+"""Texts in, texts out: what jobs use of the sampler and of reward models.
 
-Prompts are sorted by length and padded to a few lengths, batches completed
-with filler rows, so that a handful of shapes is compiled. Results come back in
-the order of the prompts, and do not depend on the batches.
+Prompts are sorted by length and cut into batches of one size, padded to one of
+a few lengths, so that each length is compiled once. Results come back in the
+order of the prompts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import dataclasses
 import functools
 from typing import Any
@@ -15,11 +15,13 @@ import jax
 import numpy as np
 
 from xlrm import sampling
+from xlrm import sharding
 from xlrm import types
 from xlrm.models import language_model
 from xlrm.models import scorer as scorer_lib
 
-BUCKET = 32  # prompts are padded to multiples of this
+LENGTH_STEP = 32  # tokens; padded prompt lengths are multiples
+MAX_LENGTHS = 8  # different padded lengths at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +29,12 @@ class Generation:
   """The responses to one prompt, in the order drawn.
 
   Attributes:
-    texts: decoded responses.
-    logprobs: sum over the tokens of each, in nats, at the temperature.
-    num_tokens: tokens of each, EOS included.
-    finished: ended with EOS.
-    truncated: the prompt was longer than the limit.
+    texts: what the tokens say.
+    logprobs: of the whole response, EOS included, in nats, at the sampled
+      temperature on the support (without top-k and top-p).
+    num_tokens: EOS included.
+    finished: ended with EOS, not cut at max_tokens.
+    truncated: the prompt was longer than max_input_length.
   """
 
   texts: list[str]
@@ -41,62 +44,99 @@ class Generation:
   truncated: bool
 
 
-def example_seed(example_id: str) -> int:
-  """A stable 32-bit number of an example, for its key."""
-  return zlib.crc32(example_id.encode("utf-8"))
+@functools.partial(jax.jit, static_argnums=(0, 2, 3))
+def _sample(model, params, config, num_samples, inputs, hashes, seed, support):
+  key = jax.random.key(seed)
+  keys = jax.vmap(jax.random.fold_in, (None, 0))(key, hashes)
+  return sampling.sample(
+    model, params, inputs, keys, config, num_samples, support
+  )
 
 
-def _bucket(length: int, limit: int) -> int:
-  return min(-(-length // BUCKET) * BUCKET, limit)
+@functools.partial(jax.jit, static_argnums=0)
+def _score(scorer, params, batch):
+  return scorer.scores(params, batch)
+
+
+def padded_lengths(max_length: int) -> list[int]:
+  """The lengths to which prompts are padded, at most MAX_LENGTHS of them.
+
+  72 -> [32, 64, 72];  1024 -> [128, 256, .., 1024]
+  """
+  unit = LENGTH_STEP * -(-max_length // (LENGTH_STEP * MAX_LENGTHS))
+  return [*range(unit, max_length, unit), max_length]
+
+
+def _padded(rows: Sequence[Sequence[int]], shape: tuple[int, int]):
+  """[[5, 1]], (2, 3) -> [[5, 1, 0], [0, 0, 0]]"""
+  array = np.zeros(shape, np.int32)
+  for i, row in enumerate(rows):
+    array[i, : len(row)] = row
+  return array
+
+
+def _prompt_ids(tokenizer, prompts, example_ids, max_length):
+  """Ids ending in EOS, at most max_length each, and which were cut."""
+  rows, cut = [], []
+  for i, (prompt, example_id) in enumerate(zip(prompts, example_ids)):
+    ids = tokenizer.encode(prompt)
+    if not ids:
+      raise ValueError(
+        f"prompt {i} (example id {example_id!r}) is empty: {prompt!r} has no "
+        "tokens"
+      )
+    cut.append(len(ids) >= max_length)
+    rows.append([*ids[: max_length - 1], types.EOS_ID])
+  if any(cut):
+    print(
+      f"{sum(cut)} of {len(cut)} prompts are longer than {max_length} tokens "
+      f"and were truncated; first example id {example_ids[cut.index(True)]!r}",
+      flush=True,
+    )
+  return rows, cut
 
 
 @dataclasses.dataclass(frozen=True)
 class Generator:
-  """Samples texts from a language model.
+  """Draws responses to texts.
 
   Attributes:
-    model: the policy.
-    tokenizer: its `xlrm.tokenizer.Tokenizer`.
-    config: how tokens are drawn.
-    max_input_length: tokens of a prompt, EOS included.
+    model: of the parameters that `generate` gets.
+    tokenizer: with encode, decode, vocab_size and unk_id.
+    config: how a token is drawn, and the longest response.
+    max_input_length: tokens of a prompt, EOS included; longer ones are cut.
     batch_size: prompts decoded together.
     num_samples: responses per prompt.
-    seed: of the samples, together with each example's id.
+    seed: a response depends on it, on the example id and on the number of
+      the response, not on what else is drawn.
+    mesh: spreads the prompts of a batch over its 'data' axis.
   """
 
-  model: language_model.EncoderDecoder
+  model: language_model.LanguageModel
   tokenizer: Any
   config: sampling.SamplingConfig
   max_input_length: int
   batch_size: int = 32
   num_samples: int = 1
   seed: int = 0
+  mesh: jax.sharding.Mesh | None = None
 
   def __post_init__(self):
-    for name in ("max_input_length", "batch_size", "num_samples"):
+    for name in ("batch_size", "num_samples"):
       if getattr(self, name) < 1:
         raise ValueError(f"{name} {getattr(self, name)} is below 1")
+    if self.max_input_length < 2:
+      raise ValueError(
+        f"max_input_length {self.max_input_length} has no room for a token "
+        "and EOS"
+      )
+    if self.mesh is not None:
+      sharding.check_batch_size(self.batch_size, self.mesh)
 
   @functools.cached_property
-  def _sample(self):
-    support = sampling.support_mask(
-      self.model.config.vocab_size, self.tokenizer
-    )
-
-    @jax.jit
-    def run(params, inputs, seeds):
-      key = jax.random.key(self.seed)
-      keys = jax.vmap(jax.random.fold_in, (None, 0))(key, seeds)
-      return sampling.sample(
-        self.model, params, inputs, keys, self.config, self.num_samples, support
-      )
-
-    return run
-
-  def _ids(self, prompt: str, name: str) -> list[int]:
-    if not prompt.strip():
-      raise ValueError(f"the prompt of {name} is empty")
-    return [*self.tokenizer.encode(prompt), types.EOS_ID]
+  def support(self) -> np.ndarray:
+    """[V] bool: tokens that a response may hold."""
+    return sampling.support_mask(self.model.config.vocab_size, self.tokenizer)
 
   def generate(
     self,
@@ -104,73 +144,99 @@ class Generator:
     prompts: Sequence[str],
     example_ids: Sequence[str],
   ) -> list[Generation]:
-    """Responses to every prompt, in the order of the prompts.
+    """The responses to each prompt, in the order of the prompts.
 
-    Prompts over the limit lose their end, EOS kept; their number is printed.
+    Args:
+      params: of the model.
+      prompts: what the model reads, without EOS.
+      example_ids: one per prompt, each used once: they seed the draws.
 
     Raises:
-      ValueError: an empty prompt, or another number of ids than prompts.
+      ValueError: an empty prompt or a repeated example id, named.
     """
-    if len(prompts) != len(example_ids):
-      raise ValueError(f"{len(prompts)} prompts, {len(example_ids)} ids")
-    rows = [self._ids(*pair) for pair in zip(prompts, example_ids)]
-    limit = self.max_input_length
-    truncated = [len(row) > limit for row in rows]
-    if any(truncated):
-      print(
-        f"{sum(truncated)} of {len(rows)} prompts are longer than {limit} "
-        "tokens and were cut",
-        flush=True,
-      )
-    rows = [
-      [*row[: limit - 1], types.EOS_ID] if cut else row
-      for row, cut in zip(rows, truncated)
-    ]
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-    pending = []
-    for start in range(0, len(order), self.batch_size):
-      chosen = order[start : start + self.batch_size]
-      inputs, seeds = self._batch(rows, example_ids, chosen)
-      pending.append((chosen, self._sample(params, inputs, seeds)))
+    self._check_ids(prompts, example_ids)
+    rows, cut = _prompt_ids(
+      self.tokenizer, prompts, example_ids, self.max_input_length
+    )
     results: list[Generation | None] = [None] * len(rows)
-    for chosen, samples in pending:
-      host = jax.device_get(samples)
-      for place, index in enumerate(chosen):
-        results[index] = self._decode(host, place, truncated[index])
+    waiting = None
+    for batch in self._batches(rows):
+      # The device decodes this batch while the host reads the one before.
+      samples = self._dispatch(params, batch, rows, example_ids)
+      if waiting is not None:
+        self._collect(results, *waiting, cut)
+      waiting = (batch, samples)
+    if waiting is not None:
+      self._collect(results, *waiting, cut)
     return results
 
-  def _batch(self, rows, example_ids, chosen) -> tuple[Any, Any]:
-    length = _bucket(max(len(rows[i]) for i in chosen), self.max_input_length)
-    inputs = np.zeros((self.batch_size, length), np.int32)
-    inputs[:, 0] = types.EOS_ID  # filler rows are a prompt of EOS alone
-    seeds = np.zeros(self.batch_size, np.uint32)
-    for place, index in enumerate(chosen):
-      inputs[place, : len(rows[index])] = rows[index]
-      seeds[place] = example_seed(example_ids[index])
-    return inputs, seeds
+  def _check_ids(self, prompts, example_ids):
+    if len(prompts) != len(example_ids):
+      raise ValueError(
+        f"{len(prompts)} prompts but {len(example_ids)} example ids"
+      )
+    seen: dict[str, int] = {}
+    for i, example_id in enumerate(example_ids):
+      if example_id in seen and not self.config.greedy:
+        raise ValueError(
+          f"prompts {seen[example_id]} and {i} share the example id "
+          f"{example_id!r}; their samples would share their random numbers"
+        )
+      seen[example_id] = i
 
-  def _decode(self, samples, place: int, truncated: bool) -> Generation:
-    tokens = samples.tokens[place]
-    return Generation(
-      texts=[self.tokenizer.decode(row) for row in tokens],
-      logprobs=[float(x) for x in samples.logprobs[place].sum(-1)],
-      num_tokens=[int(x) for x in (tokens != types.PAD_ID).sum(-1)],
-      finished=[bool(x) for x in samples.finished[place]],
-      truncated=truncated,
+  def _batches(self, rows) -> Iterator[list[int]]:
+    """Indices of prompts of similar length; only the last batch is short."""
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    for first in range(0, len(order), self.batch_size):
+      yield order[first : first + self.batch_size]
+
+  def _dispatch(self, params, batch, rows, example_ids) -> types.Samples:
+    longest = max(len(rows[i]) for i in batch)
+    lengths = padded_lengths(self.max_input_length)
+    length = next(x for x in lengths if x >= longest)
+    inputs = _padded([rows[i] for i in batch], (self.batch_size, length))
+    hashes = np.zeros(self.batch_size, np.uint32)
+    hashes[: len(batch)] = [zlib.crc32(example_ids[i].encode()) for i in batch]
+    if self.mesh is not None:
+      inputs, hashes = sharding.shard((inputs, hashes), self.mesh)
+    return _sample(
+      self.model,
+      params,
+      self.config,
+      self.num_samples,
+      inputs,
+      hashes,
+      self.seed,
+      self.support,
     )
 
+  def _collect(self, results, batch, samples, cut) -> None:
+    samples = jax.device_get(samples)
+    lengths = (samples.tokens != types.PAD_ID).sum(axis=-1)
+    logprobs = samples.logprobs.astype(np.float64).sum(axis=-1)
+    for row, i in enumerate(batch):
+      results[i] = Generation(
+        texts=[self.tokenizer.decode(x) for x in samples.tokens[row].tolist()],
+        logprobs=logprobs[row].tolist(),
+        num_tokens=lengths[row].tolist(),
+        finished=samples.finished[row].tolist(),
+        truncated=cut[i],
+      )
 
-@functools.lru_cache(maxsize=16)
-def _score_function(model, layer):
-  """Compiled once per backbone and layer, whoever's parameters they are."""
-  scorer = scorer_lib.ResponseScorer(
-    model=model,
-    tokenizer=None,
-    max_input_length=1,
-    max_response_length=1,
-    layer=layer,
+
+def _completed(batch: types.Batch, num_rows: int, group: int) -> types.Batch:
+  """Padded with rows and responses of zero weight to a fixed shape."""
+
+  def pad(array, *sizes):
+    widths = [(0, n - m) for n, m in zip(sizes, array.shape)]
+    widths += [(0, 0)] * (array.ndim - len(sizes))
+    return np.pad(array, widths)
+
+  return types.Batch(
+    pad(batch.inputs, num_rows),
+    pad(batch.targets, num_rows, group),
+    pad(batch.weights, num_rows, group),
   )
-  return jax.jit(scorer.scores)
 
 
 def score_texts(
@@ -179,33 +245,44 @@ def score_texts(
   prompts: Sequence[str],
   responses: Sequence[Sequence[str]],
   batch_size: int = 32,
+  mesh: jax.sharding.Mesh | None = None,
 ) -> list[list[float]]:
-  """Scores of every response to every prompt, in their order.
+  """A reward model's score of each response to each prompt.
 
-  The encoder runs once per prompt. Every group has the size of the largest.
+  All batches have one shape. A text that occurs twice among the responses to
+  one prompt is scored once.
 
   Args:
-    scorer: a reward model with its own tokenizer.
-    prompts: what a reward model reads, without instruction.
-    responses: a group for each prompt.
-    batch_size: prompts scored together.
+    scorer: tokenizes the texts with its own vocabulary.
+    params: of the scorer.
+    prompts: what the scorer reads, without instruction.
+    responses: one group per prompt, of any sizes.
+    batch_size: prompts scored together, each with its group.
+    mesh: spreads the prompts of a batch over its 'data' axis.
   """
   if len(prompts) != len(responses):
-    raise ValueError(f"{len(prompts)} prompts, {len(responses)} groups")
-  group = max(map(len, responses), default=0)
-  run = _score_function(scorer.model, scorer.layer)
-  pending = []
-  for start in range(0, len(prompts), batch_size):
-    texts = [list(x) for x in responses[start : start + batch_size]]
-    texts = [x + [""] * (group - len(x)) for x in texts]
-    missing = batch_size - len(texts)
-    batch = scorer.prepare(
-      [*prompts[start : start + batch_size], *[""] * missing],
-      [*texts, *[[""] * group] * missing],
+    raise ValueError(
+      f"{len(prompts)} prompts but {len(responses)} groups of responses"
     )
-    pending.append(run(params, batch))
-  scores = np.concatenate([np.asarray(x) for x in pending]) if pending else []
-  return [
-    [float(x) for x in row[: len(group)]]
-    for row, group in zip(scores, responses)
-  ]
+  if batch_size < 1:
+    raise ValueError(f"batch_size {batch_size} is below 1")
+  if mesh is not None:
+    sharding.check_batch_size(batch_size, mesh)
+  distinct = [list(dict.fromkeys(group)) for group in responses]
+  group = max(map(len, distinct), default=0)
+  if not group:
+    return [[] for _ in prompts]
+  # Compiled once for all reward models of one shape, whatever their vocabulary.
+  compiled_for = dataclasses.replace(scorer, tokenizer=None)
+  results = []
+  for first in range(0, len(prompts), batch_size):
+    rows = slice(first, first + batch_size)
+    batch = scorer.prepare(list(prompts[rows]), distinct[rows])
+    batch = _completed(batch, batch_size, group)
+    if mesh is not None:
+      batch = sharding.shard(batch, mesh)
+    scores = np.asarray(jax.device_get(_score(compiled_for, params, batch)))
+    for texts, unique, row in zip(responses[rows], distinct[rows], scores):
+      of_text = dict(zip(unique, row.tolist()))
+      results.append([of_text[text] for text in texts])
+  return results
