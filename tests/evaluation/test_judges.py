@@ -1,0 +1,72 @@
+"""Judges and the description of outputs."""
+
+import pytest
+
+from xlrm import records
+from xlrm.evaluation import fidelity
+from xlrm.evaluation import judges
+from xlrm.miniworld import rows
+
+
+def make(output, *, reference="", source="a b c d e", language="en", index=0):
+  return records.EvalRecord(
+    study="s",
+    method="sample",
+    source="",
+    target=language,
+    seed=0,
+    task="t",
+    dataset="miniworld",
+    language=language,
+    example_id=f"{language}/test/{index:06d}",
+    sample=0,
+    input=source,
+    reference=reference,
+    output=output,
+    policy="p",
+    scores={"reward/en": 1.0},
+  )
+
+
+def test_gold_judge_reads_the_facts_behind_the_prompt():
+  row, other = rows.summary_rows("ru", "test", 0, 2)
+  good, bad = (make(x.summary, language="ru") for x in (row, other))
+  good, bad = judges.judged([good, bad], [judges.GoldJudge()])
+  assert good.scores["gold"] == 1.0 > bad.scores["gold"]
+  assert good.scores["reward/en"] == 1.0
+
+
+def test_text_judges_and_reward_judge():
+  record = make("the cat", reference="The cat.")
+  known = judges.RewardJudge("reward/de", {record.id: -2.0})
+  scores = judges.judged(
+    [record], [judges.RougeJudge(), judges.ChrfJudge(), known]
+  )[0].scores
+  assert list(scores) == ["reward/en", "rouge_l", "chrf", "reward/de"]
+  assert scores["rouge_l"] == 1.0 > scores["chrf"] > 0.4
+  assert scores["reward/de"] == -2.0
+
+
+def test_g28_judges_leave_nothing_out():
+  record = make("x")
+  with pytest.raises(ValueError, match="no score for 1 of 1"):
+    judges.judged([record], [judges.RewardJudge("reward/de", {})])
+  broken = judges.RewardJudge("reward/de", {record.id: float("nan")})
+  with pytest.raises(ValueError, match="gave .* nan"):
+    judges.judged([record], [broken])
+
+
+def test_fidelity_by_hand():
+  described = fidelity.fidelity(
+    [
+      make("a b c d", index=0),
+      make("x y z x y z", index=1),
+      make("—", index=2),
+      make("—", index=3),
+    ]
+  )
+  assert described == fidelity.Fidelity(
+    n=4, empty=0.5, words=2.5, copied=0.25, repeated=0.0625, duplicates=0.5
+  )
+  with pytest.raises(ValueError, match="no outputs"):
+    fidelity.fidelity([])

@@ -1,0 +1,199 @@
+"""How well a reward model tells good responses from bad ones.
+
+A response is predicted good if its score is above 0 (sigmoid above one half).
+Accuracy says nothing alone: a row holds it beside the majority class and
+beside the best guess from length alone, and per kind of fault.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+
+from jaxtyping import Bool, Float
+import numpy as np
+
+from xlrm.evaluation import win_rates
+
+Numbers = Sequence[float] | Sequence[int] | np.ndarray  # one per response
+NO_FAULT = "none"
+
+
+@dataclasses.dataclass(frozen=True)
+class LengthBaseline:
+  """Good is what is longer (or not longer) than a threshold."""
+
+  threshold: float
+  longer_is_better: bool
+
+  def predict(self, lengths: Numbers) -> Bool[np.ndarray, "rows"]:
+    return (np.asarray(lengths) > self.threshold) == self.longer_is_better
+
+
+@dataclasses.dataclass(frozen=True)
+class FaultAccuracy:
+  """The responses with one fault.
+
+  Attributes:
+    n: how many.
+    accuracy: share of them that are predicted bad.
+    low: lower end of its Wilson interval.
+    high: upper end.
+    auc: probability that a good response scores above one of them.
+  """
+
+  n: int
+  accuracy: float
+  low: float
+  high: float
+  auc: float
+
+
+@dataclasses.dataclass(frozen=True)
+class AccuracyRow:
+  """One reward model on the held-out ratings of one language.
+
+  Attributes:
+    reward_model: its name, in a study its source language.
+    language: of the rated responses.
+    n: ratings.
+    accuracy: share that it predicts right.
+    low: lower end of the 95% Wilson interval.
+    high: upper end.
+    majority: accuracy of always predicting these ratings' commoner class.
+    length: accuracy of the length baseline.
+    auc: probability that a good response scores above a bad one.
+    by_fault: fault -> its accuracy.
+  """
+
+  reward_model: str
+  language: str
+  n: int
+  accuracy: float
+  low: float
+  high: float
+  majority: float
+  length: float
+  auc: float
+  by_fault: dict[str, FaultAccuracy] = dataclasses.field(default_factory=dict)
+
+  @property
+  def gain(self) -> float:
+    """Accuracy beyond the better of the two baselines."""
+    return self.accuracy - max(self.majority, self.length)
+
+
+def _is_good(ratings: Numbers) -> np.ndarray:
+  ratings = np.asarray(ratings, np.float64)
+  if not ((ratings >= 0) & (ratings <= 1)).all():
+    worst = ratings[~((ratings >= 0) & (ratings <= 1))][0]
+    raise ValueError(f"a rating is {worst}, not in [0, 1]")
+  return ratings > 0.5
+
+
+def fit_length_baseline(lengths: Numbers, ratings: Numbers) -> LengthBaseline:
+  """Threshold and direction with the highest accuracy on TRAINING rows.
+
+  lengths [1, 2, 8, 9], ratings [1, 1, 0, 0] -> threshold 2, shorter is better
+  """
+  lengths, good = np.asarray(lengths, np.float64), _is_good(ratings)
+  if lengths.shape != good.shape or not good.size:
+    raise ValueError(f"{lengths.size} lengths for {good.size} ratings")
+  thresholds = [lengths.min() - 1, *np.unique(lengths)]
+  candidates = [
+    LengthBaseline(float(threshold), longer)
+    for threshold in thresholds
+    for longer in (True, False)
+  ]
+  return max(candidates, key=lambda x: (x.predict(lengths) == good).mean())
+
+
+def auc(good: Numbers, bad: Numbers) -> float:
+  """Probability that a good score is above a bad one, ties one half.
+
+  One half if there are none of either. [2, 3], [1, 2] -> 7/8
+  """
+  good, bad = np.asarray(good, np.float64), np.sort(bad)
+  if not good.size or not bad.size:
+    return 0.5
+  below = np.searchsorted(bad, good, "left")
+  not_above = np.searchsorted(bad, good, "right")
+  return float((below + not_above).mean() / (2 * bad.size))
+
+
+def _fault(
+  scores: Float[np.ndarray, "faulty"], good: Float[np.ndarray, "good"]
+) -> FaultAccuracy:
+  outcomes = (scores <= 0).astype(np.float64)
+  low, high = win_rates.wilson(outcomes)
+  return FaultAccuracy(
+    n=int(scores.size),
+    accuracy=float(outcomes.mean()),
+    low=low,
+    high=high,
+    auc=auc(good, scores),
+  )
+
+
+def accuracy_row(
+  reward_model: str,
+  language: str,
+  *,
+  scores: Numbers,
+  ratings: Numbers,
+  lengths: Numbers,
+  baseline: LengthBaseline,
+  faults: Sequence[str] | None = None,
+) -> AccuracyRow:
+  """Judges a reward model on the held-out ratings of one language.
+
+  Args:
+    scores: one per response.
+    ratings: good above one half, else bad.
+    lengths: of the responses, in the unit that `baseline` was fitted in.
+    baseline: fitted on training ratings.
+    faults: what is wrong with each response; NO_FAULT or "" where nothing.
+  """
+  scores, good = np.asarray(scores, np.float64), _is_good(ratings)
+  if not scores.size or not scores.shape == good.shape == np.shape(lengths):
+    raise ValueError(
+      f"{scores.size} scores, {good.size} ratings and {len(lengths)} lengths "
+      f"of {language} do not belong together"
+    )
+  if not np.isfinite(scores).all():
+    raise ValueError(
+      f"{reward_model} gave {language} a score that is no number"
+    )
+  right = ((scores > 0) == good).astype(np.float64)
+  low, high = win_rates.wilson(right)
+  names = np.asarray([""] * scores.size if faults is None else faults)
+  found = sorted(set(names[~good].tolist()) - {"", NO_FAULT})
+  return AccuracyRow(
+    reward_model=reward_model,
+    language=language,
+    n=int(scores.size),
+    accuracy=float(right.mean()),
+    low=low,
+    high=high,
+    majority=float(max(good.mean(), 1 - good.mean())),
+    length=float((baseline.predict(lengths) == good).mean()),
+    auc=auc(scores[good], scores[~good]),
+    by_fault={
+      name: _fault(scores[~good & (names == name)], scores[good])
+      for name in found
+    },
+  )
+
+
+def table(rows: Sequence[AccuracyRow]) -> str:
+  """The rows as text: never an accuracy without n and its baselines."""
+  lines = [
+    f"{'reward model':<16} {'on':<6} {'n':>6} {'accuracy':>9} "
+    f"{'95% interval':>15} {'majority':>9} {'length':>7} {'AUC':>6}"
+  ]
+  for row in rows:
+    interval = f"[{row.low:.1%}, {row.high:.1%}]"
+    lines.append(
+      f"{row.reward_model:<16} {row.language:<6} {row.n:>6} "
+      f"{row.accuracy:>9.1%} {interval:>15} {row.majority:>9.1%} "
+      f"{row.length:>7.1%} {row.auc:>6.3f}"
+    )
+  return "\n".join(lines)
