@@ -1,4 +1,4 @@
-"""Metrics to TensorBoard and to JSONL at once.
+"""Metrics to TensorBoard, to JSONL and to the terminal at once.
 
 `metrics.jsonl` holds what a run computed and nothing of the clock, so that a
 resumed run leaves the same bytes; `timing.jsonl` holds the clock.
@@ -6,24 +6,49 @@ resumed run leaves the same bytes; `timing.jsonl` holds the clock.
 
 from collections.abc import Mapping
 import json
+import math
 import os
 import pathlib
+import sys
+from typing import Any
 
+import jax
 import tensorboardX
+import tqdm
 
 METRICS = "metrics.jsonl"
 TIMING = "timing.jsonl"
+SHOWN = ("/loss", "/accuracy", "/auc", "/rouge_l", "/steps_per_second")
 
 
 def read(path: str | os.PathLike) -> list[dict[str, float]]:
-  """The complete lines of a JSONL file; a half-written last one is dropped."""
+  """The complete lines of a JSONL file; a half-written last one is dropped.
+
+  null is NaN. A file that does not exist is empty.
+
+  Raises:
+    ValueError: a line is no row of metrics; names the file and the line.
+  """
   file = pathlib.Path(path)
   if not file.is_file():
     return []
   rows = []
-  for line in file.read_bytes().split(b"\n")[:-1]:
-    rows.append(json.loads(line))
+  for number, line in enumerate(file.read_bytes().split(b"\n")[:-1], 1):
+    try:
+      row = json.loads(line)
+      row = {k: math.nan if x is None else x for k, x in row.items()}
+      rows.append({"step": int(row.pop("step")), **row})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+      raise ValueError(
+        f"{file}:{number}: not a JSON object with a step: {line[:80]!r}"
+      ) from error
   return rows
+
+
+def _line(row: Mapping[str, float]) -> str:
+  """JSON has no NaN and no infinity."""
+  finite = {k: x if math.isfinite(x) else None for k, x in row.items()}
+  return json.dumps(finite, sort_keys=True) + "\n"
 
 
 class MetricWriter:
@@ -33,26 +58,27 @@ class MetricWriter:
     """Opens the files of a run and cuts them back to `start_step`."""
     self._directory = pathlib.Path(directory)
     self._directory.mkdir(parents=True, exist_ok=True)
-    self._cut(METRICS, start_step)
-    self._cut(TIMING, start_step)
+    self._files = {}
+    for name in (METRICS, TIMING):
+      self._cut(self._directory / name, start_step)
+      self._files[name] = open(self._directory / name, "a", encoding="utf-8")
     self._board = tensorboardX.SummaryWriter(
       str(self._directory / "tensorboard"), purge_step=start_step or None
     )
 
-  def _cut(self, name: str, step: int) -> None:
-    path = self._directory / name
+  @staticmethod
+  def _cut(path: pathlib.Path, step: int) -> None:
     kept = [row for row in read(path) if row["step"] <= step]
     temporary = path.with_suffix(".partial")
-    lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in kept)
-    temporary.write_text(lines, encoding="utf-8")
+    temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
     os.replace(temporary, path)
 
   def _append(self, name: str, step: int, values: Mapping[str, float]) -> None:
-    row = {"step": step, **{key: float(x) for key, x in values.items()}}
-    with open(self._directory / name, "a", encoding="utf-8") as file:
-      file.write(json.dumps(row, sort_keys=True) + "\n")
-    for key, value in values.items():
-      self._board.add_scalar(key, float(value), step)
+    row = {key: float(value) for key, value in values.items()}
+    self._files[name].write(_line({"step": step, **row}))
+    self._files[name].flush()
+    for key, value in row.items():
+      self._board.add_scalar(key, value, step)
 
   def write(self, step: int, metrics: Mapping[str, float]) -> None:
     """What the run computed."""
@@ -62,5 +88,61 @@ class MetricWriter:
     """What the clock said."""
     self._append(TIMING, step, timing)
 
+  def sync(self) -> None:
+    """Puts the rows on disk: a checkpoint must not outlive its metrics."""
+    for file in self._files.values():
+      os.fsync(file.fileno())
+
   def close(self) -> None:
+    for file in self._files.values():
+      file.close()
     self._board.close()
+
+
+class Averages:
+  """Sums and weights by name, on the host, in float64."""
+
+  def __init__(self, sums: Mapping[str, Any] | None = None):
+    self._sums = {name: list(pair) for name, pair in (sums or {}).items()}
+
+  def add(self, metrics: Mapping[str, tuple[Any, Any]]) -> None:
+    for name, pair in jax.device_get(dict(metrics)).items():
+      kept = self._sums.setdefault(name, [0.0, 0.0])
+      kept[0] += float(pair[0])
+      kept[1] += float(pair[1])
+
+  def means(self) -> dict[str, float]:
+    """NaN where nothing had weight."""
+    return {n: a / b if b else math.nan for n, (a, b) in self._sums.items()}
+
+  def sums(self) -> dict[str, list[float]]:
+    """A copy, for `Averages(sums)`."""
+    return {name: list(pair) for name, pair in self._sums.items()}
+
+
+class Progress:
+  """A bar on a terminal, plain lines elsewhere."""
+
+  def __init__(self, description: str, step: int, total: int):
+    self._description, self._total = description, total
+    self._bar = None
+    if sys.stderr.isatty():
+      self._bar = tqdm.tqdm(
+        total=total, initial=step, desc=description, unit="step"
+      )
+
+  def step(self) -> None:
+    if self._bar is not None:
+      self._bar.update()
+
+  def line(self, step: int, metrics: Mapping[str, float]) -> None:
+    shown = {n: f"{x:.4g}" for n, x in metrics.items() if n.endswith(SHOWN)}
+    if self._bar is not None:
+      self._bar.set_postfix(shown)
+    else:
+      text = "  ".join(f"{name} {value}" for name, value in shown.items())
+      print(f"{self._description} {step}/{self._total}  {text}", flush=True)
+
+  def close(self) -> None:
+    if self._bar is not None:
+      self._bar.close()

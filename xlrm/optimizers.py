@@ -7,15 +7,34 @@ parameter, no momentum, factored where both dimensions are at least 128.
 
 from collections.abc import Sequence
 import difflib
+import math
 import re
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from xlrm import types
 
 Schedule = float | optax.Schedule
+
+
+def _check_rate(learning_rate: Schedule) -> None:
+  if callable(learning_rate):
+    return
+  if not (math.isfinite(learning_rate) and learning_rate >= 0):
+    raise ValueError(f"learning_rate {learning_rate} is not a number >= 0")
+
+
+def _clipped(
+  optimizer: optax.GradientTransformation, max_gradient_norm: float | None
+) -> optax.GradientTransformation:
+  if max_gradient_norm is None:
+    return optimizer
+  if not max_gradient_norm > 0:
+    raise ValueError(f"max_gradient_norm {max_gradient_norm} is not above 0")
+  return optax.chain(optax.clip_by_global_norm(max_gradient_norm), optimizer)
 
 
 def adafactor(
@@ -26,6 +45,7 @@ def adafactor(
   clipping_threshold: float | None = 1.0,
   multiply_by_parameter_scale: bool = True,
   weight_decay_rate: float | None = None,
+  max_gradient_norm: float | None = None,
 ) -> optax.GradientTransformation:
   """T5X's Adafactor.
 
@@ -37,8 +57,11 @@ def adafactor(
     clipping_threshold: RMS to which an update is clipped; None is off.
     multiply_by_parameter_scale: steps relative to the parameter.
     weight_decay_rate: None is off.
+    max_gradient_norm: global norm to which gradients are clipped first; None
+      is off, as in T5X.
   """
-  return optax.adafactor(
+  _check_rate(learning_rate)
+  optimizer = optax.adafactor(
     learning_rate,
     min_dim_size_to_factor=min_dim_size_to_factor,
     decay_rate=decay_rate,
@@ -47,6 +70,7 @@ def adafactor(
     weight_decay_rate=weight_decay_rate,
     eps=1e-30,
   )
+  return _clipped(optimizer, max_gradient_norm)
 
 
 def adamw(
@@ -58,32 +82,40 @@ def adamw(
   max_gradient_norm: float | None = 1.0,
 ) -> optax.GradientTransformation:
   """AdamW (https://arxiv.org/abs/1711.05101) behind a global-norm clip."""
-  adam = optax.adamw(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay)
-  if max_gradient_norm is None:
-    return adam
-  return optax.chain(optax.clip_by_global_norm(max_gradient_norm), adam)
+  _check_rate(learning_rate)
+  optimizer = optax.adamw(
+    learning_rate, b1=b1, b2=b2, weight_decay=weight_decay
+  )
+  return _clipped(optimizer, max_gradient_norm)
 
 
-def _check_steps(warmup_steps: int) -> None:
+def _check_schedule(learning_rate: float, warmup_steps: int) -> None:
+  _check_rate(learning_rate)
   if warmup_steps < 1:
     raise ValueError(f"warmup_steps {warmup_steps} is below 1")
 
 
+def constant(learning_rate: float) -> optax.Schedule:
+  """The same at every step: T5's schedule of fine-tuning."""
+  _check_rate(learning_rate)
+  return optax.constant_schedule(learning_rate)
+
+
 def warmup_constant(learning_rate: float, warmup_steps: int) -> optax.Schedule:
   """Linear from 0, then constant: the paper's schedule of reward models."""
-  _check_steps(warmup_steps)
+  _check_schedule(learning_rate, warmup_steps)
   return optax.linear_schedule(0.0, learning_rate, warmup_steps)
 
 
 def warmup_rsqrt(learning_rate: float, warmup_steps: int) -> optax.Schedule:
   """Linear from 0 to `learning_rate`, then with 1/sqrt(step), as T5."""
-  _check_steps(warmup_steps)
+  _check_schedule(learning_rate, warmup_steps)
 
   def schedule(step):
-    step = jax.numpy.maximum(step, 1)
-    grown = step / warmup_steps
-    decayed = (warmup_steps / step) ** 0.5
-    return learning_rate * jax.numpy.minimum(grown, decayed)
+    done = jnp.maximum(jnp.asarray(step, jnp.float32), 1.0)
+    return learning_rate * jnp.minimum(
+      done / warmup_steps, (warmup_steps / done) ** 0.5
+    )
 
   return schedule
 
@@ -95,7 +127,7 @@ def warmup_cosine(
   final_fraction: float = 0.02,
 ) -> optax.Schedule:
   """Linear from 0, then half a cosine down to a fraction at `total_steps`."""
-  _check_steps(warmup_steps)
+  _check_schedule(learning_rate, warmup_steps)
   if total_steps <= warmup_steps:
     raise ValueError(
       f"total_steps {total_steps} is not above warmup_steps {warmup_steps}"
@@ -123,9 +155,11 @@ def frozen_mask(params: types.Params, patterns: Sequence[str]) -> types.Params:
   """True at leaves whose path a pattern matches (re.search).
 
   Raises:
-    ValueError: a pattern matches nothing, or is no regular expression; names
-      the nearest path.
+    ValueError: a pattern matches nothing (names the nearest path) or is no
+      regular expression, or nothing is left to train.
   """
+  if isinstance(patterns, str):
+    raise ValueError(f"frozen {patterns!r} is one string, not a list of them")
   names = [
     path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)
   ]
@@ -140,19 +174,35 @@ def frozen_mask(params: types.Params, patterns: Sequence[str]) -> types.Params:
       nearest = difflib.get_close_matches(pattern, names, 1, 0.0)
       raise ValueError(
         f"frozen pattern {pattern!r} matches no parameter; nearest: "
-        f"{nearest[0] if nearest else names[:3]}"
+        f"{nearest[0] if nearest else 'none'}"
       )
-  return jax.tree_util.tree_map_with_path(
+  mask = jax.tree_util.tree_map_with_path(
     lambda path, _: any(re.search(p, path_name(path)) for p in patterns),
     params,
   )
+  if patterns and all(jax.tree.leaves(mask)):
+    raise ValueError(f"frozen {list(patterns)} leaves no parameter to train")
+  return mask
 
 
-def freeze(
-  optimizer: optax.GradientTransformation, mask: types.Params
-) -> optax.GradientTransformation:
-  """The optimizer without state or updates where `mask` is True."""
-  labels = jax.tree.map(lambda frozen: "frozen" if frozen else "trained", mask)
-  return optax.multi_transform(
-    {"trained": optimizer, "frozen": optax.set_to_zero()}, labels
+def split(
+  params: types.Params, mask: types.Params
+) -> tuple[types.Params, types.Params]:
+  """Parameters to train and frozen ones, each None where the other stands.
+
+  JAX sees nothing at a None: an optimizer of the first tree has no state for
+  frozen parameters, a gradient with respect to it does not compute theirs.
+  """
+  trained = jax.tree.map(lambda x, frozen: None if frozen else x, params, mask)
+  frozen = jax.tree.map(lambda x, frozen: x if frozen else None, params, mask)
+  return trained, frozen
+
+
+def merge(trained: types.Params, frozen: types.Params) -> types.Params:
+  """The inverse of `split`."""
+  return jax.tree.map(
+    lambda x, y: y if x is None else x,
+    trained,
+    frozen,
+    is_leaf=lambda x: x is None,
   )

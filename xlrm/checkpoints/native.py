@@ -1,14 +1,12 @@
-"""Checkpoints: Orbax writes the arrays, a manifest of ours vouches for them.
+"""Checkpoints of our own runs: Orbax writes arrays, a manifest vouches.
 
-`checkpoint_12/` holds two Orbax items, `params` and `rest`, and, once both are
-committed, `manifest.json` with a SHA-256 of every file, the shape and dtype of
-every leaf, and the host state of the run. A checkpoint without a manifest was
-never finished; one whose checksums do not hold is set aside.
+MODEL_DIR/checkpoint_12/params/, rest/    two Orbax items
+MODEL_DIR/checkpoint_12/manifest.json     written last, see `manifest`
+MODEL_DIR/checkpoint_9.damaged/           set aside
+MODEL_DIR/best.json                       {"step", "metric", "value"}
 """
 
 from collections.abc import Mapping
-import difflib
-import hashlib
 import json
 import os
 import pathlib
@@ -20,54 +18,12 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from xlrm import optimizers
 from xlrm import types
+from xlrm.checkpoints import manifest
 
-MANIFEST = "manifest.json"
 BEST = "best.json"
 ITEMS = ("params", "rest")
-FORMAT = 1
-
-
-class CheckpointError(ValueError):
-  """A checkpoint that cannot be used; says which and what to do."""
-
-
-def _flat(tree: Any) -> dict[str, Any]:
-  """Leaves by dotted path: {'decoder.layers_0.mlp.wo.kernel': array}."""
-  return {
-    optimizers.path_name(path).replace("/", "."): leaf
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-  }
-
-
-def _unflat(flat: Mapping[str, Any], like: Any) -> Any:
-  names = list(_flat(like))
-  return jax.tree.unflatten(
-    jax.tree.structure(like), [flat[name] for name in names]
-  )
-
-
-def _hash(path: pathlib.Path) -> str:
-  with open(path, "rb") as file:
-    return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _files(directory: pathlib.Path) -> list[pathlib.Path]:
-  return sorted(
-    path
-    for path in directory.rglob("*")
-    if path.is_file() and path.name != MANIFEST
-  )
-
-
-def _write_json(path: pathlib.Path, value: Any) -> None:
-  temporary = path.with_name(path.name + ".partial")
-  with open(temporary, "w", encoding="utf-8") as file:
-    json.dump(value, file, indent=1, sort_keys=True)
-    file.flush()
-    os.fsync(file.fileno())
-  os.replace(temporary, path)
+CheckpointError = manifest.CheckpointError
 
 
 def steps(directory: str | os.PathLike) -> list[int]:
@@ -76,56 +32,41 @@ def steps(directory: str | os.PathLike) -> list[int]:
     int(match[1])
     for path in pathlib.Path(directory).glob("checkpoint_*")
     if (match := re.fullmatch(r"checkpoint_(\d+)", path.name))
-    and (path / MANIFEST).is_file()
+    and (path / manifest.NAME).is_file()
   ]
   return sorted(found)
 
 
-def _check_leaves(
-  path: pathlib.Path, recorded: Mapping[str, Any], expected: Mapping[str, Any]
-) -> None:
-  """Every leaf of the model is there, with its shape, and no other."""
-  for name in sorted(set(expected) - set(recorded)):
-    near = difflib.get_close_matches(name, recorded, 2, 0.0)
-    raise CheckpointError(
-      f"{path} lacks {name}; nearest: {', '.join(near) or 'none'}"
-    )
-  for name in sorted(set(recorded) - set(expected)):
-    near = difflib.get_close_matches(name, expected, 2, 0.0)
-    raise CheckpointError(
-      f"{path} holds {name}, which this model lacks; nearest: "
-      f"{', '.join(near) or 'none'}"
-    )
-  for name, leaf in expected.items():
-    shape = tuple(recorded[name]["shape"])
-    if shape != tuple(leaf.shape):
-      raise CheckpointError(
-        f"{path}: {name} has shape {shape}, the model {tuple(leaf.shape)}"
-      )
-
-
-def verify(path: str | os.PathLike) -> dict[str, Any]:
-  """Reads a checkpoint's manifest and checks every file against it.
+def best_step(directory: str | os.PathLike) -> int | None:
+  """The step that `best.json` names, if any.
 
   Raises:
-    CheckpointError: names the first file that is missing, new or changed.
+    CheckpointError: the file is damaged.
   """
-  directory = pathlib.Path(path)
+  path = pathlib.Path(directory) / BEST
   try:
-    manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-    recorded = manifest["files"]
-  except (OSError, ValueError, KeyError) as error:
-    raise CheckpointError(f"{directory} has no readable manifest") from error
-  found = {str(p.relative_to(directory)): p for p in _files(directory)}
-  for name in sorted(set(recorded) ^ set(found)):
-    state = "missing" if name in recorded else "not in the manifest"
-    raise CheckpointError(f"{directory}: the file {name} is {state}")
-  for name, checksum in recorded.items():
-    if _hash(found[name]) != checksum:
-      raise CheckpointError(
-        f"{directory}: the file {name} does not have its checksum"
-      )
-  return manifest
+    return int(json.loads(path.read_text(encoding="utf-8"))["step"])
+  except FileNotFoundError:
+    return None
+  except (KeyError, TypeError, ValueError) as error:
+    raise CheckpointError(
+      f'{path} is not {{"step", "metric", "value"}}; without it the latest '
+      "checkpoint is used"
+    ) from error
+
+
+def _remove(path: pathlib.Path) -> None:
+  """The manifest first: killed half-way, what is left is unfinished."""
+  (path / manifest.NAME).unlink(missing_ok=True)
+  shutil.rmtree(path)
+
+
+def _set_aside(path: pathlib.Path) -> pathlib.Path:
+  number, free = 1, path.with_name(path.name + ".damaged")
+  while free.exists():
+    number += 1
+    free = path.with_name(f"{path.name}.damaged{number}")
+  return path.rename(free)
 
 
 class Checkpointer:
@@ -145,43 +86,42 @@ class Checkpointer:
     return self._directory / f"checkpoint_{step}"
 
   def save(
-    self, step: int, params: types.Params, rest: Any, metadata: Any
+    self,
+    step: int,
+    params: types.Params,
+    rest: Any,
+    metadata: Any,
+    best: Mapping[str, Any] | None = None,
   ) -> None:
-    """Starts writing; returns once the arrays are copied off the devices."""
+    """Starts writing; returns once the arrays are safe from later steps.
+
+    Args:
+      rest: every other array of the run: optimizer state, counters.
+      metadata: host state of the run, as JSON can hold it.
+      best: new content of best.json, valid once this checkpoint is complete.
+    """
     self.wait()
     path = self.path(step)
     if path.exists():
-      shutil.rmtree(path)
+      _remove(path)
     path.mkdir(parents=True)
-    trees = {"params": _flat(params), "rest": _flat(rest)}
+    trees = {"params": params, "rest": rest}
     for item, tree in trees.items():
-      self._orbax[item].save(path / item, tree)
-    leaves = {
-      item: {
-        name: {"shape": list(leaf.shape), "dtype": str(leaf.dtype)}
-        for name, leaf in tree.items()
-      }
-      for item, tree in trees.items()
-    }
-    manifest = {
-      "format": FORMAT,
-      "step": step,
-      "leaves": leaves,
-      "metadata": metadata,
-    }
+      self._orbax[item].save(path / item, manifest.flat(tree))
+    leaves = manifest.describe(trees)
+    host = json.loads(json.dumps(metadata))  # a copy: the run goes on
     self._pending = threading.Thread(
-      target=self._finish, args=(path, manifest), daemon=True
+      target=self._finish, args=(step, leaves, host, best), daemon=True
     )
     self._pending.start()
 
-  def _finish(self, path: pathlib.Path, manifest: dict[str, Any]) -> None:
+  def _finish(self, step: int, leaves, metadata, best) -> None:
     try:
       for orbax in self._orbax.values():
         orbax.wait_until_finished()
-      manifest["files"] = {
-        str(file.relative_to(path)): _hash(file) for file in _files(path)
-      }
-      _write_json(path / MANIFEST, manifest)
+      manifest.write(self.path(step), step, leaves, metadata)
+      if best is not None:
+        self.mark_best(best)
       self._prune()
     except BaseException as error:  # reported by wait(), in the main thread
       self._error = error
@@ -196,29 +136,33 @@ class Checkpointer:
       raise error
 
   def close(self) -> None:
-    self.wait()
-    for orbax in self._orbax.values():
-      orbax.close()
+    try:
+      self.wait()
+    finally:
+      for orbax in self._orbax.values():
+        orbax.close()
 
-  def mark_best(self, step: int, metric: str, value: float) -> None:
-    """Remembers the best checkpoint, which is never pruned."""
-    self._directory.mkdir(parents=True, exist_ok=True)
-    best = {"step": step, "metric": metric, "value": value}
-    _write_json(self._directory / BEST, best)
+  def mark_best(self, best: Mapping[str, Any] | None) -> None:
+    """Writes best.json; None removes it."""
+    path = self._directory / BEST
+    if best is None:
+      path.unlink(missing_ok=True)
+    else:
+      manifest.write_json(path, dict(best))
 
   def _prune(self) -> None:
     best = best_step(self._directory)
     for step in steps(self._directory)[: -self._keep]:
       if step != best:
-        shutil.rmtree(self.path(step))
+        _remove(self.path(step))
 
   def discard_unfinished(self) -> None:
     """Removes what a killed run left half-written."""
-    for path in self._directory.glob("checkpoint_*"):
+    for path in sorted(self._directory.glob("checkpoint_*")):
       name = re.fullmatch(r"checkpoint_\d+", path.name)
-      if name and not (path / MANIFEST).is_file():
+      if name and not (path / manifest.NAME).is_file():
         print(f"{path} was not finished; removed", flush=True)
-        shutil.rmtree(path)
+        _remove(path)
 
   def restore_latest(
     self, params: types.Params, rest: Any
@@ -238,59 +182,71 @@ class Checkpointer:
       CheckpointError: every one is damaged, or a leaf is missing.
     """
     self.discard_unfinished()
-    found = steps(self._directory)
-    for step in reversed(found):
+    for step in reversed(steps(self._directory)):
       path = self.path(step)
       try:
-        manifest = verify(path)
-      except CheckpointError as error:
-        aside = _free_name(path.with_name(path.name + ".damaged"))
-        path.rename(aside)
+        content = manifest.verify(path)
+      except manifest.DamagedError as error:
+        aside = _set_aside(path)
         print(f"{error}; set aside as {aside.name}", flush=True)
         continue
-      trees = {
-        item: _restore(path, item, tree, manifest["leaves"][item])
-        for item, tree in (("params", params), ("rest", rest))
-      }
-      return step, trees["params"], trees["rest"], manifest["metadata"]
-    if found:
+      params, rest = (
+        _restore(path, item, tree, content)
+        for item, tree in zip(ITEMS, (params, rest))
+      )
+      return step, params, rest, content["metadata"]
+    damaged = sorted(self._directory.glob("checkpoint_*.damaged*"))
+    if damaged:
       raise CheckpointError(
-        f"every checkpoint in {self._directory} is damaged; start again in "
-        "another MODEL_DIR or restore the files"
+        f"no good checkpoint is left in {self._directory}, only "
+        f"{', '.join(path.name for path in damaged)}; to start from step 0 "
+        "remove them or choose another MODEL_DIR"
       )
     return None
 
 
-def _free_name(path: pathlib.Path) -> pathlib.Path:
-  number, candidate = 1, path
-  while candidate.exists():
-    number += 1
-    candidate = path.with_name(f"{path.name}{number}")
-  return candidate
-
-
-def _restore(path: pathlib.Path, item: str, like: Any, recorded: Any) -> Any:
-  expected = _flat(like)
-  _check_leaves(path / item, recorded, expected)
+def _restore(path: pathlib.Path, item: str, like: Any, content: Mapping) -> Any:
+  expected = manifest.flat(like)
+  manifest.check_leaves(path / item, content["leaves"][item], expected)
   with ocp.StandardCheckpointer() as orbax:
-    flat = orbax.restore((path / item).absolute(), expected)
-  return _unflat(flat, like)
+    leaves = orbax.restore((path / item).absolute(), expected)
+  return jax.tree.unflatten(
+    jax.tree.structure(like), [leaves[name] for name in expected]
+  )
 
 
-def best_step(directory: str | os.PathLike) -> int | None:
-  """The step that `mark_best` named, if any."""
-  try:
-    text = (pathlib.Path(directory) / BEST).read_text(encoding="utf-8")
-    return int(json.loads(text)["step"])
-  except FileNotFoundError:
-    return None
+def _candidates(directory: pathlib.Path) -> list[pathlib.Path]:
+  """The best checkpoint, then the others, newest first."""
+  if (directory / manifest.NAME).is_file():
+    return [directory]
+  found = steps(directory)
+  if not found:
+    held = sorted(x.name for x in directory.glob("*"))[:6]
+    raise CheckpointError(
+      f"{directory} holds no finished checkpoint (checkpoint_<step>); it "
+      f"holds: {', '.join(held) or 'nothing'}"
+    )
+  best = best_step(directory)
+  ordered = sorted(found, key=lambda step: (step != best, -step))
+  return [directory / f"checkpoint_{step}" for step in ordered]
+
+
+def _first_good(candidates: list[pathlib.Path]) -> tuple[pathlib.Path, Any]:
+  for path in candidates[:-1]:
+    try:
+      return path, manifest.verify(path, ITEMS[:1])
+    except manifest.DamagedError as error:
+      print(f"{error}; trying another", flush=True)
+  return candidates[-1], manifest.verify(candidates[-1], ITEMS[:1])
 
 
 def load_params(
   path: str | os.PathLike, abstract: types.Params
 ) -> types.Params:
-  """Parameters of a MODEL_DIR (its best checkpoint, else its latest) or of
-  one `checkpoint_k` in it.
+  """Parameters of a MODEL_DIR or of one `checkpoint_k` in it.
+
+  Of a MODEL_DIR the best checkpoint is read, or the latest where none was
+  judged; a damaged one is passed over with a message.
 
   Args:
     path: where.
@@ -299,20 +255,8 @@ def load_params(
   Raises:
     CheckpointError: nothing there, damaged, or another model's.
   """
-  directory = pathlib.Path(path)
-  if not (directory / MANIFEST).is_file():
-    found = steps(directory)
-    if not found:
-      raise CheckpointError(
-        f"{directory} holds no finished checkpoint (checkpoint_<step>)"
-      )
-    best = best_step(directory)
-    step = best if best in found else found[-1]
-    directory = directory / f"checkpoint_{step}"
-  manifest = verify(directory)
-  return _restore(
-    directory, "params", _on_device(abstract), manifest["leaves"]["params"]
-  )
+  checkpoint, content = _first_good(_candidates(pathlib.Path(path)))
+  return _restore(checkpoint, ITEMS[0], _on_device(abstract), content)
 
 
 def _on_device(abstract: types.Params) -> types.Params:
