@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import functools
 
 from xlrm import batches
+from xlrm import converters
 from xlrm import denoising
 from xlrm import tokenizer as tokenizer_lib
 from xlrm.data import registry
@@ -111,6 +112,6 @@ def pretraining_source(
     validation=examples("validation", num_validation_rows),
     lengths=lengths,
     batch_size=batch_size,
-    converter=batches.to_corrupted,
+    converter=converters.to_corrupted,
     seed=seed,
   )

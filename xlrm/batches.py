@@ -1,26 +1,29 @@
 """Batches: where a job's data comes from, and in which order.
 
 Examples are token arrays held in memory. Batch i is a pure function of the
-examples, the seed and i: every epoch is one permutation, drawn from a counter
-(Philox) keyed by (seed, epoch). So a run continues at any step without
-reading what came before, on any number of hosts.
+examples, the seed and i, so a run continues at any step without reading what
+came before, on any number of hosts. Examples written to an `.npz` file give
+a host without TensorFlow the same batches, byte for byte.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import hashlib
+import json
 import os
 import pathlib
 from typing import Any, Protocol
 import zipfile
+import zlib
 
 import numpy as np
 
-from xlrm import types
+from xlrm import converters
+from xlrm import row_order
 
-Example = Mapping[str, np.ndarray]  # 'inputs' [S'], 'targets' [T'], ... ragged
-Converter = Callable[[Sequence[Example], Mapping[str, int]], Any]
+Example = converters.Example
+NPZ_FORMAT = 2
 
 
 class BatchSource(Protocol):
@@ -32,254 +35,99 @@ class BatchSource(Protocol):
   def validation_batches(self) -> Iterator[Any]:
     """The same finite list every time; filler rows have zero weight."""
 
+  def examples(self, split: str) -> list[dict[str, Any]]:
+    """The texts of a split, for jobs that generate or score."""
+
   def fingerprint(self) -> str:
     """Changes when the batches do."""
 
 
-def clip(
-  ids: np.ndarray, length: int, *, from_left: bool = False
-) -> np.ndarray:
-  """At most `length` ids, the EOS at the end kept.
-
-  [5, 6, 7, 1], 3 -> [5, 6, 1]; from the left -> [6, 7, 1]
-  """
-  if len(ids) <= length:
-    return np.asarray(ids)
-  if from_left:
-    return np.asarray(ids[-length:])
-  return np.concatenate([ids[: length - 1], ids[-1:]])
-
-
-def _stack(rows: Sequence[np.ndarray], length: int, fill: int) -> np.ndarray:
-  result = np.full((len(rows), length), fill, np.int32)
-  for index, row in enumerate(rows):
-    result[index, : len(row)] = row
-  return result
-
-
-def to_batch(
-  examples: Sequence[Example],
-  lengths: Mapping[str, int],
-  *,
-  truncate_inputs_from_left: bool = False,
-) -> types.Batch:
-  """One response per prompt, N=1."""
-  inputs = [
-    clip(x["inputs"], lengths["inputs"], from_left=truncate_inputs_from_left)
-    for x in examples
-  ]
-  targets = [clip(x["targets"], lengths["targets"]) for x in examples]
-  padded = _stack(targets, lengths["targets"], types.PAD_ID)[:, None]
-  return types.Batch(
-    inputs=_stack(inputs, lengths["inputs"], types.PAD_ID),
-    targets=padded,
-    weights=(padded != types.PAD_ID).astype(np.float32),
-  )
-
-
-def to_ratings(
-  examples: Sequence[Example], lengths: Mapping[str, int]
-) -> types.Ratings:
-  """One rated response per prompt; `rating` in [0, 1].
-
-  Raises:
-    ValueError: a rating outside [0, 1].
-  """
-  ratings = np.asarray([[x["rating"]] for x in examples], np.float32)
-  if not ((ratings >= 0) & (ratings <= 1)).all():
-    wrong = ratings[~((ratings >= 0) & (ratings <= 1))][0]
-    raise ValueError(f"rating {wrong} is not in [0, 1]")
-  return types.Ratings(to_batch(examples, lengths), ratings)
-
-
-def to_preferences(
-  examples: Sequence[Example], lengths: Mapping[str, int]
-) -> types.Preferences:
-  """Ranked responses: `targets` a list of arrays, `ranks` one int for each.
-
-  Groups smaller than the largest are completed with rank -1.
-  """
-  group = max(len(x["targets"]) for x in examples)
-  shape = (len(examples), group, lengths["targets"])
-  targets = np.zeros(shape, np.int32)
-  ranks = np.full(shape[:2], -1, np.int32)
-  for row, example in enumerate(examples):
-    for column, response in enumerate(example["targets"]):
-      kept = clip(response, shape[2])
-      targets[row, column, : len(kept)] = kept
-      ranks[row, column] = example["ranks"][column]
-  inputs = [clip(x["inputs"], lengths["inputs"]) for x in examples]
-  batch = types.Batch(
-    inputs=_stack(inputs, lengths["inputs"], types.PAD_ID),
-    targets=targets,
-    weights=(targets != types.PAD_ID).astype(np.float32),
-  )
-  return types.Preferences(batch, ranks)
-
-
-def to_corrupted(
-  examples: Sequence[Example], lengths: Mapping[str, int]
-) -> types.Corrupted:
-  """Pre-training rows; a token asked about is not also predicted."""
-  batch = to_batch(examples, lengths)
-  labels = [clip(x["replaced"], lengths["targets"]) for x in examples]
-  replaced = _stack(labels, lengths["targets"], -1)[:, None]
-  weights = batch.weights * (replaced < 0)
-  return types.Corrupted(batch.replace(weights=weights), replaced)
-
-
-CONVERTERS = {
-  "summary": to_batch,
-  "rating": to_ratings,
-  "preference": to_preferences,
-  "pretraining": to_corrupted,
-}
-
-
-def pack(
-  examples: Sequence[Example], lengths: Mapping[str, int]
-) -> list[Example]:
-  """Puts short examples into shared rows, in order, greedily (SFT only).
-
-  A packed example has `inputs`, `targets` and their segment ids from 1.
-  """
-  packed, current, used = [], [], {"inputs": 0, "targets": 0}
-
-  def close():
-    row = {}
-    for name in ("inputs", "targets"):
-      row[name] = np.concatenate([x[name] for x in current])
-      sizes = [len(x[name]) for x in current]
-      row[f"{name}_segments"] = np.repeat(np.arange(1, len(sizes) + 1), sizes)
-    packed.append(row)
-
-  for example in examples:
-    clipped = {
-      name: clip(example[name], lengths[name]) for name in ("inputs", "targets")
-    }
-    if current and any(
-      used[name] + len(clipped[name]) > lengths[name] for name in clipped
-    ):
-      close()
-      current, used = [], {"inputs": 0, "targets": 0}
-    current.append(clipped)
-    for name in clipped:
-      used[name] += len(clipped[name])
-  if current:
-    close()
-  return packed
-
-
-def to_packed_batch(
-  examples: Sequence[Example], lengths: Mapping[str, int]
-) -> types.Batch:
-  """Rows of `pack` as a batch with segment ids."""
-  batch = to_batch(examples, lengths)
-  segments = {
-    name: _stack([x[f"{name}_segments"] for x in examples], lengths[name], 0)
-    for name in ("inputs", "targets")
-  }
-  return batch.replace(
-    input_segments=segments["inputs"],
-    target_segments=segments["targets"][:, None],
-  )
-
-
-def fill(batch: Any, size: int) -> Any:
-  """Completes the rows of a batch to `size` with rows that count for nothing.
-
-  Tokens, weights and ratings are 0 there, ranks and labels -1.
-  """
-  if isinstance(batch, types.Batch):
-    return _padded(batch, size, 0)
-  name = {
-    types.Ratings: ("ratings", 0),
-    types.Preferences: ("ranks", -1),
-    types.Corrupted: ("replaced", -1),
-  }[type(batch)]
-  field, value = name
-  return batch.replace(
-    batch=_padded(batch.batch, size, 0),
-    **{field: _pad_rows(getattr(batch, field), size, value)},
-  )
-
-
-def _pad_rows(array: np.ndarray, size: int, value: int) -> np.ndarray:
-  widths = [(0, size - len(array))] + [(0, 0)] * (array.ndim - 1)
-  return np.pad(array, widths, constant_values=value)
-
-
-def _padded(batch: types.Batch, size: int, value: int) -> types.Batch:
-  fields = {
-    name: None if array is None else _pad_rows(array, size, value)
-    for name, array in vars(batch).items()
-  }
-  return types.Batch(**fields)
-
-
-def permutation(num: int, seed: int, epoch: int) -> np.ndarray:
-  """The order of one epoch."""
-  generator = np.random.Generator(np.random.Philox(key=[seed, epoch]))
-  return generator.permutation(num)
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class ArraySource:
   """Batches of examples held in memory; implements BatchSource.
 
   Attributes:
     train: training examples.
     validation: validation examples; may be empty.
-    lengths: tokens of `inputs` and `targets`, EOS included.
+    lengths: tokens of `inputs` and `targets`, EOS included; for rankings also
+      `responses`, by default the largest group of all.
     batch_size: prompts per batch; an epoch's rest is carried into the next.
     converter: examples to a batch.
-    seed: of the order.
-    packing: put several examples into a row; SFT only.
+    seed: of the order, >= 0.
+    packing: put several examples into a row, the same ones each epoch; SFT.
     texts: the texts of each split, for jobs that generate.
+    parts: (number of examples, rate) of the tasks of a mixture, which follow
+      each other in `train`; empty is one part.
   """
 
   train: Sequence[Example]
   validation: Sequence[Example]
   lengths: Mapping[str, int]
   batch_size: int
-  converter: Converter = to_batch
+  converter: converters.Converter = converters.to_batch
   seed: int = 0
   packing: bool = False
   texts: Mapping[str, Sequence[Mapping[str, Any]]] = dataclasses.field(
     default_factory=dict
   )
+  parts: Sequence[tuple[int, float]] = ()
 
   def __post_init__(self):
     if self.batch_size < 1:
       raise ValueError(f"batch_size {self.batch_size} is below 1")
-    if self.packing and self.converter is not to_batch:
+    if self.seed < 0:
+      raise ValueError(f"seed {self.seed} is negative")
+    if self.packing and self.converter is not converters.to_batch:
       raise ValueError("only SFT rows (one response, no judgment) are packed")
-    for name in ("inputs", "targets"):
+    for name in converters.FEATURES:
       if self.lengths.get(name, 0) < 1:
-        raise ValueError(f"lengths {dict(self.lengths)} lack {name!r}")
+        raise ValueError(
+          f"lengths {dict(self.lengths)} have no {name!r} of at least 1"
+        )
+    total = sum(size for size, _ in self.parts)
+    if self.parts and total != len(self.train):
+      raise ValueError(f"parts of {total} examples, not {len(self.train)}")
 
-  @functools.lru_cache(maxsize=2)  # noqa: B019 - lives as long as the source
-  def _epoch(self, epoch: int) -> Sequence[Example]:
-    order = permutation(len(self.train), self.seed, epoch)
-    examples = [self.train[i] for i in order]
-    return pack(examples, self.lengths) if self.packing else examples
+  @functools.cached_property
+  def _lengths(self) -> Mapping[str, int]:
+    if self.converter is not converters.to_preferences:
+      return self.lengths
+    groups = [len(x["targets"]) for x in (*self.train, *self.validation)]
+    return {"responses": max(groups, default=1), **self.lengths}
 
-  def __hash__(self):
-    return id(self)
+  @functools.cached_property
+  def _stream(self) -> tuple[Sequence[Example], list[int], list[float]]:
+    """Training rows (packed once), and sizes and rates of their parts."""
+    parts = self.parts or [(len(self.train), 1.0)]
+    rates = [rate for _, rate in parts]
+    if not self.packing:
+      return self.train, [size for size, _ in parts], rates
+    packed, sizes, start = [], [], 0
+    for index, (size, _) in enumerate(parts):
+      order = start + row_order.permutation(size, self.seed, index, stream=0)
+      rows = converters.pack([self.train[i] for i in order], self.lengths)
+      packed += rows
+      sizes.append(len(rows))
+      start += size
+    return packed, sizes, rates
+
+  @functools.cached_property
+  def _order(self):
+    return functools.lru_cache(maxsize=2)(self._make_order)
+
+  def _make_order(self, chunk: int) -> np.ndarray:
+    """Example numbers of stream rows [chunk * n, (chunk + 1) * n)."""
+    examples, sizes, rates = self._stream
+    num = len(examples)
+    if len(sizes) == 1:
+      return row_order.permutation(num, self.seed, chunk, stream=2)
+    return row_order.mixed_order(
+      sizes, rates, self.seed, chunk * num, (chunk + 1) * num
+    )
 
   def _convert(self, examples: Sequence[Example]) -> Any:
-    convert = to_packed_batch if self.packing else self.converter
-    return fill(convert(examples, self.lengths), self.batch_size)
-
-  def _position(self, row: int) -> tuple[int, int]:
-    """(epoch, row inside it) of row number `row` of the endless stream."""
-    if not self.packing:
-      return divmod(row, len(self.train))
-    epoch = 0
-    while row >= len(self._epoch(epoch)):
-      row -= len(self._epoch(epoch))
-      epoch += 1
-    return epoch, row
+    convert = converters.to_packed_batch if self.packing else self.converter
+    return converters.fill(convert(examples, self._lengths), self.batch_size)
 
   def train_batches(self, start_step: int) -> Iterator[Any]:
     """Endless batches from number `start_step` on.
@@ -289,98 +137,131 @@ class ArraySource:
     """
     if not self.train:
       raise ValueError("the training split is empty")
-    epoch, row = self._position(start_step * self.batch_size)
+    examples = self._stream[0]
+    row = start_step * self.batch_size
     while True:
       chosen = []
-      while len(chosen) < self.batch_size:
-        examples = self._epoch(epoch)
-        taken = examples[row : row + self.batch_size - len(chosen)]
-        chosen += taken
-        row += len(taken)
-        if row == len(examples):
-          epoch, row = epoch + 1, 0
+      for _ in range(self.batch_size):
+        chunk, place = divmod(row, len(examples))
+        chosen.append(examples[self._order(chunk)[place]])
+        row += 1
       yield self._convert(chosen)
 
   def validation_batches(self) -> Iterator[Any]:
+    """All validation examples in their order, the last batch filled up."""
     examples = self.validation
     if self.packing:
-      examples = pack(examples, self.lengths)
+      examples = converters.pack(examples, self.lengths)
     for start in range(0, len(examples), self.batch_size):
       yield self._convert(examples[start : start + self.batch_size])
 
   def examples(self, split: str) -> list[dict[str, Any]]:
     """The texts of a split; empty where there are none."""
-    return list(self.texts.get(split, ()))
+    return [dict(row) for row in self.texts.get(split, ())]
 
   def fingerprint(self) -> str:
-    digest = hashlib.sha256()
+    """Of the examples, their order and their shapes."""
     settings = (
-      len(self.train),
-      sorted(self.lengths.items()),
+      sorted(self._lengths.items()),
       self.batch_size,
       self.seed,
       self.packing,
-      self.converter.__name__,
+      _kind(self.converter),
+      [(int(size), float(rate)) for size, rate in self.parts],
     )
-    digest.update(repr(settings).encode())
-    for example in self.train[:: max(1, len(self.train) // 512)]:
-      for name in sorted(example):
-        digest.update(np.asarray(example[name], np.float64).tobytes()) if (
-          np.ndim(example[name]) == 0
-        ) else [
-          digest.update(np.asarray(part).tobytes()) for part in example[name]
-        ]
+    digest = hashlib.sha256(repr(settings).encode())
+    for split in ("train", "validation"):
+      for name, array in _flatten(getattr(self, split), split).items():
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
 
 
-NPZ_FORMAT = 1
+def _kind(converter: converters.Converter) -> str:
+  for name, known in converters.CONVERTERS.items():
+    if known is converter:
+      return name
+  return f"{converter.__module__}.{converter.__qualname__}"
 
 
-def _flatten(examples: Sequence[Example], prefix: str) -> dict:
-  """Ragged examples as flat arrays: values, and the length of each row."""
-  arrays = {f"{prefix}/count": np.asarray(len(examples))}
-  for name in examples[0] if examples else ():
-    columns = [np.atleast_1d(x[name]) for x in examples]
-    arrays[f"{prefix}/{name}/values"] = np.concatenate(columns)
-    arrays[f"{prefix}/{name}/lengths"] = np.asarray([len(x) for x in columns])
-    arrays[f"{prefix}/{name}/scalar"] = np.asarray(np.ndim(examples[0][name]))
+def _flatten(examples: Sequence[Example], split: str) -> dict[str, np.ndarray]:
+  """Ragged examples as flat arrays: values, and the length of each row.
+
+  A column of lists of arrays (ranked responses) also has their sizes.
+  """
+  arrays = {f"{split}/count": np.asarray(len(examples))}
+  for name in sorted(examples[0]) if examples else ():
+    column, key = [x[name] for x in examples], f"{split}/{name}"
+    if isinstance(column[0], list):
+      arrays[f"{key}/groups"] = np.asarray([len(x) for x in column])
+      column = [part for group in column for part in group]
+    integers = np.asarray(column[0]).dtype.kind in "iub"
+    dtype = np.int32 if integers else np.float32
+    if np.ndim(column[0]) == 0:
+      arrays[f"{key}/scalars"] = np.asarray(column, dtype)
+      continue
+    arrays[f"{key}/values"] = np.concatenate(column).astype(dtype)
+    arrays[f"{key}/lengths"] = np.asarray([len(x) for x in column])
   return arrays
 
 
-def _unflatten(arrays: Mapping[str, np.ndarray], prefix: str) -> list[dict]:
-  examples = [{} for _ in range(int(arrays[f"{prefix}/count"]))]
+def _parts(values: Sequence, sizes: np.ndarray) -> list:
+  ends = np.cumsum(sizes)
+  return [values[end - size : end] for end, size in zip(ends, sizes)]
+
+
+def _unflatten(arrays: Mapping[str, np.ndarray], split: str) -> list[dict]:
+  examples = [{} for _ in range(int(arrays[f"{split}/count"]))]
   names = {
-    key.split("/")[1]
-    for key in arrays
-    if key.startswith(f"{prefix}/") and key.count("/") == 2
-  }
+    key.split("/")[1] for key in arrays if key.startswith(f"{split}/")
+  } - {"count"}
   for name in sorted(names):
-    ends = np.cumsum(arrays[f"{prefix}/{name}/lengths"])
-    parts = np.split(arrays[f"{prefix}/{name}/values"], ends[:-1])
-    scalar = arrays[f"{prefix}/{name}/scalar"] == 0
-    for example, part in zip(examples, parts):
-      example[name] = part[0] if scalar else part
+    key = f"{split}/{name}"
+    if f"{key}/scalars" in arrays:
+      column = list(arrays[f"{key}/scalars"])
+    else:
+      column = _parts(arrays[f"{key}/values"], arrays[f"{key}/lengths"])
+    if f"{key}/groups" in arrays:
+      column = _parts(column, arrays[f"{key}/groups"])
+    for example, value in zip(examples, column, strict=True):
+      example[name] = value
   return examples
 
 
-def write_npz(path: str | os.PathLike, source: ArraySource, kind: str) -> None:
-  """Writes a source's examples for hosts without TensorFlow, atomically.
-
-  Args:
-    kind: a key of CONVERTERS; rankings (ragged groups) are not supported.
-  """
-  if CONVERTERS.get(kind) is not source.converter or kind == "preference":
-    raise ValueError(f"kind {kind!r} does not fit the source's converter")
+def write_npz(path: str | os.PathLike, source: ArraySource) -> None:
+  """Writes a source's examples and texts, atomically."""
+  kind = _kind(source.converter)
+  if kind not in converters.CONVERTERS:
+    raise ValueError(f"{kind} is none of xlrm's converters")
+  texts = {split: source.examples(split) for split in source.texts}
   target = pathlib.Path(path)
   temporary = target.with_name(target.name + ".partial.npz")
-  np.savez(
-    temporary,
-    format=np.asarray(NPZ_FORMAT),
-    kind=np.asarray(kind),
-    **_flatten(source.train, "train"),
-    **_flatten(source.validation, "validation"),
-  )
-  os.replace(temporary, target)
+  target.parent.mkdir(parents=True, exist_ok=True)
+  try:
+    np.savez_compressed(
+      temporary,
+      format=np.asarray(NPZ_FORMAT),
+      kind=np.asarray(kind),
+      parts=np.asarray(source.parts, np.float64).reshape(-1, 2),
+      texts=np.frombuffer(json.dumps(texts).encode("utf-8"), np.uint8),
+      **_flatten(source.train, "train"),
+      **_flatten(source.validation, "validation"),
+    )
+    os.replace(temporary, target)
+  finally:
+    temporary.unlink(missing_ok=True)
+
+
+def _read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
+  if not os.path.isfile(path):
+    raise FileNotFoundError(f"no batch file {path}")
+  if not zipfile.is_zipfile(path):
+    raise ValueError(f"{path} is no .npz file, or a truncated one")
+  try:
+    with np.load(path) as file:
+      return {name: file[name] for name in file.files}
+  except (ValueError, OSError, EOFError, zlib.error, zipfile.error) as error:
+    raise ValueError(f"{path} is a damaged .npz file: {error}") from error
 
 
 def npz_source(
@@ -393,25 +274,25 @@ def npz_source(
   """Reads what `write_npz` wrote: the same batches, byte for byte.
 
   Raises:
-    FileNotFoundError, ValueError: no such file, a damaged one, or another
-      format.
+    FileNotFoundError: no such file.
+    ValueError: a damaged file, another kind of file, or another format.
   """
-  if not os.path.isfile(path):
-    raise FileNotFoundError(f"no batch file {path}")
-  try:
-    with np.load(path) as file:
-      arrays = {name: file[name] for name in file.files}
-    version, kind = int(arrays["format"]), str(arrays["kind"])
-  except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-    raise ValueError(f"{path} is no batch file of xlrm: {error}") from error
-  if version != NPZ_FORMAT:
-    raise ValueError(f"{path} has format {version}, this xlrm {NPZ_FORMAT}")
+  arrays = _read_npz(path)
+  if "format" not in arrays:
+    raise ValueError(f"{path} was not written by xlrm.batches.write_npz")
+  if int(arrays["format"]) != NPZ_FORMAT:
+    raise ValueError(
+      f"{path} has format {int(arrays['format'])}, this xlrm reads "
+      f"{NPZ_FORMAT}: export it again"
+    )
   return ArraySource(
     train=_unflatten(arrays, "train"),
     validation=_unflatten(arrays, "validation"),
     lengths=lengths,
     batch_size=batch_size,
-    converter=CONVERTERS[kind],
+    converter=converters.CONVERTERS[str(arrays["kind"])],
     seed=seed,
     packing=packing,
+    texts=json.loads(arrays["texts"].tobytes()),
+    parts=[(int(size), float(rate)) for size, rate in arrays["parts"]],
   )

@@ -1,20 +1,24 @@
 """Text to token ids and back: sentencepiece, without TensorFlow.
 
-Ids follow T5 and mT5: 0 pads, 1 ends a text (EOS), 2 is unknown. Behind the
-pieces of the vocabulary file stand `extra_ids` sentinels, as in SeqIO: they
-mark hidden spans in pre-training and are never written out.
+Ids follow T5 and mT5: 0 pads, 1 ends a text (EOS). Sentinels mark hidden
+spans in pre-training and are never written out: either `extra_ids` rows
+behind the pieces of the file, as SeqIO counts them, or pieces of the file
+itself (mT5's has `<extra_id_0>` to `<extra_id_99>`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 import dataclasses
 import functools
 import hashlib
+import itertools
 import os
 import pathlib
 
 import sentencepiece
 
 from xlrm import types
+
+MAX_SENTENCE_BYTES = 2**20  # sentencepiece drops longer lines in silence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,19 +39,21 @@ class Tokenizer:
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: it is no sentencepiece model, or pads with another id than 0
-        or ends with another than 1.
+      ValueError: it is no sentencepiece model, it pads with another id than 0
+        or ends with another than 1, or it has sentinels of its own and
+        `extra_ids` asks for more.
     """
     loaded = cls(str(path), extra_ids)
-    processor = loaded._processor
-    if (processor.pad_id(), processor.eos_id()) != (
-      types.PAD_ID,
-      types.EOS_ID,
-    ):
+    ids = (loaded._processor.pad_id(), loaded._processor.eos_id())
+    if ids != (types.PAD_ID, types.EOS_ID):
       raise ValueError(
-        f"{path}: pad id {processor.pad_id()} and EOS id "
-        f"{processor.eos_id()}; T5 and xlrm need 0 and 1 (train one with "
-        "`xlrm vocab`)"
+        f"{path}: pad id {ids[0]} and EOS id {ids[1]}; T5 and xlrm need 0 and "
+        "1 (train a vocabulary with `xlrm vocab`)"
+      )
+    if extra_ids and loaded._own_sentinels:
+      raise ValueError(
+        f"{path} has {len(loaded._own_sentinels)} sentinels of its own, so "
+        f"extra_ids must be 0, not {extra_ids}"
       )
     return loaded
 
@@ -62,11 +68,23 @@ class Tokenizer:
     processor = sentencepiece.SentencePieceProcessor()
     try:
       processor.Load(self.path)
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
       raise ValueError(
         f"{self.path} is no sentencepiece model, or a damaged one"
       ) from error
     return processor
+
+  @functools.cached_property
+  def _own_sentinels(self) -> list[int]:
+    found = []
+    for mark in ("\u2581", ""):
+      while True:
+        piece = f"{mark}<extra_id_{len(found)}>"
+        index = self._processor.PieceToId(piece)
+        if self._processor.IdToPiece(index) != piece:
+          break
+        found.append(index)
+    return found
 
   def encode(self, text: str) -> list[int]:
     """Ids of a text, without EOS."""
@@ -82,13 +100,15 @@ class Tokenizer:
     for token in map(int, ids):
       if token == types.EOS_ID:
         break
-      if types.PAD_ID < token < self.vocab_size:
+      if types.PAD_ID < token < self.vocab_size and (
+        token not in self._own_sentinels
+      ):
         kept.append(token)
     return self._processor.DecodeIds(kept)
 
   @property
   def vocab_size(self) -> int:
-    """Pieces in the file, without the sentinels."""
+    """Pieces in the file; `extra_ids` come on top."""
     return self._processor.GetPieceSize()
 
   @property
@@ -107,12 +127,20 @@ class Tokenizer:
   def sentinel_ids(self) -> list[int]:
     """<extra_id_0> first: the highest id, as in SeqIO."""
     last = self.vocab_size + self.extra_ids - 1
-    return [last - i for i in range(self.extra_ids)]
+    return [last - i for i in range(self.extra_ids)] or self._own_sentinels
 
   def fingerprint(self) -> str:
-    """Tells one vocabulary from another."""
+    """The same for equal vocabularies, wherever their files are."""
     digest = hashlib.sha256(pathlib.Path(self.path).read_bytes())
-    return f"{digest.hexdigest()[:16]}+{self.extra_ids}"
+    return f"{digest.hexdigest()}+{self.extra_ids}"
+
+
+def _lines(sentences: Iterable[str]) -> Iterator[str]:
+  """One line at a time: a line break inside would be cut off."""
+  for sentence in sentences:
+    for line in sentence.splitlines():
+      if line.strip():
+        yield line
 
 
 def train_vocabulary(
@@ -129,8 +157,10 @@ def train_vocabulary(
 ) -> None:
   """Trains a sentencepiece vocabulary with T5's ids; written atomically.
 
+  The same sentences in the same order give the same file.
+
   Args:
-    sentences: texts, in any order.
+    sentences: texts, split into lines here.
     size: number of pieces, the special ones included.
     path: the file to write.
     model_type: 'bpe' or 'unigram'.
@@ -141,18 +171,22 @@ def train_vocabulary(
     normalization: sentencepiece's rule; 'identity' changes nothing.
 
   Raises:
-    ValueError: an option is unknown, or the texts do not give that many
-      pieces; sentencepiece's own words are kept.
+    ValueError: an option is unknown, there is no text, or it does not give
+      that many pieces; sentencepiece's own words are kept.
   """
   if model_type not in ("bpe", "unigram"):
     raise ValueError(f"model_type {model_type!r} is not 'bpe' or 'unigram'")
+  lines = _lines(sentences)
+  first = next(lines, None)
+  if first is None:
+    raise ValueError("no text to train a vocabulary on")
   target = pathlib.Path(path)
   target.parent.mkdir(parents=True, exist_ok=True)
   temporary = target.with_name(target.name + ".partial")
   try:
     with open(temporary, "wb") as file:
       sentencepiece.SentencePieceTrainer.Train(
-        sentence_iterator=iter(sentences),
+        sentence_iterator=itertools.chain([first], lines),
         model_writer=file,
         vocab_size=size,
         model_type=model_type,
@@ -161,6 +195,7 @@ def train_vocabulary(
         user_defined_symbols=list(user_defined_symbols),
         character_coverage=character_coverage,
         normalization_rule_name=normalization,
+        max_sentence_length=MAX_SENTENCE_BYTES,
         pad_id=types.PAD_ID,
         eos_id=types.EOS_ID,
         unk_id=2,
@@ -169,8 +204,8 @@ def train_vocabulary(
         minloglevel=2,
       )
     os.replace(temporary, target)
-  except RuntimeError as error:
-    message = str(error).strip().splitlines()[-1]
+  except (RuntimeError, OSError) as error:
+    message = str(error).strip().rpartition("] ")[2] or repr(error)
     raise ValueError(f"no vocabulary of {size} pieces: {message}") from error
   finally:
     temporary.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ import numpy as np
 import seqio
 
 from xlrm import batches
+from xlrm import converters
 from xlrm import tokenizer as tokenizer_lib
 from xlrm import types
 from xlrm.data import registry
@@ -166,7 +167,7 @@ class SeqioSource(batches.BatchSource):
       "batch_size": batch_size,
       "seed": seed,
       "packing": packing,
-      "converter": batches.CONVERTERS[self._kind],
+      "converter": converters.CONVERTERS[self._kind],
     }
     self._max_validation = max_validation_examples
 

@@ -1,0 +1,204 @@
+"""Ragged token examples to the batches of `types`, padded on the right.
+
+An example is a dict of arrays: `inputs` [S'], `targets` [T'], both ending in
+EOS, and what its kind of batch needs beside. Shapes are fixed by `lengths`,
+so that a step compiles once. NumPy only.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from xlrm import types
+
+Example = Mapping[str, Any]
+Converter = Callable[[Sequence[Example], Mapping[str, int]], Any]
+FEATURES = ("inputs", "targets")
+FILLER = {"ranks": -1, "replaced": -1}  # of rows that count for nothing
+
+
+def clip(
+  ids: np.ndarray, length: int, *, from_left: bool = False
+) -> np.ndarray:
+  """At most `length` ids, the EOS at the end kept.
+
+  [5, 6, 7, 1], 3 -> [5, 6, 1]; from the left -> [6, 7, 1]
+  """
+  if len(ids) <= length:
+    return np.asarray(ids)
+  if from_left:
+    return np.asarray(ids[-length:])
+  return np.concatenate([ids[: length - 1], ids[-1:]])
+
+
+def count_long(
+  examples: Sequence[Example], lengths: Mapping[str, int]
+) -> dict[str, int]:
+  """How many `inputs` and `targets` are longer than `lengths`."""
+  counts = dict.fromkeys(FEATURES, 0)
+  for example in examples:
+    for name in FEATURES:
+      value = example[name]
+      parts = value if isinstance(value, list) else [value]
+      counts[name] += sum(len(part) > lengths[name] for part in parts)
+  return counts
+
+
+def _stack(rows: Sequence[np.ndarray], length: int, fill: int) -> np.ndarray:
+  """[[5, 1], [1]], 3, 0 -> [[5, 1, 0], [1, 0, 0]]"""
+  result = np.full((len(rows), length), fill, np.int32)
+  for index, row in enumerate(rows):
+    kept = clip(row, length)
+    result[index, : len(kept)] = kept
+  return result
+
+
+def _weights(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
+  sizes = np.asarray([min(len(row), length) for row in rows])
+  return (np.arange(length) < sizes[:, None]).astype(np.float32)
+
+
+def to_batch(
+  examples: Sequence[Example], lengths: Mapping[str, int]
+) -> types.Batch:
+  """One response per prompt, N=1."""
+  targets = [x["targets"] for x in examples]
+  return types.Batch(
+    inputs=_stack([x["inputs"] for x in examples], lengths["inputs"], 0),
+    targets=_stack(targets, lengths["targets"], 0)[:, None],
+    weights=_weights(targets, lengths["targets"])[:, None],
+  )
+
+
+def to_ratings(
+  examples: Sequence[Example], lengths: Mapping[str, int]
+) -> types.Ratings:
+  """One rated response per prompt; `rating` in [0, 1].
+
+  Raises:
+    ValueError: a rating outside [0, 1], or NaN.
+  """
+  ratings = np.asarray([[x["rating"]] for x in examples], np.float32)
+  wrong = ratings[~((ratings >= 0) & (ratings <= 1))]
+  if wrong.size:
+    raise ValueError(f"rating {wrong[0]} is not in [0, 1]")
+  return types.Ratings(to_batch(examples, lengths), ratings)
+
+
+def to_preferences(
+  examples: Sequence[Example], lengths: Mapping[str, int]
+) -> types.Preferences:
+  """Ranked responses: `targets` a list of arrays, `ranks` one int for each.
+
+  Args:
+    examples: the prompts.
+    lengths: also `responses`, the size N of a group; smaller groups are
+      completed with rank -1. Without it N is the largest of these groups.
+
+  Raises:
+    ValueError: a group larger than N, or with another number of ranks.
+  """
+  group = lengths.get("responses") or max(len(x["targets"]) for x in examples)
+  targets = np.zeros((len(examples), group, lengths["targets"]), np.int32)
+  weights = np.zeros(targets.shape, np.float32)
+  ranks = np.full(targets.shape[:2], -1, np.int32)
+  for row, example in enumerate(examples):
+    responses = example["targets"]
+    count = len(responses)
+    if count > group or count != len(example["ranks"]):
+      raise ValueError(
+        f"{count} responses with {len(example['ranks'])} ranks do not fit a "
+        f"group of {group}"
+      )
+    targets[row, :count] = _stack(responses, lengths["targets"], 0)
+    weights[row, :count] = _weights(responses, lengths["targets"])
+    ranks[row, :count] = example["ranks"]
+  inputs = _stack([x["inputs"] for x in examples], lengths["inputs"], 0)
+  return types.Preferences(types.Batch(inputs, targets, weights), ranks)
+
+
+def to_corrupted(
+  examples: Sequence[Example], lengths: Mapping[str, int]
+) -> types.Corrupted:
+  """Pre-training rows; a token asked about is not also predicted."""
+  batch = to_batch(examples, lengths)
+  labels = [x["replaced"] for x in examples]
+  replaced = _stack(labels, lengths["targets"], -1)[:, None]
+  weights = batch.weights * (replaced < 0)
+  return types.Corrupted(batch.replace(weights=weights), replaced)
+
+
+CONVERTERS: Mapping[str, Converter] = {
+  "summary": to_batch,
+  "rating": to_ratings,
+  "preference": to_preferences,
+  "pretraining": to_corrupted,
+}
+
+
+def _packed_row(members: Sequence[Example]) -> Example:
+  row = {}
+  for name in FEATURES:
+    sizes = [len(x[name]) for x in members]
+    row[name] = np.concatenate([x[name] for x in members])
+    row[f"{name}_segments"] = np.repeat(np.arange(1, len(sizes) + 1), sizes)
+  return row
+
+
+def pack(
+  examples: Sequence[Example], lengths: Mapping[str, int]
+) -> list[Example]:
+  """Puts short examples into shared rows, in order, greedily (SFT only).
+
+  A packed example has `inputs`, `targets` and their segment ids from 1.
+  """
+  packed, members = [], []
+  used = dict.fromkeys(FEATURES, 0)
+  for example in examples:
+    clipped = {name: clip(example[name], lengths[name]) for name in FEATURES}
+    sizes = {name: len(clipped[name]) for name in FEATURES}
+    if any(used[name] + sizes[name] > lengths[name] for name in FEATURES):
+      packed.append(_packed_row(members))
+      members, used = [], dict.fromkeys(FEATURES, 0)
+    members.append(clipped)
+    used = {name: used[name] + sizes[name] for name in FEATURES}
+  if members:
+    packed.append(_packed_row(members))
+  return packed
+
+
+def to_packed_batch(
+  examples: Sequence[Example], lengths: Mapping[str, int]
+) -> types.Batch:
+  """Rows of `pack` as a batch with segment ids."""
+  inputs, targets = (
+    _stack([x[f"{name}_segments"] for x in examples], lengths[name], 0)
+    for name in FEATURES
+  )
+  return to_batch(examples, lengths).replace(
+    input_segments=inputs, target_segments=targets[:, None]
+  )
+
+
+def fill(batch: Any, size: int) -> Any:
+  """Completes a batch to `size` rows with rows that count for nothing.
+
+  Tokens, weights and ratings are 0 there, ranks and labels -1.
+  """
+
+  def filled(name: str, value: Any) -> Any:
+    if value is None:
+      return None
+    if dataclasses.is_dataclass(value):
+      return fill(value, size)
+    widths = [(0, size - len(value))] + [(0, 0)] * (value.ndim - 1)
+    return np.pad(value, widths, constant_values=FILLER.get(name, 0))
+
+  return type(batch)(
+    **{
+      field.name: filled(field.name, getattr(batch, field.name))
+      for field in dataclasses.fields(batch)
+    }
+  )
