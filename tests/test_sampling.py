@@ -1,6 +1,5 @@
 import dataclasses
 import functools
-import types
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +8,7 @@ import pytest
 from scipy import stats
 
 from xlrm import sampling
+from xlrm import tokenizer
 from xlrm.models import language_model
 from xlrm.models import t5
 
@@ -76,9 +76,10 @@ def tiny():
 @pytest.fixture(scope="module")
 def tiny_params(tiny):
   params = jax.jit(tiny.init)(jax.random.key(0))
-  # Sharper than a fresh model, with frequent EOS, so that responses differ.
+  # Sharper than a fresh model, and EOS in the place of a common token.
   kernel = 2 * params["decoder"]["logits_dense"]["kernel"]
-  params["decoder"]["logits_dense"]["kernel"] = kernel.at[:, 1].mul(1.5)
+  kernel = kernel.at[:, [1, 23]].set(kernel[:, [23, 1]])
+  params["decoder"]["logits_dense"]["kernel"] = kernel
   return params
 
 
@@ -118,94 +119,6 @@ def check_counts(counts, probabilities):
   used = expected > 0
   p_value = stats.chisquare(pooled[used], expected[used]).pvalue
   assert p_value > 1e-3, p_value
-
-
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def draws(logits, config, num, key):
-  """num draws from one row of logits, in ten parts."""
-  words = jax.random.bits(key, (10, num // 10, 2), jnp.uint32)
-  draw = lambda part: jax.vmap(
-    lambda words: sampling.draw(logits, words, config)
-  )(part)
-  return jax.tree.map(jnp.ravel, jax.lax.map(draw, words))
-
-
-@pytest.mark.parametrize(
-  "options",
-  [{}, {"top_k": 7}, {"top_p": 0.8}, {"top_k": 20, "top_p": 0.6}],
-)
-def test_draws_match_the_analytic_distribution(bigrams, options):
-  logits = bigrams["table"][3]
-  config = sampling.SamplingConfig(**options)
-  tokens, logprobs = draws(logits, config, 200_000, jax.random.key(1))
-  counts = np.bincount(tokens, minlength=VOCABULARY)
-  check_counts(counts, reference_distribution(logits, **options))
-  full = np.log(reference_distribution(logits))
-  np.testing.assert_allclose(logprobs, full[np.asarray(tokens)], atol=1e-5)
-
-
-def test_the_rarest_half_of_a_large_vocabulary_is_drawn_as_often_as_it_should():
-  size, num = 250_112, 1_000_000
-  logits = np.random.default_rng(0).normal(size=size, scale=3)
-  logits = logits.astype(np.float32)
-  probabilities = reference_distribution(logits)
-  tokens, _ = draws(logits, CONFIG, num, jax.random.key(2))
-  rare = np.zeros(size, bool)
-  rare[np.argsort(logits)[: size // 2]] = True
-  counts = np.bincount(tokens, minlength=size)
-  mass = probabilities[rare].sum()  # 0.00135
-  error = counts[rare].sum() / num - mass
-  assert abs(error) < 4 * (mass / num) ** 0.5
-  # And inside that half, in 100 bins of about equal mass along the vocabulary.
-  bins = np.minimum(
-    (np.cumsum(probabilities * rare) / mass * 100).astype(int), 99
-  )
-  found = np.bincount(bins[rare], counts[rare])
-  expected = np.bincount(bins[rare], probabilities[rare])
-  expected *= found.sum() / expected.sum()
-  assert stats.chisquare(found, expected).pvalue > 1e-3
-
-
-def test_top_k_and_top_p_keep_exactly_the_likeliest_of_a_large_vocabulary():
-  logits = np.random.default_rng(3).normal(size=250_112, scale=3)
-  logits = jnp.asarray(logits, jnp.float32)
-  for options in ({"top_k": 50}, {"top_p": 0.5}):
-    config = sampling.SamplingConfig(**options)
-    restrict = jax.jit(
-      lambda x, config=config: sampling._restrict(x, jnp.max(x), config)
-    )
-    kept = np.asarray(restrict(logits.reshape(-1, 256))).ravel() > -1e8
-    expected = reference_distribution(logits, **options) > 0
-    np.testing.assert_array_equal(kept, expected)
-
-
-@pytest.mark.parametrize(
-  ("logits", "options", "expected"),
-  [
-    ([1.0, 3.0, 3.0, 0.0], {"top_k": 1}, {1, 2}),  # ties are kept
-    ([1.0, 3.0, 2.0, 0.0], {"top_k": 9}, {0, 1, 2, 3}),
-    ([0.0, 0.0, 0.0, -0.0], {"top_p": 0.1}, {0, 1, 2, 3}),
-    ([9.0, 0.0, 0.0, 0.0], {"top_p": 1e-9}, {0}),
-    ([-1e9, 5.0, -1e9, 4.0], {"top_k": 3}, {1, 3}),  # outside the support
-  ],
-)
-def test_edges_of_restricted_draws(logits, options, expected):
-  config = sampling.SamplingConfig(**options)
-  tokens, _ = draws(
-    jnp.array(logits, jnp.float32), config, 2000, jax.random.key(0)
-  )
-  assert set(np.asarray(tokens).tolist()) == expected
-
-
-@pytest.mark.parametrize("word", [0, 2**31 - 1, 2**31, 2**32 - 1])
-def test_g04_extreme_random_words_draw_only_tokens_of_the_support(word):
-  logits = np.full(1000, -1e9, np.float32)
-  logits[[3, 300, 301, 970]] = [-3, 80, 79, -60]
-  words = jnp.full(2, word, jnp.uint32)
-  draw = jax.jit(sampling.draw, static_argnums=2)
-  token, logprob = draw(jnp.asarray(logits), words, CONFIG)
-  assert int(token) in (300, 301)
-  assert np.isfinite(logprob)
 
 
 def test_the_sampler_draws_from_the_product_of_conditionals(bigrams):
@@ -270,16 +183,12 @@ def test_g01_samples_depend_on_nothing_but_prompt_key_and_number(
   inputs = np.array([[5, 6, 7, 1], [8, 9, 1, 0], [0, 0, 0, 0]], np.int32)
   keys = keys_of(3, 4, 5)
   many = run(tiny, tiny_params, inputs, keys, CONFIG, 8)
-  few = run(tiny, tiny_params, inputs, keys, CONFIG, 3)
   wide = np.pad(inputs[1:2], ((0, 0), (0, 5)))
-  alone = run(tiny, tiny_params, wide, keys[1:2], CONFIG, 8)
-  for found, expected in (
-    (few, jax.tree.map(lambda x: x[:, :3], many)),
-    (alone, jax.tree.map(lambda x: x[1:2], many)),
-  ):
-    np.testing.assert_array_equal(found.tokens, expected.tokens)
-    np.testing.assert_array_equal(found.finished, expected.finished)
-    np.testing.assert_allclose(found.logprobs, expected.logprobs, atol=1e-5)
+  found = run(tiny, tiny_params, wide, keys[1:2], CONFIG, 3)
+  expected = jax.tree.map(lambda x: x[1:2, :3], many)
+  np.testing.assert_array_equal(found.tokens, expected.tokens)
+  np.testing.assert_array_equal(found.finished, expected.finished)
+  np.testing.assert_allclose(found.logprobs, expected.logprobs, atol=1e-5)
   # Neither samples of a prompt nor prompts share random numbers.
   assert (
     len(np.unique(np.asarray(many.tokens[:2]).reshape(16, -1), axis=0)) > 12
@@ -287,21 +196,31 @@ def test_g01_samples_depend_on_nothing_but_prompt_key_and_number(
   assert not np.asarray(many.tokens[2]).any()
 
 
-def tokenizer(pieces):
-  return types.SimpleNamespace(
-    vocab_size=len(pieces),
-    unk_id=2,
-    decode=lambda ids: " ".join(pieces[i] for i in ids),
+@dataclasses.dataclass(frozen=True)
+class Pieces(tokenizer.Tokenizer):
+  """A tokenizer of given pieces."""
+
+  pieces: tuple[str, ...] = (
+    *("<pad>", "</s>", "<unk>", "<extra_id_0>"),
+    *("a", "<extra_id_", "b"),
   )
+  unk_id = 2
+
+  @property
+  def vocab_size(self):
+    return len(self.pieces)
+
+  def decode(self, ids):
+    return " ".join(self.pieces[i] for i in ids)
 
 
 def test_g04_support_leaves_out_what_is_no_text():
-  pieces = ["<pad>", "</s>", "<unk>", "<extra_id_0>", "a", "<extra_id_", "b"]
-  mask = sampling.support_mask(10, tokenizer(pieces))
+  pieces = Pieces("pieces")
+  mask = sampling.support_mask(10, pieces)
   np.testing.assert_array_equal(np.flatnonzero(mask), [1, 4, 5, 6])
   assert mask.dtype == bool and mask.shape == (10,)
   with pytest.raises(ValueError, match="7 pieces, the model only 6 rows"):
-    sampling.support_mask(6, tokenizer(pieces))
+    sampling.support_mask(6, pieces)
 
 
 @pytest.mark.parametrize("greedy", [False, True])

@@ -1,14 +1,10 @@
 """Responses drawn token by token from a language model.
 
-The encoder and the cross-attention keys run once per prompt. A draw inverts
-the cumulative distribution in vocabulary order with two random words per row
-and step, one that picks a block of the vocabulary and one that picks a token
-of the block, instead of one random number per token of a 250,112-row
-vocabulary. The random words belong to (prompt key, sample, step): a sample
-depends neither on the other rows of its batch nor on how many are drawn.
+The encoder and the cross-attention keys run once per prompt. A token costs two
+random words, which belong to (prompt key, sample, step): a sample depends
+neither on the other rows of its batch nor on how many are drawn.
 """
 
-from collections.abc import Callable
 import dataclasses
 import math
 import re
@@ -17,14 +13,15 @@ from typing import Any
 from flax import struct
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Float, Int, Key, UInt32
+from jaxtyping import Bool, Float, Int, Key
 import numpy as np
 
 from xlrm import losses
+from xlrm import token_draws
+from xlrm import tokenizer as tokenizer_lib
 from xlrm import types
 from xlrm.models import language_model
 
-BLOCK = 256  # tokens; divides mT5's 250,112 rows
 SENTINEL = re.compile(r"\s*<extra_id_\d+>\s*")
 
 
@@ -75,7 +72,9 @@ class SamplingConfig:
     return self.top_k > 0 or self.top_p < 1
 
 
-def support_mask(vocab_size: int, tokenizer: Any) -> np.ndarray:
+def support_mask(
+  vocab_size: int, tokenizer: tokenizer_lib.Tokenizer
+) -> np.ndarray:
   """[V] bool: the tokens that a response may hold (G4).
 
   Left out: padding, sentinels (as extra ids or as pieces `<extra_id_0>`), the
@@ -84,7 +83,7 @@ def support_mask(vocab_size: int, tokenizer: Any) -> np.ndarray:
 
   Args:
     vocab_size: rows of the output matrix.
-    tokenizer: with `vocab_size` pieces, `unk_id` and `decode`.
+    tokenizer: of the model's vocabulary.
 
   Raises:
     ValueError: the tokenizer has more pieces than the model has rows.
@@ -105,102 +104,6 @@ def support_mask(vocab_size: int, tokenizer: Any) -> np.ndarray:
   return mask
 
 
-def _pick(masses: jax.Array, word: jax.Array) -> jax.Array:
-  """Index i with probability masses[i] / sum(masses), from one uint32 word.
-
-  The probabilities become integers that sum to 2^31, so that cumulative sums
-  are exact and an entry without mass is never picked. The largest entry takes
-  the sum of the rounding errors.
-  """
-  counts = jnp.round(masses / jnp.sum(masses) * 2.0**31).astype(jnp.uint32)
-  rest = jnp.uint32(2**31) - jnp.sum(counts)
-  largest = jnp.arange(masses.size) == jnp.argmax(masses)
-  counts = counts + jnp.where(largest, rest, jnp.uint32(0))
-  return jnp.sum(jnp.cumsum(counts) <= word >> 1)
-
-
-def _ordered(bits: jax.Array) -> jax.Array:
-  """Bits of a float32 as an int32 with the same order; its own inverse."""
-  return jnp.where(bits < 0, bits ^ jnp.int32(0x7FFFFFFF), bits)
-
-
-def _largest(
-  holds: Callable[[jax.Array], jax.Array], low: jax.Array, high: jax.Array
-) -> jax.Array:
-  """The largest float32 x in [low, high] for which `holds`, by bisection.
-
-  Exact: 32 halvings of the ordered bit patterns. `holds(low)` is taken for
-  granted, and what holds for x holds for every smaller number.
-  """
-  as_int = lambda x: _ordered(jax.lax.bitcast_convert_type(x, jnp.int32))
-  as_float = lambda i: jax.lax.bitcast_convert_type(_ordered(i), jnp.float32)
-
-  def halve(_, bounds):
-    inside, outside = bounds
-    # The mean without the sum, which may overflow.
-    middle = (inside >> 1) + (outside >> 1) + (inside & outside & 1)
-    ok = holds(as_float(middle))
-    return jnp.where(ok, middle, inside), jnp.where(ok, outside, middle)
-
-  bounds = (as_int(low), as_int(high) + 1)
-  return as_float(jax.lax.fori_loop(0, 32, halve, bounds)[0])
-
-
-def _restrict(
-  blocks: jax.Array, peak: jax.Array, config: SamplingConfig
-) -> jax.Array:
-  """Logits in which only what top-k and then top-p keep can be drawn."""
-  low = jnp.float32(losses.EXCLUDED)
-
-  def keep(blocks, holds):
-    threshold = _largest(lambda x: holds(blocks >= x), low, peak)
-    return jnp.where(blocks >= threshold, blocks, low)
-
-  if config.top_k:
-    blocks = keep(blocks, lambda kept: jnp.sum(kept) >= config.top_k)
-  if config.top_p < 1:
-    unnormed = jnp.exp(blocks - peak)
-    mass = lambda kept: jnp.sum(
-      jnp.sum(jnp.where(kept, unnormed, 0.0), axis=-1)
-    )
-    needed = config.top_p * mass(jnp.ones_like(blocks, bool))
-    blocks = keep(blocks, lambda kept: mass(kept) >= needed)
-  return blocks
-
-
-def draw(
-  logits: Float[types.Array, " V"],
-  words: UInt32[types.Array, "2"],
-  config: SamplingConfig,
-) -> tuple[Int[types.Array, ""], Float[types.Array, ""]]:
-  """One token of softmax(logits) and its log-probability.
-
-  Args:
-    logits: float32, divided by the temperature; losses.EXCLUDED where a token
-      cannot be drawn.
-    words: uniform random bits.
-    config: top-k, top-p or greedy.
-  """
-  padding = -logits.size % BLOCK
-  logits = jnp.pad(logits, (0, padding), constant_values=losses.EXCLUDED)
-  blocks = logits.reshape(-1, BLOCK)
-  peak = jnp.max(logits)
-  masses = jnp.sum(jnp.exp(blocks - peak), axis=-1)
-  log_z = peak + jnp.log(jnp.sum(masses))
-  if config.greedy:
-    token = jnp.argmax(logits)
-  else:
-    if config.restricted:
-      blocks = _restrict(blocks, peak, config)
-      masses = jnp.sum(jnp.exp(blocks - peak), axis=-1)
-    block = _pick(masses, words[0])
-    chosen = blocks[block]
-    # Relative to the block's own peak: a block of rare tokens keeps its bits.
-    within = _pick(jnp.exp(chosen - jnp.max(chosen)), words[1])
-    token = block * BLOCK + within
-  return token.astype(jnp.int32), logits[token] - log_z
-
-
 @struct.dataclass
 class _Decoding:
   """State of the loop over tokens."""
@@ -211,6 +114,36 @@ class _Decoding:
   done: types.Array  # [B N] bool: EOS was drawn, or a filler row
   tokens: types.Array  # [B N T]
   logprobs: types.Array  # [B N T]
+
+
+def _start(model, params, inputs, num_samples, max_tokens) -> _Decoding:
+  memory = model.encode(params, inputs)
+  shape = (inputs.shape[0], num_samples)
+  filler = ~jnp.any(inputs > types.PAD_ID, axis=1)
+  return _Decoding(
+    step=jnp.zeros((), jnp.int32),
+    cache=model.start(params, memory, num_samples, max_tokens),
+    last=jnp.zeros(shape, jnp.int32),
+    done=jnp.broadcast_to(filler[:, None], shape),
+    tokens=jnp.zeros((*shape, max_tokens), jnp.int32),
+    logprobs=jnp.zeros((*shape, max_tokens), jnp.float32),
+  )
+
+
+def _draw(sample_keys, step, logits, config) -> tuple[jax.Array, jax.Array]:
+  """Tokens and log-probabilities [B N] from keys [B N], logits [B N V]."""
+
+  def draw(key, logits):
+    words = jax.random.bits(jax.random.fold_in(key, step), (2,), jnp.uint32)
+    return token_draws.draw(
+      logits,
+      words,
+      top_k=config.top_k,
+      top_p=config.top_p,
+      greedy=config.greedy,
+    )
+
+  return jax.vmap(jax.vmap(draw))(sample_keys, logits)
 
 
 def sample(
@@ -240,34 +173,21 @@ def sample(
     support: tokens that can be drawn, see `support_mask`; None is all.
   """
   inputs = jnp.asarray(inputs)
-  batch_size, length = inputs.shape[0], config.max_tokens
-  sample_keys = jax.vmap(
-    lambda key: jax.vmap(lambda j: jax.random.fold_in(key, j))(
-      jnp.arange(num_samples)
-    )
-  )(keys)
-  memory = model.encode(params, inputs)
   matrix = model.output_matrix(params)
   if support is None:
     support = jnp.ones(matrix.shape[1], bool)
-
-  def scaled_logits(hidden):
-    logits = jnp.dot(
-      hidden, matrix.astype(hidden.dtype), preferred_element_type=jnp.float32
-    )
-    return jnp.where(
-      support[None, None], logits / config.temperature, losses.EXCLUDED
-    )
-
-  def draw_next(key, step, logits):
-    words = jax.random.bits(jax.random.fold_in(key, step), (2,), jnp.uint32)
-    return draw(logits, words, config)
-
-  draw_all = jax.vmap(jax.vmap(draw_next, (0, None, 0)), (0, None, 0))
+  each = jax.vmap(jax.random.fold_in, (None, 0))
+  sample_keys = jax.vmap(each, (0, None))(keys, jnp.arange(num_samples))
 
   def advance(state):
     hidden, cache = model.step(params, state.cache, state.last)
-    token, logprob = draw_all(sample_keys, state.step, scaled_logits(hidden))
+    logits = jnp.dot(
+      hidden, matrix.astype(hidden.dtype), preferred_element_type=jnp.float32
+    )
+    logits = jnp.where(
+      support[None, None], logits / config.temperature, losses.EXCLUDED
+    )
+    token, logprob = _draw(sample_keys, state.step, logits, config)
     token = jnp.where(state.done, types.PAD_ID, token)
     logprob = jnp.where(state.done, 0.0, logprob)
     return _Decoding(
@@ -279,19 +199,10 @@ def sample(
       logprobs=state.logprobs.at[:, :, state.step].set(logprob),
     )
 
-  filler = ~jnp.any(inputs > types.PAD_ID, axis=1)
-  shape = (batch_size, num_samples)
   state = jax.lax.while_loop(
-    lambda state: (state.step < length) & ~jnp.all(state.done),
+    lambda state: (state.step < config.max_tokens) & ~jnp.all(state.done),
     advance,
-    _Decoding(
-      step=jnp.zeros((), jnp.int32),
-      cache=model.start(params, memory, num_samples, length),
-      last=jnp.zeros(shape, jnp.int32),
-      done=jnp.broadcast_to(filler[:, None], shape),
-      tokens=jnp.zeros((*shape, length), jnp.int32),
-      logprobs=jnp.zeros((*shape, length), jnp.float32),
-    ),
+    _start(model, params, inputs, num_samples, config.max_tokens),
   )
   finished = jnp.any(state.tokens == types.EOS_ID, axis=-1)
   return types.Samples(state.tokens, state.logprobs, finished)

@@ -8,7 +8,6 @@ order of the prompts.
 from collections.abc import Iterator, Sequence
 import dataclasses
 import functools
-from typing import Any
 import zlib
 
 import jax
@@ -16,6 +15,7 @@ import numpy as np
 
 from xlrm import sampling
 from xlrm import sharding
+from xlrm import tokenizer as tokenizer_lib
 from xlrm import types
 from xlrm.models import language_model
 from xlrm.models import scorer as scorer_lib
@@ -102,7 +102,7 @@ class Generator:
 
   Attributes:
     model: of the parameters that `generate` gets.
-    tokenizer: with encode, decode, vocab_size and unk_id.
+    tokenizer: of the model's vocabulary.
     config: how a token is drawn, and the longest response.
     max_input_length: tokens of a prompt, EOS included; longer ones are cut.
     batch_size: prompts decoded together.
@@ -113,7 +113,7 @@ class Generator:
   """
 
   model: language_model.LanguageModel
-  tokenizer: Any
+  tokenizer: tokenizer_lib.Tokenizer
   config: sampling.SamplingConfig
   max_input_length: int
   batch_size: int = 32

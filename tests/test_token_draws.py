@@ -1,0 +1,135 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from xlrm import token_draws
+
+VOCABULARY = 50
+
+
+def reference_distribution(logits, temperature=1.0, top_k=0, top_p=1.0):
+  """By sorting, in float64."""
+  logits = np.asarray(logits, np.float64) / temperature
+  probabilities = np.exp(logits - logits.max())
+  order = np.argsort(-logits, kind="stable")
+  if top_k:
+    probabilities[order[top_k:]] = 0
+  probabilities /= probabilities.sum()
+  mass_before = np.cumsum(probabilities[order]) - probabilities[order]
+  probabilities[order[mass_before >= top_p]] = 0
+  return probabilities / probabilities.sum()
+
+
+def check_counts(counts, probabilities):
+  """Chi-square; rare tokens are counted together."""
+  assert counts[probabilities == 0].sum() == 0
+  expected = probabilities * counts.sum()
+  rare = expected < 10
+  pooled = np.append(counts[~rare], counts[rare].sum())
+  expected = np.append(expected[~rare], expected[rare].sum())
+  used = expected > 0
+  p_value = stats.chisquare(pooled[used], expected[used]).pvalue
+  assert p_value > 1e-3, p_value
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _draws(logits, options, num, key):
+  words = jax.random.bits(key, (10, num // 10, 2), jnp.uint32)
+  draw = lambda part: jax.vmap(
+    lambda words: token_draws.draw(logits, words, **dict(options))
+  )(part)
+  return jax.tree.map(jnp.ravel, jax.lax.map(draw, words))
+
+
+def draws(logits, num, seed, **options):
+  """num draws from one row of logits, in ten parts."""
+  logits = jnp.asarray(logits, jnp.float32)
+  options = tuple(options.items())
+  return jax.device_get(_draws(logits, options, num, jax.random.key(seed)))
+
+
+@pytest.mark.parametrize(
+  "options",
+  [{}, {"top_k": 7}, {"top_p": 0.8}, {"top_k": 20, "top_p": 0.6}],
+)
+def test_draws_match_the_analytic_distribution(options):
+  logits = np.random.default_rng(0).normal(size=VOCABULARY, scale=1.5)
+  tokens, logprobs = draws(logits, 200_000, 1, **options)
+  counts = np.bincount(tokens, minlength=VOCABULARY)
+  check_counts(counts, reference_distribution(logits, **options))
+  full = np.log(reference_distribution(logits))
+  np.testing.assert_allclose(logprobs, full[tokens], atol=1e-5)
+
+
+def test_the_rarest_half_of_a_large_vocabulary_is_drawn_as_often_as_it_should():
+  size, num = 250_112, 1_000_000
+  logits = np.random.default_rng(0).normal(size=size, scale=3)
+  logits = logits.astype(np.float32)
+  probabilities = reference_distribution(logits)
+  tokens, _ = draws(logits, num, 2)
+  rare = np.zeros(size, bool)
+  rare[np.argsort(logits)[: size // 2]] = True
+  counts = np.bincount(tokens, minlength=size)
+  mass = probabilities[rare].sum()  # 0.00135
+  error = counts[rare].sum() / num - mass
+  assert abs(error) < 4 * (mass / num) ** 0.5
+  # And inside that half, in 100 bins of about equal mass along the vocabulary.
+  bins = np.minimum(
+    (np.cumsum(probabilities * rare) / mass * 100).astype(int), 99
+  )
+  found = np.bincount(bins[rare], counts[rare])
+  expected = np.bincount(bins[rare], probabilities[rare])
+  expected *= found.sum() / expected.sum()
+  assert stats.chisquare(found, expected).pvalue > 1e-3
+
+
+def test_top_k_and_top_p_keep_exactly_the_likeliest_of_a_large_vocabulary():
+  logits = np.random.default_rng(3).normal(size=250_112, scale=3)
+  logits = jnp.asarray(logits, jnp.float32)
+  for options in ({"top_k": 50}, {"top_p": 0.5}):
+    limits = (options.get("top_k", 0), options.get("top_p", 1.0))
+    restrict = jax.jit(
+      lambda x, limits=limits: token_draws._restrict(x, jnp.max(x), *limits)
+    )
+    kept = np.asarray(restrict(logits.reshape(-1, 256))).ravel() > -1e8
+    expected = reference_distribution(logits, **options) > 0
+    np.testing.assert_array_equal(kept, expected)
+
+
+@pytest.mark.parametrize(
+  ("logits", "options", "expected"),
+  [
+    ([1.0, 3.0, 3.0, 0.0], {"top_k": 1}, {1, 2}),  # ties are kept
+    ([1.0, 3.0, 2.0, 0.0], {"top_k": 9}, {0, 1, 2, 3}),
+    ([0.0, 0.0, 0.0, -0.0], {"top_p": 0.1}, {0, 1, 2, 3}),
+    ([9.0, 0.0, 0.0, 0.0], {"top_p": 1e-9}, {0}),
+    ([-1e9, 5.0, -1e9, 4.0], {"top_k": 3}, {1, 3}),  # outside the support
+  ],
+)
+def test_edges_of_restricted_draws(logits, options, expected):
+  tokens, _ = draws(logits, 2000, 0, **options)
+  assert set(tokens.tolist()) == expected
+
+
+@pytest.mark.parametrize("word", [0, 2**31 - 1, 2**31, 2**32 - 1])
+def test_g04_extreme_random_words_draw_only_tokens_of_the_support(word):
+  logits = np.full(1000, -1e9, np.float32)
+  logits[[3, 300, 301, 970]] = [-3, 80, 79, -60]
+  words = jnp.full(2, word, jnp.uint32)
+  token, logprob = jax.jit(token_draws.draw)(jnp.asarray(logits), words)
+  assert int(token) in (300, 301)
+  assert np.isfinite(logprob)
+
+
+def test_greedy_takes_the_lowest_of_equal_ids():
+  logits = np.zeros(600, np.float32)
+  logits[[300, 301, 599]] = 2
+  draw = jax.jit(functools.partial(token_draws.draw, greedy=True))
+  token, logprob = draw(jnp.asarray(logits), jnp.zeros(2, jnp.uint32))
+  assert int(token) == 300
+  full = np.log(reference_distribution(logits))
+  assert float(logprob) == pytest.approx(full[300], abs=1e-5)
