@@ -96,7 +96,7 @@ def _read(directory: pathlib.Path) -> dict[str, Any]:
   try:
     content = json.loads((directory / NAME).read_text(encoding="utf-8"))
     checksum = content.pop("checksum")
-  except (OSError, AttributeError, KeyError, ValueError) as error:
+  except (OSError, AttributeError, TypeError, KeyError, ValueError) as error:
     raise DamagedError(f"{directory} has no readable {NAME}") from error
   if _hash_content(content) != checksum:
     raise DamagedError(f"{directory / NAME} does not have its checksum")
