@@ -63,6 +63,10 @@ class Source:
     for index in range(10**6, 10**6 + 2):
       yield self.batch(index)
 
+  def examples(self, split):
+    del split
+    return []
+
   def fingerprint(self):
     return f"tiny {self.rows}"
 

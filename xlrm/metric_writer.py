@@ -18,10 +18,11 @@ import tqdm
 
 METRICS = "metrics.jsonl"
 TIMING = "timing.jsonl"
+Values = Mapping[str, Any]  # numbers: of Python, NumPy or a device
 SHOWN = ("/loss", "/accuracy", "/auc", "/rouge_l", "/steps_per_second")
 
 
-def read(path: str | os.PathLike) -> list[dict[str, float]]:
+def read(path: str | os.PathLike) -> list[dict[str, Any]]:
   """The complete lines of a JSONL file; a half-written last one is dropped.
 
   null is NaN. A file that does not exist is empty.
@@ -45,7 +46,7 @@ def read(path: str | os.PathLike) -> list[dict[str, float]]:
   return rows
 
 
-def _line(row: Mapping[str, float]) -> str:
+def _line(row: Values) -> str:
   """JSON has no NaN and no infinity."""
   finite = {k: x if math.isfinite(x) else None for k, x in row.items()}
   return json.dumps(finite, sort_keys=True) + "\n"
@@ -73,18 +74,18 @@ class MetricWriter:
     temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
     os.replace(temporary, path)
 
-  def _append(self, name: str, step: int, values: Mapping[str, float]) -> None:
+  def _append(self, name: str, step: int, values: Values) -> None:
     row = {key: float(value) for key, value in values.items()}
     self._files[name].write(_line({"step": step, **row}))
     self._files[name].flush()
     for key, value in row.items():
       self._board.add_scalar(key, value, step)
 
-  def write(self, step: int, metrics: Mapping[str, float]) -> None:
+  def write(self, step: int, metrics: Values) -> None:
     """What the run computed."""
     self._append(METRICS, step, metrics)
 
-  def write_timing(self, step: int, timing: Mapping[str, float]) -> None:
+  def write_timing(self, step: int, timing: Values) -> None:
     """What the clock said."""
     self._append(TIMING, step, timing)
 
@@ -135,7 +136,7 @@ class Progress:
     if self._bar is not None:
       self._bar.update()
 
-  def line(self, step: int, metrics: Mapping[str, float]) -> None:
+  def line(self, step: int, metrics: Values) -> None:
     shown = {n: f"{x:.4g}" for n, x in metrics.items() if n.endswith(SHOWN)}
     if self._bar is not None:
       self._bar.set_postfix(shown)

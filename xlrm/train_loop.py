@@ -5,7 +5,7 @@ All that it remembers from step to step is `Memory`, which is in every
 checkpoint, so that a resumed run decides as the first one would have.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 import dataclasses
 import difflib
 import math
@@ -25,7 +25,7 @@ from xlrm import train_step
 from xlrm import types
 from xlrm.checkpoints import native
 
-Evaluation = Callable[[types.Params, int], Mapping[str, float]]
+Evaluation = Callable[[types.Params, int], metric_writer.Values]
 
 
 class NonFiniteError(ValueError):
@@ -104,7 +104,7 @@ class FitResult:
 
   params: types.Params
   step: int
-  history: list[dict[str, float]]
+  history: list[dict[str, Any]]
   best_step: int | None
 
 
