@@ -245,7 +245,8 @@ def read(
   rows, number = [], 0
   try:
     with opener(path, "rt", encoding="utf-8") as file:
-      for number, line in enumerate(file, 1):
+      for line in file:
+        number += 1
         rows.append(_from_json(kind, json.loads(line)))
   except json.JSONDecodeError as error:
     raise ValueError(

@@ -91,7 +91,7 @@ def wilson(outcomes: Outcomes, confidence: float = 0.95) -> tuple[float, float]:
 
 
 def normal(outcomes: Outcomes, confidence: float = 0.95) -> tuple[float, float]:
-  """rate +- z sqrt(variance / n): too narrow for few prompts or rates near 1."""
+  """rate +- z sqrt(variance / n): too narrow for rates near 0 or 1."""
   outcomes = _checked(outcomes)
   half = _z(confidence) * math.sqrt(outcomes.var() / outcomes.size)
   return float(outcomes.mean() - half), float(outcomes.mean() + half)

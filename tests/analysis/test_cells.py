@@ -1,0 +1,111 @@
+"""The transfer matrix against plain counting."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from xlrm.analysis import cells
+from xlrm.evaluation import win_rates
+
+
+@pytest.fixture(scope="module")
+def records(study):
+  return study.make_records(40)
+
+
+def counted(records, source, target, judge, baseline):
+  ours = {
+    r.example_id: r.scores[judge]
+    for r in records
+    if (r.method, r.source, r.target) == ("best_of_n", source, target)
+  }
+  theirs = {
+    r.example_id: r.scores[judge]
+    for r in records
+    if (r.method, r.target) == (baseline, target)
+  }
+  return [
+    1.0 if ours[x] > theirs[x] else 0.5 if ours[x] == theirs[x] else 0.0
+    for x in ours
+  ]
+
+
+@pytest.mark.parametrize("judge", ["gold", "reward/{target}"])
+@pytest.mark.parametrize("baseline", ["sample", "greedy"])
+def test_matrix_counts_wins_of_every_pair(records, judge, baseline):
+  matrix = cells.transfer_matrix(records, judge=judge, baseline=baseline)
+  assert matrix.sources == ("en", "de", "es", "ru")
+  assert matrix.targets == ("es", "ru")
+  assert len(matrix.cells) == 6 and len(matrix.cross_lingual) == 4
+  for (source, target), cell in matrix.cells.items():
+    name = judge.replace("{target}", target)
+    outcomes = counted(records, source, target, name, baseline)
+    expected = win_rates.win_rate(np.array(outcomes))
+    assert cell.win.rate == pytest.approx(expected.rate)
+    assert cell.win.low == pytest.approx(expected.low)
+    assert (cell.win.n, cell.unpaired) == (40, 0)
+
+
+def test_missing_cells_stay_missing(records):
+  matrix = cells.transfer_matrix(records, judge="gold")
+  assert matrix.get("es", "ru") is None
+  assert matrix.get("en", "ru").source == "en"
+  nothing = cells.transfer_matrix(records, judge="unheard of")
+  assert nothing.cells == {}
+  assert cells.cross_lingual_average(records, nothing) is None
+
+
+def test_only_prompts_with_both_sides_are_compared(records):
+  fewer = [
+    r
+    for r in records
+    if not (r.method == "sample" and r.example_id.endswith("7"))
+  ]
+  cell = cells.transfer_matrix(fewer, judge="gold").get("en", "es")
+  assert (cell.win.n, cell.unpaired) == (36, 4)
+
+
+def test_datasets_count_equally(records):
+  def dataset(record):
+    number = int(record.example_id[-6:])
+    return dataclasses.replace(record, dataset="big" if number > 4 else "small")
+
+  split = [dataset(r) for r in records]
+  cell = cells.transfer_matrix(split, judge="gold").get("en", "es")
+  outcomes = np.array(counted(records, "en", "es", "gold", "sample"))
+  expected = (outcomes[:5].mean() + outcomes[5:].mean()) / 2
+  assert cell.win.rate == pytest.approx(expected)
+
+
+def test_average_takes_targets_equally_and_prompts_once(records):
+  matrix = cells.transfer_matrix(records, judge="gold")
+  average = cells.cross_lingual_average(records, matrix)
+  means = [
+    np.mean([matrix.get(s, t).win.rate for s in ("en", "de")])
+    for t in ("es", "ru")
+  ]
+  assert average.rate == pytest.approx(np.mean(means))
+  assert average.n == 80  # prompts, not prompts times sources
+
+
+def test_mean_scores(records):
+  means = cells.mean_scores(records, judge="gold", method="sample")
+  expected = [
+    r.scores["gold"]
+    for r in records
+    if r.method == "sample" and r.target == "es"
+  ]
+  assert means["es"] == (pytest.approx(np.mean(expected)), 40)
+
+
+def test_g28_mixed_studies_and_duplicates_are_refused(records):
+  other = dataclasses.replace(records[0], study="another")
+  with pytest.raises(ValueError, match="2 studies.*another"):
+    cells.transfer_matrix([*records, other], judge="gold")
+  with pytest.raises(ValueError, match="two records answer one prompt"):
+    cells.transfer_matrix([*records, records[0]], judge="gold")
+
+
+def test_ordered():
+  assert cells.ordered("cab", "bx") == ["b", "a", "c"]

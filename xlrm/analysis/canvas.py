@@ -1,0 +1,66 @@
+"""One figure, as SVG text with the same bytes for the same numbers.
+
+Matplotlib (extra `report`) is imported here alone, and only when a figure is
+drawn. Every figure is small and stands on its own, so that a page can lay them
+out in a grid on a wide screen and one below another on a phone.
+"""
+
+from collections.abc import Callable
+import io
+import re
+from typing import Any
+
+from xlrm.analysis import palette
+
+Axes = Any  # matplotlib.axes.Axes: not imported before it is needed
+
+_STYLE = {
+  "text.parse_math": False,  # a dollar sign is a dollar sign
+  "svg.fonttype": "none",  # text stays text: selectable, searchable
+  "font.family": "DejaVu Sans",
+  "font.size": 9.0,
+  "axes.edgecolor": palette.MUTED,
+  "axes.labelcolor": palette.INK,
+  "axes.linewidth": 0.7,
+  "axes.spines.top": False,
+  "axes.spines.right": False,
+  "text.color": palette.INK,
+  "xtick.color": palette.MUTED,
+  "ytick.color": palette.MUTED,
+  "xtick.labelcolor": palette.INK,
+  "ytick.labelcolor": palette.INK,
+  "xtick.major.width": 0.7,
+  "ytick.major.width": 0.7,
+  "hatch.linewidth": 0.6,
+}
+
+
+def draw(
+  paint: Callable[[Axes], None], *, name: str, width: float, height: float
+) -> str:
+  """SVG of one pair of axes, its ids prefixed by `name`; size in inches."""
+  try:
+    from matplotlib import figure
+    from matplotlib import style
+  except ImportError as error:
+    raise ImportError(
+      "figures need matplotlib: pip install 'xlrm[report]'"
+    ) from error
+  # "default" first: a reader's own matplotlibrc changes no byte.
+  with style.context(["default", {**_STYLE, "svg.hashsalt": name}]):
+    canvas = figure.Figure(figsize=(width, height), layout="constrained")
+    canvas.patch.set_visible(False)
+    paint(canvas.add_subplot())
+    file = io.StringIO()
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    canvas.savefig(file, format="svg", metadata=metadata)
+  svg = file.getvalue()
+  svg = svg[svg.index("<svg") :]
+  svg = re.sub(r' id="([^"]+)"', rf' id="{name}-\1"', svg)
+  svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
+  svg = svg.replace("url(#", f"url(#{name}-")
+  svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+  # The page sets the size; the view box keeps the proportions.
+  svg = re.sub(r'^<svg ([^>]*?)height="[^"]*"', r"<svg \1", svg)
+  svg = re.sub(r'^(<svg [^>]*?) width="[^"]*"', r"\1", svg)
+  return svg.replace("<svg ", '<svg role="presentation" ', 1)

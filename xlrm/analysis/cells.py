@@ -1,0 +1,239 @@
+"""The transfer matrix: how well each source language aligns each target.
+
+A cell is keyed by (method, source, target, judge) and compares a method with a
+baseline of the same policy on the same prompts. What was not run is None.
+"""
+
+from collections.abc import Iterable, Sequence
+import dataclasses
+
+import numpy as np
+
+from xlrm import records as records_lib
+from xlrm.evaluation import win_rates
+
+Records = Sequence[records_lib.EvalRecord]
+# In a judge's name: the target-language reward model is "reward/{target}".
+TARGET = "{target}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+  """One pair of languages under one judge.
+
+  Attributes:
+    source: language of the reward model.
+    target: language of the policy.
+    win: win rate of the method, macro-averaged over datasets.
+    mean: mean score of the method's outputs.
+    baseline_mean: mean score of the baseline's outputs.
+    unpaired: prompts left out because one side lacks an output or a score.
+  """
+
+  source: str
+  target: str
+  win: win_rates.WinRate
+  mean: float
+  baseline_mean: float
+  unpaired: int
+
+  @property
+  def cross_lingual(self) -> bool:
+    return self.source != self.target
+
+
+@dataclasses.dataclass(frozen=True)
+class Matrix:
+  """Cells of one method, one baseline and one judge.
+
+  Attributes:
+    judge: as in the records, with TARGET where it differs by target.
+    method: whose outputs win.
+    baseline: against whose outputs.
+    sources: rows.
+    targets: columns.
+    cells: (source, target) -> cell, for what was run.
+  """
+
+  judge: str
+  method: str
+  baseline: str
+  sources: tuple[str, ...]
+  targets: tuple[str, ...]
+  cells: dict[tuple[str, str], Cell]
+
+  def get(self, source: str, target: str) -> Cell | None:
+    return self.cells.get((source, target))
+
+  @property
+  def cross_lingual(self) -> tuple[Cell, ...]:
+    """The cells off the diagonal."""
+    return tuple(cell for cell in self.cells.values() if cell.cross_lingual)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Paired:
+  """Scores of both sides on the prompts that both answered."""
+
+  prompts: tuple[tuple[int, str, str, str], ...]
+  ours: np.ndarray
+  theirs: np.ndarray
+  unpaired: int
+
+  @property
+  def outcomes(self) -> np.ndarray:
+    return win_rates.hard(self.ours, self.theirs)
+
+
+def ordered(languages: Iterable[str], first: Iterable[str] = ()) -> list[str]:
+  """Each once: those of `first` in their order, then the rest by name."""
+  present = set(languages)
+  head = [name for name in dict.fromkeys(first) if name in present]
+  return head + sorted(present - set(head))
+
+
+def _by_prompt(
+  records: Records, method: str, source: str, target: str
+) -> dict[tuple[int, str, str, str], records_lib.EvalRecord]:
+  chosen = {}
+  for record in records:
+    if (record.method, record.source, record.target) == (
+      method,
+      source,
+      target,
+    ):
+      if record.prompt in chosen:
+        raise ValueError(f"two records answer one prompt: {record.id}")
+      chosen[record.prompt] = record
+  return chosen
+
+
+def _paired(
+  records: Records,
+  key: tuple[str, str, str],
+  baseline: str,
+  judge: str,
+) -> _Paired | None:
+  """Both sides of a cell; None if no prompt has both."""
+  method, source, target = key
+  name = judge.replace(TARGET, target)
+  ours = _by_prompt(records, method, source, target)
+  theirs = _by_prompt(records, baseline, "", target)
+  prompts = tuple(
+    prompt
+    for prompt in ours
+    if prompt in theirs
+    and name in ours[prompt].scores
+    and name in theirs[prompt].scores
+  )
+  if not prompts:
+    return None
+  return _Paired(
+    prompts,
+    np.array([ours[prompt].scores[name] for prompt in prompts]),
+    np.array([theirs[prompt].scores[name] for prompt in prompts]),
+    len(ours.keys() | theirs.keys()) - len(prompts),
+  )
+
+
+def _by_dataset(
+  prompts: Sequence[tuple[int, str, str, str]], outcomes: np.ndarray
+) -> win_rates.WinRate:
+  """Win rate macro-averaged over (task, dataset)."""
+  names = [prompt[1:3] for prompt in prompts]
+  parts = [
+    win_rates.win_rate(outcomes[np.array([x == name for x in names])])
+    for name in dict.fromkeys(names)
+  ]
+  return win_rates.macro_average(parts)
+
+
+def _one_study(records: Records) -> None:
+  studies = sorted({record.study for record in records})
+  if len(studies) > 1:
+    raise ValueError(f"records of {len(studies)} studies: {studies}; use one")
+
+
+def transfer_matrix(
+  records: Records,
+  *,
+  judge: str,
+  method: str = "best_of_n",
+  baseline: str = "sample",
+) -> Matrix:
+  """Win rates of a method over a baseline for every pair that was run.
+
+  Args:
+    records: of one study. The same prompt under another seed is another
+      prompt, so an interval is one over prompts, not over seeds.
+    judge: name in `scores`, e.g. "gold" or "reward/{target}".
+    method: method whose records carry a source language.
+    baseline: method without a source, e.g. one sample of the SFT model.
+
+  Raises:
+    ValueError: records of two studies, or two for one prompt of a cell.
+  """
+  _one_study(records)
+  pairs = dict.fromkeys(
+    (record.source, record.target)
+    for record in records
+    if record.method == method and record.source
+  )
+  cells = {}
+  for source, target in pairs:
+    paired = _paired(records, (method, source, target), baseline, judge)
+    if paired is None:
+      continue
+    cells[source, target] = Cell(
+      source,
+      target,
+      _by_dataset(paired.prompts, paired.outcomes),
+      float(paired.ours.mean()),
+      float(paired.theirs.mean()),
+      paired.unpaired,
+    )
+  targets = tuple(dict.fromkeys(target for _, target in pairs))
+  sources = ordered(
+    (source for source, _ in pairs),
+    [*(source for source, _ in pairs if source not in targets), *targets],
+  )
+  return Matrix(judge, method, baseline, tuple(sources), targets, cells)
+
+
+def cross_lingual_average(
+  records: Records, matrix: Matrix
+) -> win_rates.WinRate | None:
+  """Mean win rate off the diagonal; None if nothing is there.
+
+  The sources of one target answer the same prompts, so each prompt's outcomes
+  are averaged over sources first; then targets count equally.
+  """
+  parts = []
+  for target in matrix.targets:
+    outcomes: dict[tuple[int, str, str, str], list[float]] = {}
+    for cell in matrix.cross_lingual:
+      if cell.target != target:
+        continue
+      key = (matrix.method, cell.source, target)
+      paired = _paired(records, key, matrix.baseline, matrix.judge)
+      for prompt, outcome in zip(paired.prompts, paired.outcomes, strict=True):
+        outcomes.setdefault(prompt, []).append(float(outcome))
+    if outcomes:
+      means = np.array([np.mean(values) for values in outcomes.values()])
+      parts.append(_by_dataset(tuple(outcomes), means))
+  return win_rates.macro_average(parts) if parts else None
+
+
+def mean_scores(
+  records: Records, *, judge: str, method: str
+) -> dict[str, tuple[float, int]]:
+  """Target -> mean score of a method without source, and its n."""
+  values: dict[str, list[float]] = {}
+  for record in records:
+    name = judge.replace(TARGET, record.target)
+    if record.method == method and name in record.scores:
+      values.setdefault(record.target, []).append(record.scores[name])
+  return {
+    target: (float(np.mean(scores)), len(scores))
+    for target, scores in values.items()
+  }

@@ -1,0 +1,167 @@
+"""What the numbers say, in sentences: did it transfer?"""
+
+from collections.abc import Mapping
+import dataclasses
+
+from xlrm.analysis import cells
+from xlrm.analysis import names
+from xlrm.analysis import report_inputs
+from xlrm.evaluation import accuracy
+from xlrm.evaluation import win_rates
+
+BASELINES = ("sample", "greedy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+  """Everything computed from the records, once.
+
+  Attributes:
+    judges: the deciding one first.
+    matrices: (judge, baseline) -> matrix.
+    averages: (judge, baseline) -> mean win rate over cross-lingual pairs.
+  """
+
+  judges: tuple[str, ...]
+  matrices: Mapping[tuple[str, str], cells.Matrix]
+  averages: Mapping[tuple[str, str], win_rates.WinRate | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+  """The answer to "did it transfer?" and the sentences behind it."""
+
+  answer: str
+  sentences: tuple[str, ...]
+
+
+def results(inputs: report_inputs.ReportInputs) -> Results:
+  """Matrices of every judge against every baseline."""
+  judges = report_inputs.judges_of(inputs)
+  matrices = {
+    (judge, baseline): cells.transfer_matrix(
+      inputs.records, judge=judge, baseline=baseline
+    )
+    for judge in judges
+    for baseline in BASELINES
+  }
+  averages = {
+    key: cells.cross_lingual_average(inputs.records, matrix)
+    for key, matrix in matrices.items()
+  }
+  return Results(judges, matrices, averages)
+
+
+def percent(value: float) -> str:
+  return f"{100 * value:.1f}%"
+
+
+def interval(low: float, high: float) -> str:
+  """[54.1, 60.4], in percent."""
+  return f"[{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def rate(win: win_rates.WinRate) -> str:
+  return f"{percent(win.rate)} {interval(win.low, win.high)}"
+
+
+def _count(part: int, whole: int, what: str) -> str:
+  if part == whole:
+    return f"the only {what}" if whole == 1 else f"all {whole} {what}s"
+  return f"{part} of {whole} {what}{'s' if whole > 1 else ''}"
+
+
+def _pool_size(inputs: report_inputs.ReportInputs) -> str:
+  found = {r.pool["n"] for r in inputs.records if "n" in r.pool}
+  return str(found.pop()) if len(found) == 1 else "n"
+
+
+def transferred(
+  inputs: report_inputs.ReportInputs,
+) -> list[accuracy.AccuracyRow]:
+  """Trained reward models on languages that they were not trained on."""
+  untrained = inputs.expectations and inputs.expectations.baseline_model
+  return [
+    row
+    for row in inputs.accuracy
+    if row.language != row.reward_model != untrained
+  ]
+
+
+def _accuracy_sentence(inputs: report_inputs.ReportInputs) -> list[str]:
+  rows = transferred(inputs)
+  if not rows:
+    return []
+  low, high = (f(row.accuracy for row in rows) for f in (min, max))
+  worst = min(rows, key=lambda row: row.gain)
+  above = worst.gain >= 0
+  return [
+    f"On held-out ratings in languages they were not trained on, the reward "
+    f"models are right {percent(low)} to {percent(high)} of the time; the "
+    f"weakest stands {abs(100 * worst.gain):.1f} points "
+    f"{'above' if above else 'BELOW'} the better of the majority and length "
+    f"baselines."
+  ]
+
+
+def _also(found: Results, inputs: report_inputs.ReportInputs) -> list[str]:
+  judge = found.judges[0]
+  sentences = []
+  greedy = found.averages[judge, "greedy"]
+  if greedy:
+    verb = (
+      "beats it"
+      if greedy.low > 0.5
+      else "loses to it"
+      if greedy.high < 0.5
+      else "cannot be told apart from it"
+    )
+    sentences.append(
+      f"Against greedy decoding, which costs one pass instead of "
+      f"{_pool_size(inputs)}, the same choice wins {rate(greedy)}: it {verb}."
+    )
+  for other in found.judges[1:]:
+    win = found.averages[other, "sample"]
+    if win:
+      sentences.append(
+        f"By the {names.judge(other)} the win rate over one sample is "
+        f"{rate(win)}."
+      )
+  return sentences
+
+
+def verdict(inputs: report_inputs.ReportInputs, found: Results) -> Verdict:
+  """Did it transfer? By the deciding judge, against one sample."""
+  pairs = ()
+  if found.judges:
+    pairs = found.matrices[found.judges[0], "sample"].cross_lingual
+  if not pairs:
+    return Verdict(
+      "Not measured.", ("The records hold no cross-lingual pair with scores.",)
+    )
+  judge = found.judges[0]
+  better = sum(cell.win.low > 0.5 for cell in pairs)
+  worse = sum(cell.win.high < 0.5 for cell in pairs)
+  if better == len(pairs):
+    answer = "Yes."
+  elif better:
+    answer = "Partly."
+  else:
+    answer = "No." if worse else "Not shown."
+  n = _pool_size(inputs)
+  average = found.averages[judge, "sample"]
+  first = (
+    f"In {_count(better, len(pairs), 'cross-lingual pair')}, the best of {n} "
+    f"samples by a reward model that was trained on another language beats "
+    f"one sample of the target language\u2019s own SFT model at the same "
+    f"temperature, by the {names.judge(judge)}: mean win rate {rate(average)} "
+    f"(95% interval, ties count one half)."
+  )
+  if not better:
+    first = first.replace("In 0 of", "In none of", 1)
+  sentences = [first, *_also(found, inputs), *_accuracy_sentence(inputs)]
+  if worse:
+    sentences.insert(
+      1, f"In {_count(worse, len(pairs), 'pair')} it is worse than the sample."
+    )
+  return Verdict(answer, tuple(sentences))

@@ -1,0 +1,145 @@
+"""Heatmaps: the transfer matrix, and what reward models are blind to."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from xlrm.analysis import canvas
+from xlrm.analysis import cells
+from xlrm.analysis import names
+from xlrm.analysis import palette
+from xlrm.evaluation import accuracy as accuracy_lib
+
+
+def _cell(axes: canvas.Axes, x: int, y: int, colour: str, **style: Any):
+  axes.bar(x, 0.94, width=0.94, bottom=y - 0.47, color=colour, **style)
+
+
+def _missing(axes: canvas.Axes, x: int, y: int, text: str) -> None:
+  _cell(
+    axes,
+    x,
+    y,
+    palette.MISSING,
+    edgecolor="#c9ced4",
+    hatch="////",
+    linewidth=0.0,
+  )
+  box = {"facecolor": palette.MISSING, "edgecolor": "none", "pad": 1.5}
+  axes.text(
+    x, y, text, ha="center", va="center", size=8, color=palette.MUTED, bbox=box
+  )
+
+
+def _grid(
+  axes: canvas.Axes, rows: Sequence[str], columns: Sequence[str]
+) -> None:
+  axes.set_xlim(-0.53, len(columns) - 0.47)
+  axes.set_ylim(len(rows) - 0.47, -0.53)
+  axes.set_xticks(range(len(columns)), columns)
+  axes.set_yticks(range(len(rows)), rows)
+  axes.tick_params(length=0)
+  for side in ("left", "bottom"):
+    axes.spines[side].set_visible(False)
+
+
+def span_of(matrices: Sequence[cells.Matrix]) -> float:
+  """Half the colour scale: the largest distance from 50%, at least 0.1."""
+  rates = [c.win.rate for m in matrices for c in m.cells.values()]
+  return max([0.1, *(abs(rate - 0.5) for rate in rates)])
+
+
+def transfer(matrix: cells.Matrix, *, name: str, span: float) -> str:
+  """Transfer matrix: colour centred at 50%, the interval in each cell.
+
+  Rows are sources, columns targets; one language on both sides is outlined;
+  what was not run is hatched.
+  """
+
+  def paint(axes: canvas.Axes) -> None:
+    _grid(
+      axes,
+      [names.language(x) for x in matrix.sources],
+      [names.language(x) for x in matrix.targets],
+    )
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel("policy (target)", color=palette.MUTED, size=8)
+    axes.set_ylabel("reward model (source)", color=palette.MUTED, size=8)
+    for y, source in enumerate(matrix.sources):
+      for x, target in enumerate(matrix.targets):
+        cell = matrix.get(source, target)
+        if cell is None:
+          _missing(axes, x, y, "not run")
+          continue
+        win = cell.win
+        outline = {"edgecolor": palette.INK, "linewidth": 1.6}
+        same = outline if source == target else {"linewidth": 0.0}
+        colour = palette.diverging(win.rate, 0.5, span)
+        _cell(axes, x, y, colour, **same)
+        ink = palette.text_on(colour)
+        style = {"ha": "center", "color": ink}
+        decided = not win.low <= 0.5 <= win.high
+        axes.text(
+          x,
+          y + 0.06,
+          f"{100 * win.rate:.1f}",
+          size=13,
+          weight="bold" if decided else "normal",
+          va="bottom",
+          **style,
+        )
+        axes.text(
+          x,
+          y + 0.14,
+          f"{100 * win.low:.1f} \u2013 {100 * win.high:.1f}",
+          size=7.5,
+          va="top",
+          **style,
+        )
+
+  height = 0.75 + 0.62 * len(matrix.sources)
+  width = 1.2 + max(1.25 * len(matrix.targets), 2.2)
+  return canvas.draw(paint, name=name, width=width, height=height)
+
+
+def faults(
+  language: str,
+  rows: Sequence[accuracy_lib.AccuracyRow],
+  kinds: Sequence[str],
+  *,
+  name: str,
+) -> str:
+  """AUC of good responses over those with one fault; blind is 50, reversed
+  below."""
+
+  def paint(axes: canvas.Axes) -> None:
+    labels = [names.language(row.reward_model) for row in rows]
+    _grid(axes, labels, [names.fault(fault) for fault in kinds])
+    axes.xaxis.tick_top()
+    axes.tick_params(axis="x", labelrotation=38)
+    for label in axes.get_xticklabels():
+      label.set_ha("left")
+      label.set_rotation_mode("anchor")
+    for y, row in enumerate(rows):
+      for x, fault in enumerate(kinds):
+        found = row.by_fault.get(fault)
+        if found is None:
+          _missing(axes, x, y, "\u2013")
+          continue
+        same = {"edgecolor": palette.INK, "linewidth": 1.2}
+        style = same if row.reward_model == language else {"linewidth": 0.0}
+        colour = palette.diverging(found.auc, 0.5, 0.5)
+        _cell(axes, x, y, colour, **style)
+        axes.text(
+          x,
+          y,
+          f"{100 * found.auc:.0f}",
+          ha="center",
+          va="center",
+          size=9,
+          color=palette.text_on(colour),
+        )
+
+  height = 1.05 + 0.36 * len(rows)
+  width = 1.6 + 0.52 * len(kinds)
+  return canvas.draw(paint, name=name, width=width, height=height)

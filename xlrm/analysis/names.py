@@ -1,0 +1,55 @@
+"""How languages and judges are called in reports."""
+
+from xlrm.analysis import cells
+
+LANGUAGES = {
+  "de": "German",
+  "en": "English",
+  "es": "Spanish",
+  "ru": "Russian",
+  "tr": "Turkish",
+  "vi": "Vietnamese",
+}
+JUDGES = {
+  "gold": "gold judge",
+  f"reward/{cells.TARGET}": "target-language reward model",
+  "chrf": "chrF against the reference",
+  "rouge_l": "ROUGE-L against the reference",
+}
+METRICS = {
+  "train/loss": "training loss",
+  "validation/loss": "validation loss",
+  "validation/rouge_l": "validation ROUGE-L",
+  "validation/accuracy": "validation accuracy",
+}
+METHODS = {
+  "sample": "one SFT sample",
+  "greedy": "greedy decoding",
+  "best_of_n": "best-of-n",
+  "ppo": "PPO",
+}
+
+
+def language(code: str) -> str:
+  """Its English name; a code that has none stays as it is."""
+  return LANGUAGES.get(code, code)
+
+
+def judge(name: str) -> str:
+  return JUDGES.get(name, name)
+
+
+def method(name: str) -> str:
+  return METHODS.get(name, name)
+
+
+def metric(name: str) -> str:
+  return METRICS.get(name, name)
+
+
+def pair(source: str, target: str) -> str:
+  return f"{language(source)} \u2192 {language(target)}"
+
+
+def fault(name: str) -> str:
+  return name.replace("_", " ")

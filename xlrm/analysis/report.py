@@ -1,0 +1,127 @@
+"""The report: one self-contained HTML file that says whether it worked.
+
+It is made from `ReportInputs` and nothing else (no clock, no machine), so the
+same inputs give the same bytes. It loads nothing and runs no script.
+"""
+
+from collections.abc import Mapping
+import os
+import pathlib
+
+from xlrm.analysis import expectations
+from xlrm.analysis import findings
+from xlrm.analysis import markup
+from xlrm.analysis import report_inputs
+from xlrm.analysis import report_models
+from xlrm.analysis import report_outputs
+from xlrm.analysis import report_results
+from xlrm.analysis import stylesheet
+
+_CONTENTS = {
+  "what": "What was run",
+  "matrix": "Transfer matrix",
+  "curves": "Win rate against n",
+  "outputs": "Outputs",
+  "accuracy": "Reward models",
+  "faults": "Faults",
+  "fidelity": "Output statistics",
+  "training": "Training",
+  "expectations": "Expectations",
+  "again": "Run it again",
+}
+
+
+def _what(inputs: report_inputs.ReportInputs) -> str:
+  facts = "".join(
+    f"<div><dt>{markup.text(label)}</dt><dd>{markup.text(value)}</dd></div>"
+    for label, value in inputs.facts.items()
+  )
+  seen = "".join(f"<li>{markup.text(x)}</li>" for x in inputs.base_history)
+  return markup.section(
+    "what",
+    "What was run",
+    f'<dl class="card facts">{facts}</dl>' if facts else "",
+    f"<h3>What the base model had seen before</h3><ol>{seen}</ol>"
+    if seen
+    else "",
+  )
+
+
+def _again(configs: Mapping[str, str], versions: Mapping[str, str]) -> str:
+  listed = "\n".join(f"{name} {versions[name]}" for name in versions)
+  return markup.section(
+    "again",
+    "Run it again",
+    *(markup.details(name, content) for name, content in configs.items()),
+    markup.details("versions", listed) if listed else "",
+  )
+
+
+def _contents(body: str) -> str:
+  links = "".join(
+    f'<li><a href="#{identifier}">{title}</a></li>'
+    for identifier, title in _CONTENTS.items()
+    if f'<section id="{identifier}"' in body
+  )
+  return f'<nav aria-label="Contents"><ul>{links}</ul></nav>'
+
+
+def render(inputs: report_inputs.ReportInputs) -> str:
+  """The page as text."""
+  found = findings.results(inputs)
+  checked = expectations.check(inputs, found)
+  body = "\n".join(
+    part
+    for part in (
+      _what(inputs),
+      report_results.matrix(found),
+      report_results.pool_curves(inputs.pool_curves, inputs.curve_judge),
+      report_outputs.examples(inputs, found.judges),
+      report_models.accuracy(inputs.accuracy),
+      report_models.faults(inputs.accuracy),
+      report_outputs.fidelity(inputs.records),
+      report_models.training(inputs.training),
+      report_results.checklist(checked, inputs.notes),
+      _again(inputs.configs, inputs.versions),
+    )
+    if part
+  )
+  title = markup.text(inputs.title)
+  study = markup.text(inputs.records[0].study)
+  return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{stylesheet.CSS}</style>
+</head>
+<body>
+<a class="skip" href="#main">Skip to the results</a>
+<header class="top">
+<p class="eyebrow">xlrm report &middot; {study}</p>
+<h1>{title}</h1>
+{report_results.verdict(findings.verdict(inputs, found))}
+{report_results.tiles(inputs, found)}
+{report_results.shortfalls(checked)}
+{_contents(body)}
+</header>
+<main id="main">
+{body}
+</main>
+<footer>Made by xlrm from {len(inputs.records)} records. The same records give
+the same file, byte for byte.</footer>
+</body>
+</html>
+"""
+
+
+def write(path: str | os.PathLike, inputs: report_inputs.ReportInputs) -> None:
+  """Writes the page; a failure leaves what was there before."""
+  path = pathlib.Path(path)
+  partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+  try:
+    partial.write_text(render(inputs), encoding="utf-8", newline="\n")
+    os.replace(partial, path)
+  finally:
+    partial.unlink(missing_ok=True)

@@ -1,0 +1,100 @@
+"""What a report is made from: nothing else gets into it."""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+
+from xlrm import records as records_lib
+from xlrm.analysis import cells
+from xlrm.analysis import curves
+from xlrm.evaluation import accuracy as accuracy_lib
+
+History = Sequence[Mapping[str, int | float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Expectations:
+  """What a study promised beforehand; the report says where it falls short.
+
+  Attributes:
+    min_prompts: prompts per cell.
+    win_rate: what the lower end of a cross-lingual win rate must exceed.
+    accuracy_gain: of a reward model on OTHER languages, over the better of
+      the majority and the length baseline.
+    baseline_model: reward model that must NOT exceed the baselines by more
+      than chance, an untrained head; absent if there is none of this name.
+    sft_quality: mean score of one SFT sample by the gold judge.
+    flat_change: most that `flat_metric` may still rise in the last quarter of
+      SFT.
+    flat_metric: of the training histories.
+  """
+
+  min_prompts: int = 300
+  win_rate: float = 0.5
+  accuracy_gain: float = 0.10
+  baseline_model: str = "untrained head"
+  sft_quality: float = 0.6
+  flat_change: float = 0.02
+  flat_metric: str = "validation/rouge_l"
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportInputs:
+  """Everything that a report shows; every part but title and records may lack.
+
+  Attributes:
+    title: of the page.
+    facts: what was run, label -> text.
+    base_history: what the base model had seen before, oldest first.
+    records: of one study, scored by the judges.
+    accuracy: reward models on held-out ratings.
+    pool_curves: (source, target) -> win rate against n.
+    curve_judge: who judged the curves.
+    training: run, e.g. "SFT es", -> its rows of metrics.
+    configs: file name -> text, to run it again.
+    versions: package -> version.
+    notes: what a reader must know, one sentence each.
+    judges: names of the judges to show, the deciding one first; empty means
+      those that the records have, of gold, reward/{target}, chrf, rouge_l.
+    expectations: what was promised; None for a study that promised nothing.
+    num_examples: outputs shown side by side.
+  """
+
+  title: str
+  records: Sequence[records_lib.EvalRecord]
+  facts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  base_history: Sequence[str] = ()
+  accuracy: Sequence[accuracy_lib.AccuracyRow] = ()
+  pool_curves: curves.Curves = dataclasses.field(default_factory=dict)
+  curve_judge: str = "gold"
+  training: Mapping[str, History] = dataclasses.field(default_factory=dict)
+  configs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  notes: Sequence[str] = ()
+  judges: Sequence[str] = ()
+  expectations: Expectations | None = Expectations()
+  num_examples: int = 12
+
+  def __post_init__(self):
+    if not self.title:
+      raise ValueError("the report has no title")
+    if not self.records:
+      raise ValueError(f"the report {self.title!r} has no records")
+    if self.num_examples < 0:
+      raise ValueError(f"num_examples {self.num_examples} is below 0")
+
+
+KNOWN_JUDGES = ("gold", f"reward/{cells.TARGET}", "chrf", "rouge_l")
+
+
+def judges_of(inputs: ReportInputs) -> tuple[str, ...]:
+  """The judges to show, the deciding one first."""
+  if inputs.judges:
+    return tuple(inputs.judges)
+  return tuple(
+    judge
+    for judge in KNOWN_JUDGES
+    if any(
+      judge.replace(cells.TARGET, record.target) in record.scores
+      for record in inputs.records
+    )
+  )
