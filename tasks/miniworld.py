@@ -65,7 +65,6 @@ for _kind, _read, _splits in (
       functools.partial(_read, language),
       kind=_kind,
       splits=_splits,
-      settings={"language": language},
     )
     for language in rows.LANGUAGES
   ]

@@ -161,6 +161,10 @@ class ArraySource:
 
   def fingerprint(self) -> str:
     """Of the examples, their order and their shapes."""
+    return self._fingerprint
+
+  @functools.cached_property
+  def _fingerprint(self) -> str:
     settings = (
       sorted(self._lengths.items()),
       self.batch_size,

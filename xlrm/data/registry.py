@@ -15,8 +15,8 @@ import seqio
 import tensorflow as tf
 
 from xlrm import pretrained
+from xlrm.data import identity
 
-KINDS = ("summary", "rating")
 INSTRUCTION = "Summarize the following text in {language}: "
 LANGUAGE_NAMES = {
   "de": "German",
@@ -27,6 +27,11 @@ LANGUAGE_NAMES = {
   "vi": "Vietnamese",
 }
 TEXTS = ("id", "language", "dataset", "inputs", "reward_inputs", "targets")
+COLUMNS = {
+  "summary": TEXTS,
+  "rating": (*TEXTS, "rating"),
+  "preference": (*TEXTS, "responses", "ranks"),
+}  # kind -> what its rows must have
 
 Reader = Callable[[str], Sequence[Mapping[str, Any]]]
 
@@ -37,41 +42,30 @@ class Definition:
 
   Attributes:
     name: 'dataset_kind.language'.
-    kind: 'summary' (SFT and prompts) or 'rating'.
+    kind: a key of COLUMNS.
     splits: names of the splits.
-    settings: whatever decides the rows: files, fields, sizes.
+    reader: what reads the rows, in words: its name, arguments and code.
+    vocabulary: path and sentinels of SeqIO's own vocabulary.
   """
 
   name: str
   kind: str
   splits: tuple[str, ...]
-  settings: tuple[tuple[str, Any], ...]
+  reader: str
+  vocabulary: tuple[str, int]
 
   def __post_init__(self):
-    if self.kind not in KINDS:
-      raise ValueError(f"kind {self.kind!r} is none of {', '.join(KINDS)}")
+    if self.kind not in COLUMNS:
+      raise ValueError(f"kind {self.kind!r} is none of {', '.join(COLUMNS)}")
+    if not self.splits:
+      raise ValueError(f"task {self.name!r} has no split")
+
+  def __str__(self):
+    fields = dataclasses.asdict(self)
+    return "\n".join(f"    {name}: {value}" for name, value in fields.items())
 
 
 _definitions: dict[str, Definition] = {}
-
-
-def _columns(rows: Sequence[Mapping[str, Any]], kind: str) -> dict[str, list]:
-  names = TEXTS if kind == "summary" else (*TEXTS, "rating", "fault")
-  return {name: [row[name] for row in rows] for name in names}
-
-
-def _source(definition: Definition, read: Reader) -> seqio.FunctionDataSource:
-  def dataset_fn(split, shuffle_files, seed=None):
-    del shuffle_files, seed  # the order is the source's; xlrm shuffles later
-    rows = read(split)
-    if not rows:
-      raise ValueError(f"task {definition.name}: the split {split!r} is empty")
-    columns = _columns(rows, definition.kind)
-    if "rating" in columns:
-      columns["rating"] = tf.constant(columns["rating"], tf.float32)
-    return tf.data.Dataset.from_tensor_slices(columns)
-
-  return seqio.FunctionDataSource(dataset_fn, splits=definition.splits)
 
 
 def register(
@@ -80,9 +74,8 @@ def register(
   *,
   kind: str,
   splits: Sequence[str] = ("train", "validation"),
-  settings: Mapping[str, Any] | None = None,
   vocabulary: str | None = None,
-  extra_ids: int = 100,
+  extra_ids: int = 0,
 ) -> str:
   """Registers a task and returns its name.
 
@@ -90,14 +83,14 @@ def register(
     name: 'dataset_kind.language'.
     read: split -> rows with the texts `id`, `language`, `dataset`, `inputs`
       (what the policy reads, instruction included), `reward_inputs` (what a
-      reward model reads) and `targets`; a rating task's rows also have
-      `rating` in [0, 1] and `fault` (may be "").
-    kind: 'summary' or 'rating'.
-    splits: that `read` knows.
-    settings: whatever decides the rows; the definition's identity.
+      reward model reads) and `targets`. A rating's rows also have `rating` in
+      [0, 1]; rankings have `responses`, a list of texts, and `ranks`, one int
+      each. Further columns of text or numbers travel along.
+    kind: a key of COLUMNS.
+    splits: those that `read` knows.
     vocabulary: sentencepiece file for SeqIO's own token ids; xlrm's jobs
-      tokenize the texts with their model's. None is the nano model's.
-    extra_ids: sentinels of that vocabulary.
+      tokenize with their model's. None is the nano model's.
+    extra_ids: sentinels behind its pieces.
 
   Raises:
     ValueError: the name is taken by another definition.
@@ -105,60 +98,120 @@ def register(
   if vocabulary is None:
     vocabulary = pretrained.vocabulary_path("nano")
     extra_ids = pretrained.read_description("nano").extra_ids
-  chosen = {"vocabulary": vocabulary, "extra_ids": extra_ids}
-  merged = {**(settings or {}), **chosen}
   definition = Definition(
-    name, kind, tuple(splits), tuple(sorted(merged.items()))
+    name, kind, tuple(splits), identity.describe(read), (vocabulary, extra_ids)
   )
   known = _definitions.get(name)
-  if known == definition:
+  if known == definition and name in seqio.TaskRegistry.names():
     return name
   if known is not None or name in seqio.TaskRegistry.names():
     raise ValueError(
-      f"task {name!r} is registered already with another definition.\n"
-      f"  before: {known or 'registered outside xlrm'}\n  now:    {definition}"
+      f"task {name!r} is registered already, with another definition.\n"
+      f"  before:\n{known or '    (outside xlrm)'}\n  now:\n{definition}\n"
+      "  Choose another name, or call registry.remove(name) first."
     )
   pieces = seqio.SentencePieceVocabulary(vocabulary, extra_ids=extra_ids)
-  policy_reads = "inputs" if kind == "summary" else "reward_inputs"
+  features = {
+    feature: seqio.Feature(pieces, add_eos=True)
+    for feature in ("inputs", "targets")
+  }
+  if kind == "rating":
+    features["rating"] = seqio.ContinuousFeature(dtype=tf.float32, rank=0)
   seqio.TaskRegistry.add(
     name,
     source=_source(definition, read),
     preprocessors=[
-      _choose_inputs(policy_reads),
+      choose_inputs if kind == "summary" else choose_reward_inputs,
       seqio.preprocessors.tokenize,
       seqio.preprocessors.append_eos,
     ],
-    output_features={
-      "inputs": seqio.Feature(pieces, add_eos=True, required=True),
-      "targets": seqio.Feature(pieces, add_eos=True, required=True),
-    },
+    output_features=features,
     metric_fns=[],
   )
   _definitions[name] = definition
   return name
 
 
-def _choose_inputs(field: str):
-  """The text that this task's model reads becomes `inputs`."""
-
-  def preprocess(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    return dataset.map(lambda row: {**row, "inputs": row[field]})
-
-  return preprocess
+def choose_inputs(dataset: tf.data.Dataset) -> tf.data.Dataset:
+  """A policy reads `inputs`, with the instruction."""
+  return dataset
 
 
-def register_mixture(name: str, tasks: Sequence[str]) -> str:
-  """Registers an even mixture of tasks; the same again is fine."""
+def choose_reward_inputs(dataset: tf.data.Dataset) -> tf.data.Dataset:
+  """A reward model reads `reward_inputs`, without an instruction."""
+  return dataset.map(lambda row: {**row, "inputs": row["reward_inputs"]})
+
+
+def _source(definition: Definition, read: Reader) -> seqio.FunctionDataSource:
+  def dataset_fn(split, shuffle_files, seed=None):
+    del shuffle_files, seed  # the order is the reader's; xlrm shuffles later
+    rows = read(split)
+    if not rows:
+      raise ValueError(f"task {definition.name!r}: split {split!r} is empty")
+    return tf.data.Dataset.from_tensor_slices(
+      _columns(rows, f"task {definition.name!r}, split {split!r}", definition)
+    )
+
+  return seqio.FunctionDataSource(dataset_fn, splits=definition.splits)
+
+
+def _columns(rows, place: str, definition: Definition) -> dict[str, Any]:
+  """Rows as tensors by column, all of them checked."""
+  names = set(rows[0]) | set(COLUMNS[definition.kind])
+  for number, row in enumerate(rows):
+    if set(row) != names:
+      wrong = ", ".join(sorted(set(row) ^ names))
+      raise ValueError(f"{place}, row {number}: lacks or adds {wrong}")
+    if "rating" in names and not 0 <= row["rating"] <= 1:
+      raise ValueError(
+        f"{place}, row {number}: rating {row['rating']} is not in [0, 1]"
+      )
+  columns = {}
+  for name in sorted(names):
+    values = [row[name] for row in rows]
+    if isinstance(values[0], list | tuple):
+      columns[name] = tf.ragged.constant(values)
+    elif isinstance(values[0], float):
+      columns[name] = tf.constant(values, tf.float32)
+    else:
+      columns[name] = tf.constant(values)
+  return columns
+
+
+def register_mixture(
+  name: str, tasks: Sequence[str], rates: Sequence[float] | None = None
+) -> str:
+  """Registers a mixture of tasks, even by default; the same again is fine.
+
+  Raises:
+    ValueError: the name is taken by another mixture, or a task is unknown.
+  """
+  wanted = dict(zip(tasks, rates or [1.0] * len(tasks), strict=True))
+  for task in tasks:
+    get(task)
   if name in seqio.MixtureRegistry.names():
-    known = sorted(t.name for t in seqio.MixtureRegistry.get(name).tasks)
-    if known != sorted(tasks):
+    known = rates_of(seqio.MixtureRegistry.get(name))
+    if known != wanted:
       raise ValueError(
         f"mixture {name!r} is registered already.\n  before: {known}\n"
-        f"  now:    {sorted(tasks)}"
+        f"  now:    {wanted}"
       )
     return name
-  seqio.MixtureRegistry.add(name, list(tasks), default_rate=1.0)
+  seqio.MixtureRegistry.add(name, list(wanted.items()))
   return name
+
+
+def rates_of(mixture: seqio.Mixture) -> dict[str, float]:
+  """Task name -> rate."""
+  return {task.name: float(mixture.get_rate(task)) for task in mixture.tasks}
+
+
+def remove(name: str) -> None:
+  """Forgets a task or mixture."""
+  _definitions.pop(name, None)
+  for known in (seqio.TaskRegistry, seqio.MixtureRegistry):
+    if name in known.names():
+      known.remove(name)
 
 
 def get(name: str) -> seqio.Task | seqio.Mixture:
@@ -183,11 +236,18 @@ def kind_of(name: str) -> str:
   return known.kind if known else "summary"
 
 
-def with_instruction(language: str, text: str) -> str:
-  """The paper's prompt of the policy."""
-  if language not in LANGUAGE_NAMES:
+def instruction(language: str, language_name: str | None = None) -> str:
+  """The paper's instruction, which stands before what a policy reads.
+
+  Raises:
+    ValueError: no English name of the language is known or given.
+  """
+  spoken = language_name or LANGUAGE_NAMES.get(language)
+  if spoken is None:
+    near = difflib.get_close_matches(language, LANGUAGE_NAMES, 1, 0.5)
+    hint = f" (nearest: {near[0]})" if near else ""
     raise ValueError(
-      f"no name for the language {language!r}; known: "
-      f"{', '.join(LANGUAGE_NAMES)} (add it to registry.LANGUAGE_NAMES)"
+      f"the language {language!r} has no English name here{hint}; known: "
+      f"{', '.join(LANGUAGE_NAMES)}; give language_name"
     )
-  return INSTRUCTION.format(language=LANGUAGE_NAMES[language]) + text
+  return INSTRUCTION.format(language=spoken)

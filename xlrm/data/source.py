@@ -1,211 +1,210 @@
 """From SeqIO tasks to `batches.ArraySource`: the bridge between the two.
 
-SeqIO runs once, in its own order; its texts are tokenized with the MODEL's
-tokenizer and kept as arrays. From there the order is xlrm's: a pure function
-of (seed, batch number).
+SeqIO runs once, in its own order, up to the text; the text is tokenized with
+the MODEL's tokenizer and kept as arrays. From there the order is xlrm's: a
+pure function of (seed, batch number).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
 import functools
 import importlib
+import importlib.util
+import os
 from typing import Any
 
-import numpy as np
 import seqio
 
 from xlrm import batches
 from xlrm import converters
 from xlrm import tokenizer as tokenizer_lib
-from xlrm import types
 from xlrm.data import registry
+from xlrm.data import rows as rows_lib
 
 
-def _import(module: str | None) -> None:
+def import_module(module: str | None) -> None:
+  """Imports the module that registers tasks.
+
+  Args:
+    module: its name ('xlrm.tasks.miniworld') or its file ('my_tasks.py').
+
+  Raises:
+    FileNotFoundError, ValueError: there is no such file or module.
+  """
   if not module:
+    return
+  if module.endswith(".py"):
+    _run_file(module)
     return
   try:
     importlib.import_module(module)
   except ModuleNotFoundError as error:
-    if error.name and not module.startswith(error.name):
+    if error.name and not f"{module}.".startswith(f"{error.name}."):
       raise
     raise ValueError(
-      f"MIXTURE_OR_TASK_MODULE {module!r} cannot be imported: {error}"
+      f"MIXTURE_OR_TASK_MODULE {module!r} cannot be imported: {error} (tasks "
+      "that ship with xlrm are in xlrm.tasks)"
     ) from error
 
 
-def _row(example: Mapping[str, Any]) -> dict[str, Any]:
-  """A SeqIO example as texts and numbers of Python and NumPy."""
-  row = {}
-  for name, value in example.items():
-    value = np.asarray(value)
-    if value.dtype.kind in "OS" and value.ndim == 0:
-      row[name] = value.item().decode("utf-8")
-    else:
-      row[name] = value.item() if value.ndim == 0 else value
-  return row
+def _run_file(path: str) -> None:
+  if not os.path.isfile(path):
+    raise FileNotFoundError(f"MIXTURE_OR_TASK_MODULE: no file {path}")
+  name = os.path.splitext(os.path.basename(path))[0]
+  spec = importlib.util.spec_from_file_location(name, path)
+  spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
-def _token_ids(row, name: str, tokenizer) -> np.ndarray:
-  text = row.get(f"{name}_pretokenized")
-  if text is None:  # a task registered outside xlrm that keeps no text
-    ids = [int(x) for x in row[name] if x != types.PAD_ID]
-    ids = ids if ids and ids[-1] == types.EOS_ID else [*ids, types.EOS_ID]
-  else:
-    ids = [*tokenizer.encode(text), types.EOS_ID]
-  return np.asarray(ids, np.int32)
-
-
-def _example(row, tokenizer, kind: str) -> dict[str, np.ndarray]:
-  example = {
-    name: _token_ids(row, name, tokenizer) for name in ("inputs", "targets")
-  }
-  if kind == "rating":
-    example["rating"] = np.float32(row["rating"])
-  return example
-
-
-def read_rows(task: seqio.Task, split: str) -> list[dict[str, Any]]:
-  """A task's rows of a split; none if it has no such split."""
-  if split not in task.splits:
-    return []
-  dataset = task.get_dataset(
-    sequence_length=None, split=split, shuffle=False, num_epochs=1
-  )
-  rows = [_row(example) for example in dataset.as_numpy_iterator()]
-  for number, row in enumerate(rows):
-    row.setdefault("id", f"{task.name}/{split}/{number}")
-    for name, default in (
-      ("language", ""),
-      ("dataset", task.name),
-      ("reward_inputs", row.get("inputs_pretokenized", "")),
-    ):
-      row.setdefault(name, default)
-    row["task"] = task.name
-  return rows
-
-
-def _repeats(mixture: seqio.Mixture, sizes: Mapping[str, int]) -> dict:
-  """How many rows of each task stand in one epoch of a mixture.
-
-  The rates are honoured by repeating or cutting each task's rows; the epoch
-  has as many rows as the tasks together.
-  """
-  rates = {task.name: float(mixture.get_rate(task)) for task in mixture.tasks}
-  total = sum(sizes.values())
-  return {
-    name: round(total * rate / sum(rates.values()))
-    for name, rate in rates.items()
-  }
-
-
-@functools.lru_cache(maxsize=64)
-def _task_rows(name: str, split: str) -> tuple[dict[str, Any], ...]:
-  return tuple(read_rows(seqio.TaskRegistry.get(name), split))
-
-
-def rows_of(name: str, split: str) -> list[dict[str, Any]]:
-  """The rows of a task, or of all tasks of a mixture at their rates."""
-  task = registry.get(name)
-  if not isinstance(task, seqio.Mixture):
-    return list(_task_rows(name, split))
-  by_task = {t.name: _task_rows(t.name, split) for t in task.tasks}
-  by_task = {name: rows for name, rows in by_task.items() if rows}
-  if split != "train" or not by_task:
-    return [row for rows in by_task.values() for row in rows]
-  counts = _repeats(task, {name: len(rows) for name, rows in by_task.items()})
-  return [
-    rows[i % len(rows)]
-    for name, rows in by_task.items()
-    for i in range(counts[name])
-  ]
+def _tasks(name: str) -> list[tuple[seqio.Task, float]]:
+  """The tasks of a task or mixture, with their rates."""
+  found = registry.get(name)
+  if not isinstance(found, seqio.Mixture):
+    return [(found, 1.0)]
+  rates = registry.rates_of(found)
+  return [(task, rates[task.name]) for task in found.tasks]
 
 
 def _kind(name: str) -> str:
-  task = registry.get(name)
-  names = (
-    [t.name for t in task.tasks] if isinstance(task, seqio.Mixture) else [name]
-  )
-  kinds = {registry.kind_of(x) for x in names}
+  kinds = {registry.kind_of(task.name) for task, _ in _tasks(name)}
   if len(kinds) > 1:
     raise ValueError(f"mixture {name!r} mixes kinds: {sorted(kinds)}")
   return kinds.pop()
 
 
-class SeqioSource(batches.BatchSource):
-  """Batches of a SeqIO task or mixture; `train`, `validation`, `test`."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class SeqioSource:
+  """Batches of a SeqIO task or mixture; implements BatchSource.
 
-  def __init__(
-    self,
-    mixture_or_task: str,
-    tokenizer: tokenizer_lib.Tokenizer,
-    lengths: Mapping[str, int],
-    batch_size: int,
-    *,
-    module: str | None = None,
-    seed: int = 0,
-    packing: bool = False,
-    max_validation_examples: int | None = None,
-  ):
-    """Reads nothing yet, but checks the name.
+  Attributes:
+    mixture_or_task: registered name.
+    lengths: tokens of `inputs` and of each target, EOS included.
+    batch_size: prompts per batch, over all devices.
+    tokenizer: the model's; None is that of the task.
+    module: Python module that registers the name.
+    seed: of the order.
+    packing: several SFT examples per row.
+    max_validation_examples: of each task, the first ones; None is all.
+    truncate_inputs_from_left: long inputs keep their end, as dialogues should.
+  """
 
-    Args:
-      mixture_or_task: registered name.
-      tokenizer: the model's.
-      lengths: tokens of `inputs` and of each target, EOS included.
-      batch_size: prompts per batch, over all devices.
-      module: Python module that registers it.
-      seed: of the order.
-      packing: several SFT examples per row.
-      max_validation_examples: first rows used; None is all.
-    """
-    _import(module)
-    self._name = mixture_or_task
-    self._tokenizer = tokenizer
-    self._kind = _kind(mixture_or_task)
-    self._settings = {
-      "lengths": dict(lengths),
-      "batch_size": batch_size,
-      "seed": seed,
-      "packing": packing,
-      "converter": converters.CONVERTERS[self._kind],
-    }
-    self._max_validation = max_validation_examples
+  mixture_or_task: str
+  lengths: Mapping[str, int]
+  batch_size: int
+  tokenizer: tokenizer_lib.Tokenizer | None = None
+  module: str | None = None
+  seed: int = 0
+  packing: bool = False
+  max_validation_examples: int | None = None
+  truncate_inputs_from_left: bool = False
+
+  def __post_init__(self):
+    """Checks the name; reads nothing yet."""
+    import_module(self.module)
+    _kind(self.mixture_or_task)
+
+  def _examples(self, task: seqio.Task, split: str) -> list[batches.Example]:
+    if split not in task.splits:
+      return []
+    kind = registry.kind_of(task.name)
+    made = rows_lib.token_examples(task, split, kind, self.tokenizer)
+    if self.truncate_inputs_from_left:
+      for example in made:
+        example["inputs"] = converters.clip(
+          example["inputs"], self.lengths["inputs"], from_left=True
+        )
+    return made
 
   @functools.cached_property
   def arrays(self) -> batches.ArraySource:
-    """Everything as token arrays."""
-    train, validation = (
-      [
-        _example(row, self._tokenizer, self._kind)
-        for row in rows_of(self._name, split)
-      ]
-      for split in ("train", "validation")
-    )
-    return batches.ArraySource(
+    """Everything as token arrays; prints how many examples and how long."""
+    train, validation, parts = [], [], []
+    for task, rate in _tasks(self.mixture_or_task):
+      examples = self._examples(task, "train")
+      train += examples
+      parts += [(len(examples), rate)] if examples else []
+      held_out = self._examples(task, "validation")
+      validation += held_out[: self.max_validation_examples]
+    made = batches.ArraySource(
       train=train,
-      validation=validation[: self._max_validation],
-      **self._settings,
+      validation=validation,
+      lengths=self.lengths,
+      batch_size=self.batch_size,
+      converter=converters.CONVERTERS[_kind(self.mixture_or_task)],
+      seed=self.seed,
+      packing=self.packing,
+      parts=parts if len(parts) > 1 else (),
+    )
+    self._report(made)
+    return made
+
+  def _report(self, made: batches.ArraySource) -> None:
+    counts = converters.count_long(
+      (*made.train, *made.validation), made.lengths
+    )
+    cut = " and ".join(
+      f"{count} {name} over {made.lengths[name]} tokens"
+      for name, count in counts.items()
+    )
+    print(
+      f"{self.mixture_or_task}: {len(made.train)} training and "
+      f"{len(made.validation)} validation examples; cut: {cut}",
+      flush=True,
     )
 
-  def train_batches(self, start_step: int):
+  def train_batches(self, start_step: int) -> Iterator[Any]:
+    """See BatchSource.
+
+    Raises:
+      ValueError: the task has no training examples.
+    """
+    if not self.arrays.train:
+      raise ValueError(
+        f"{self.mixture_or_task!r} has no split 'train' to train on"
+      )
     return self.arrays.train_batches(start_step)
 
-  def validation_batches(self):
+  def validation_batches(self) -> Iterator[Any]:
     return self.arrays.validation_batches()
 
   def fingerprint(self) -> str:
-    return f"{self.arrays.fingerprint()}/{self._tokenizer.fingerprint()}"
+    return self.arrays.fingerprint()
+
+  @property
+  def splits(self) -> list[str]:
+    """Splits that a task has."""
+    found = [
+      split for task, _ in _tasks(self.mixture_or_task) for split in task.splits
+    ]
+    return list(dict.fromkeys(found))
 
   def examples(self, split: str) -> list[dict[str, Any]]:
-    """The texts of a split, for jobs that generate or score."""
-    return rows_of(self._name, split)
+    """The texts of a split, for jobs that generate or score.
+
+    A row has `id`, `task`, `language`, `dataset`, `inputs_pretokenized` (what
+    the policy reads), `reward_inputs`, `targets_pretokenized`, and what else
+    its task passes along; none for a validation split that does not exist.
+
+    Raises:
+      ValueError: no task has such a split.
+    """
+    if split not in self.splits and split != "validation":
+      raise ValueError(
+        f"{self.mixture_or_task!r} has no split {split!r}; it has "
+        f"{', '.join(self.splits)}"
+      )
+    return [
+      dict(row)
+      for task, _ in _tasks(self.mixture_or_task)
+      if split in task.splits
+      for row in rows_lib.text_rows(task, split)
+    ]
 
 
 def sources_by_language(
   pattern: str,
   languages: Sequence[str],
-  tokenizer: tokenizer_lib.Tokenizer,
   lengths: Mapping[str, int],
+  tokenizer: tokenizer_lib.Tokenizer | None = None,
   module: str | None = None,
 ) -> dict[str, SeqioSource]:
   """One source per language; `pattern` has the place '{language}'."""
@@ -213,7 +212,21 @@ def sources_by_language(
     raise ValueError(f"the task pattern {pattern!r} has no '{{language}}'")
   return {
     language: SeqioSource(
-      pattern.format(language=language), tokenizer, lengths, 1, module=module
+      pattern.format(language=language),
+      lengths,
+      batch_size=1,
+      tokenizer=tokenizer,
+      module=module,
     )
     for language in languages
   }
+
+
+def export_npz(
+  source: SeqioSource, path: str | os.PathLike, *, dry_run: bool = False
+) -> None:
+  """Writes a source for hosts without TensorFlow; see `batches.npz_source`."""
+  texts = {split: source.examples(split) for split in source.splits}
+  arrays = dataclasses.replace(source.arrays, texts=texts)
+  if not dry_run:
+    batches.write_npz(path, arrays)

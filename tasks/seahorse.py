@@ -1,0 +1,56 @@
+r"""SEAHORSE: human ratings of machine summaries in six languages.
+
+    gem_id                              worker_lang  summary
+    xlsum_russian-validation-3012       ru           \u041f\u0440\u0435...
+    model                 question1  ...  question6
+    mt5_small_250steps    Yes        ...  No
+
+Tasks seahorse_rating.{language}: is the summary concise (question 6)? They
+read $XLRM_REAL_DATA/seahorse/validation.tsv, split by article, and rate the
+bare summary: the articles are not in it. `register` takes other files,
+questions, and the articles.
+"""
+
+from collections.abc import Mapping
+import functools
+
+from xlrm.data import registry
+from xlrm.data import seahorse
+
+FILE = "$XLRM_REAL_DATA/seahorse/validation.tsv"
+LANGUAGES = tuple(sorted(seahorse.LANGUAGES.values()))
+
+
+def register(
+  name: str = "seahorse_rating",
+  file: str | Mapping[str, str] = FILE,
+  *,
+  question: int = 6,
+  articles: str | None = None,
+) -> None:
+  """Registers the tasks `name`.{language} and their mixture.
+
+  Args:
+    name: 'dataset_kind'.
+    file: one TSV, which is split by article, or split -> TSV.
+    question: 1 to 6.
+    articles: JSONL with `gem_id` and the article, path or glob; None rates
+      the bare summary.
+  """
+  splits = seahorse.SPLITS if isinstance(file, str) else tuple(file)
+  names = []
+  for language in LANGUAGES:
+    seahorse.check(language, question)
+    read = functools.partial(
+      seahorse.ratings,
+      file=file,
+      language=language,
+      question=question,
+      articles=articles,
+    )
+    task = f"{name}.{language}"
+    names.append(registry.register(task, read, kind="rating", splits=splits))
+  registry.register_mixture(name, names)
+
+
+register()
