@@ -222,7 +222,7 @@ footer { padding: 30px 24px 60px; color: var(--muted); font-size: 13.5px; }
   nav, .skip { display: none; }
   .card { border-color: #bbb; }
   .card, figure, tr, .example { break-inside: avoid; }
-  h2, h3 { break-after: avoid; }
+  h2, h3, .lead, .key { break-after: avoid; }
   .scroll { overflow: visible; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 }
