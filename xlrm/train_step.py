@@ -123,6 +123,16 @@ def loss_metrics(loss: losses.Loss) -> Metrics:
   }
 
 
+def _gradient(loss_fn, trained, frozen, batch, key) -> tuple[Any, Metrics]:
+  """Of the SUM of losses with respect to the parameters that are trained."""
+
+  def total(trained):
+    loss = loss_fn(optimizers.merge(trained, frozen), batch, key)
+    return jnp.asarray(loss.total, jnp.float32), loss_metrics(loss)
+
+  return jax.grad(total, has_aux=True)(trained)
+
+
 def make_train_step(
   loss_fn: LossFunction,
   optimizer: optax.GradientTransformation,
@@ -145,12 +155,8 @@ def make_train_step(
   def step(state: TrainState, batch: Any, key: jax.Array):
     trained, frozen = _split(state.params, mask)
 
-    def total(trained, batch, key):
-      loss = loss_fn(optimizers.merge(trained, frozen), batch, key)
-      return jnp.asarray(loss.total, jnp.float32), loss_metrics(loss)
-
     def part(batch, key):
-      return jax.grad(total, has_aux=True)(trained, batch, key)
+      return _gradient(loss_fn, trained, frozen, batch, key)
 
     key = jax.random.fold_in(key, state.step)
     gradient, metrics = _accumulate(part, batch, key, num_microbatches)
