@@ -146,6 +146,16 @@ def test_g28_training_that_cannot_work_leaves_nothing(
   assert not list(tmp_path.iterdir())
 
 
+def test_g28_an_error_of_the_reader_is_kept(tmp_path):
+  def read():
+    yield from SENTENCES
+    raise ValueError("a.jsonl:7: broken JSON")
+
+  with pytest.raises(ValueError, match="^a.jsonl:7: broken JSON$"):
+    tokenizer_lib.train_vocabulary(read(), 100, tmp_path / "x.model")
+  assert not list(tmp_path.iterdir())
+
+
 def test_g28_missing_damaged_and_foreign_files_are_named(vocabulary, tmp_path):
   load = tokenizer_lib.Tokenizer.load
   with pytest.raises(FileNotFoundError, match="no vocabulary file .*gone"):

@@ -135,12 +135,19 @@ class Tokenizer:
     return f"{digest.hexdigest()}+{self.extra_ids}"
 
 
-def _lines(sentences: Iterable[str]) -> Iterator[str]:
-  """One line at a time: a line break inside would be cut off."""
-  for sentence in sentences:
-    for line in sentence.splitlines():
-      if line.strip():
-        yield line
+def _lines(sentences: Iterable[str], failures: list) -> Iterator[str]:
+  """One line at a time: a line break inside would be cut off.
+
+  sentencepiece turns any exception into one of its own; `failures` keeps it.
+  """
+  try:
+    for sentence in sentences:
+      for line in sentence.splitlines():
+        if line.strip():
+          yield line
+  except Exception as error:
+    failures.append(error)
+    raise
 
 
 def train_vocabulary(
@@ -176,7 +183,8 @@ def train_vocabulary(
   """
   if model_type not in ("bpe", "unigram"):
     raise ValueError(f"model_type {model_type!r} is not 'bpe' or 'unigram'")
-  lines = _lines(sentences)
+  failures: list[Exception] = []
+  lines = _lines(sentences, failures)
   first = next(lines, None)
   if first is None:
     raise ValueError("no text to train a vocabulary on")
@@ -205,6 +213,8 @@ def train_vocabulary(
       )
     os.replace(temporary, target)
   except (RuntimeError, OSError) as error:
+    if failures:
+      raise failures[0] from None
     message = str(error).strip().rpartition("] ")[2] or repr(error)
     raise ValueError(f"no vocabulary of {size} pieces: {message}") from error
   finally:

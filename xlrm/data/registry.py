@@ -214,15 +214,19 @@ def remove(name: str) -> None:
       known.remove(name)
 
 
+def names() -> list[str]:
+  """Every registered task and mixture."""
+  return [*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()]
+
+
 def get(name: str) -> seqio.Task | seqio.Mixture:
   """A task or mixture.
 
   Raises:
     ValueError: none of that name; names the nearest.
   """
-  names = [*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()]
-  if name not in names:
-    near = difflib.get_close_matches(name, names, 3, 0.3)
+  if name not in names():
+    near = difflib.get_close_matches(name, names(), 3, 0.3)
     raise ValueError(
       f"no task or mixture {name!r}; nearest: {', '.join(near) or 'none'} "
       "(is MIXTURE_OR_TASK_MODULE the module that registers it?)"

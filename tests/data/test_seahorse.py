@@ -1,0 +1,172 @@
+"""SEAHORSE: escapes, answers, articles, splits; the real file's counts."""
+
+import json
+import re
+
+import pytest
+
+from xlrm.data import seahorse
+from xlrm.data import source
+
+HEADER = "\t".join(seahorse.COLUMNS)
+
+
+def line(gem_id="xlsum_russian-validation-1", language="ru", summary="a", **q):
+  answers = [q.get(f"question{number}", "Yes") for number in range(1, 7)]
+  return "\t".join([gem_id, language, summary, "mt5_xxl", *answers])
+
+
+def write(path, *lines):
+  path.write_text("\n".join([HEADER, *lines]) + "\n", encoding="ascii")
+  return str(path)
+
+
+def escaped(text):
+  """As the published files have it: JSON's escapes, then CSV's quotes."""
+  inside = json.dumps(text)[1:-1].replace('"', '""')
+  return f'"{inside}"'
+
+
+@pytest.mark.parametrize("text", ['Он сказал: "да"', "a\\b", "ı\tİ", 'C:\\"x"'])
+def test_summaries_lose_both_layers_of_escapes(tmp_path, text):
+  path = write(tmp_path / "x.tsv", line(summary=escaped(text)))
+  (row,) = seahorse.read(path)
+  assert row["summary"] == text
+  assert row["language"] == "ru"
+
+
+def test_only_yes_and_no_count_and_the_rest_is_told(tmp_path, capsys):
+  seahorse.warn_bare.cache_clear()
+  lines = [line(question6=x) for x in ("Yes", "No", "Unsure", "", "No")]
+  path = write(tmp_path / "x.tsv", *lines, line(language="tr"))
+  files = {"train": path}
+  rows = seahorse.ratings("train", file=files, language="ru")
+  assert [row["rating"] for row in rows] == [1.0, 0.0, 0.0]
+  assert len({row["id"] for row in rows}) == 3
+  assert all(row["reward_inputs"] == "" for row in rows)
+  told = capsys.readouterr().out
+  assert "3 rows kept of No 2, Unsure 1, Yes 1, blank 1" in told
+  assert "BARE SUMMARY" in told
+  assert not seahorse.ratings("train", file=files, language="vi")
+  assert "BARE SUMMARY" not in capsys.readouterr().out  # said once
+
+
+@pytest.mark.parametrize("question", range(1, 7))
+def test_any_question(tmp_path, question):
+  path = write(tmp_path / "x.tsv", line(**{f"question{question}": "No"}))
+  for asked in range(1, 7):
+    (row,) = seahorse.ratings(
+      "train", file={"train": path}, language="ru", question=asked
+    )
+    assert row["rating"] == float(asked != question)
+
+
+@pytest.mark.parametrize("field", seahorse.ARTICLE_FIELDS)
+def test_articles_are_joined_by_gem_id(tmp_path, capsys, field):
+  path = write(tmp_path / "x.tsv", line("a-1"), line("a-2"))
+  articles = tmp_path / "gem.jsonl"
+  articles.write_text(json.dumps({"gem_id": "a-1", field: "статья"}) + "\n")
+  (row,) = seahorse.ratings(
+    "train", file={"train": path}, language="ru", articles=str(articles)
+  )
+  assert row["reward_inputs"] == "статья" and row["gem_id"] == "a-1"
+  told = capsys.readouterr().out
+  assert "no article 1" in told and "BARE" not in told
+
+
+def test_one_file_is_split_by_article(tmp_path):
+  lines = [line(f"a-{i // 3}", summary=str(i)) for i in range(900)]
+  path = write(tmp_path / "x.tsv", *lines)
+  by_split = {
+    split: seahorse.ratings(split, file=path, language="ru")
+    for split in seahorse.SPLITS
+  }
+  articles = {
+    split: {row["gem_id"] for row in rows} for split, rows in by_split.items()
+  }
+  assert sum(map(len, by_split.values())) == 900
+  assert sum(map(len, articles.values())) == 300
+  assert 15 < len(articles["validation"]) < 50 and len(articles["test"]) > 15
+
+
+@pytest.mark.parametrize(
+  "lines, message",
+  [
+    ([], "x.tsv:2: rows were expected"),
+    ([line(), line(language="fr")], "x.tsv:3: unknown worker_lang 'fr'"),
+    ([line(), "a\tru\tb"], "x.tsv:3: 10 columns were expected, not 3"),
+    ([line(), line(summary='"open')], "x.tsv:3: 10 columns were expected"),
+    ([line(summary="\\q")], "x.tsv:2: the summary was expected to be"),
+  ],
+)
+def test_g28_broken_rows_are_named(tmp_path, lines, message):
+  path = write(tmp_path / "x.tsv", *lines)
+  with pytest.raises(ValueError, match=re.escape(message)):
+    list(seahorse.read(path))
+
+
+def test_g28_a_missing_column_lists_the_columns(tmp_path):
+  path = tmp_path / "x.tsv"
+  path.write_text(HEADER.replace("question6", "question7") + "\n")
+  with pytest.raises(
+    ValueError, match="x.tsv:1: no column 'question6'; it has"
+  ):
+    list(seahorse.read(str(path)))
+
+
+def test_g28_wrong_languages_questions_and_duplicates_are_named(tmp_path):
+  with pytest.raises(ValueError, match="no language 'fr'; it has de, en"):
+    seahorse.check("fr", 6)
+  with pytest.raises(ValueError, match="question 7"):
+    seahorse.check("de", 7)
+  folder = tmp_path / "duplicates"
+  folder.mkdir()
+  path = write(folder / "x.tsv", line())
+  with pytest.raises(ValueError, match="overlap its validation"):
+    seahorse.ratings("train", file={"train": path}, language="ru")
+
+
+REAL = {  # answers Yes or No to question 6, share of No
+  "de": (1254, 0.5295),
+  "en": (2076, 0.5949),
+  "es": (1315, 0.6327),
+  "ru": (1155, 0.5576),
+  "tr": (1096, 0.5620),
+  "vi": (1168, 0.6789),
+}
+
+
+def test_the_real_file_has_the_published_counts(real_data):
+  rows = list(seahorse.read(str(real_data / "seahorse/validation.tsv")))
+  assert len(rows) == 8968
+  for language, (count, share) in REAL.items():
+    answers = [x["question6"] for x in rows if x["language"] == language]
+    kept = [x for x in answers if x in seahorse.ANSWERS]
+    assert len(kept) == count
+    assert kept.count("No") / count == pytest.approx(share, abs=5e-5)
+
+
+def test_real_summaries_have_no_escapes_left(real_data):
+  rows = list(seahorse.read(str(real_data / "seahorse/validation.tsv")))
+  assert not [x for x in rows if re.search(r"\\[un]", x["summary"])]
+  slashed = [x for x in rows if "\\" in x["summary"]]
+  # Image markup of wikiHow, which has backslashes of its own; nothing else.
+  assert len(slashed) == 28
+  assert all('{"smallUrl":"https:\\/\\/' in x["summary"] for x in slashed)
+  rated = [x for x in slashed if x["question6"] in seahorse.ANSWERS]
+  assert len(rated) <= 3
+
+
+def test_real_tasks_share_no_article_and_lose_no_row(real_data):
+  made = source.SeqioSource(
+    "seahorse_rating",
+    {"inputs": 8, "targets": 64},
+    32,
+    module="xlrm.tasks.seahorse",
+  )
+  rows = {split: made.examples(split) for split in seahorse.SPLITS}
+  total = sum(map(len, rows.values()))
+  assert total == sum(count for count, _ in REAL.values())
+  articles = [{row["gem_id"] for row in found} for found in rows.values()]
+  assert not articles[0] & (articles[1] | articles[2])
+  assert not articles[1] & articles[2]
