@@ -7,7 +7,6 @@ steps behind `tokenize` (span corruption, say) runs whole, with the model's
 vocabulary in place of its own.
 """
 
-from collections.abc import Mapping
 import functools
 from typing import Any
 
@@ -19,6 +18,7 @@ from xlrm import tokenizer as tokenizer_lib
 from xlrm import types
 
 FEATURES = ("inputs", "targets")
+READ_TOGETHER = 512  # rows; one at a time is ten times slower
 LAST_STEPS = (
   seqio.preprocessors.append_eos,
   seqio.preprocessors.append_eos_after_trim,
@@ -49,23 +49,28 @@ def _own_tokenizer(task: seqio.Task) -> tokenizer_lib.Tokenizer | None:
   )
 
 
-def _row(example: Mapping[str, Any]) -> dict[str, Any]:
-  """A SeqIO example as texts, numbers and lists of them."""
-  row = {}
-  for name, value in example.items():
-    value = np.asarray(value).tolist()
-    if isinstance(value, list):
-      row[name] = [x.decode() if isinstance(x, bytes) else x for x in value]
-    else:
-      row[name] = value.decode() if isinstance(value, bytes) else value
-  return row
+def _python(value: Any) -> Any:
+  """b'a' -> 'a', also inside lists; numbers stay."""
+  if isinstance(value, list):
+    return [_python(part) for part in value]
+  return value.decode("utf-8") if isinstance(value, bytes) else value
+
+
+def _column(value: tf.Tensor | tf.RaggedTensor) -> list:
+  ragged = isinstance(value, tf.RaggedTensor)
+  return _python(value.to_list() if ragged else value.numpy().tolist())
 
 
 def _read(task: seqio.Task, split: str) -> list[dict[str, Any]]:
+  """SeqIO's examples as texts, numbers and lists of them, in its order."""
   dataset = task.get_dataset(
     sequence_length=None, split=split, shuffle=False, num_epochs=1
   )
-  return [_row(example) for example in dataset.as_numpy_iterator()]
+  rows = []
+  for batch in dataset.ragged_batch(READ_TOGETHER):
+    columns = {name: _column(value) for name, value in batch.items()}
+    rows += [dict(zip(columns, values)) for values in zip(*columns.values())]
+  return rows
 
 
 @functools.lru_cache(maxsize=64)

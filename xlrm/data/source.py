@@ -38,12 +38,10 @@ def import_module(module: str | None) -> None:
     return
   try:
     importlib.import_module(module)
-  except ModuleNotFoundError as error:
-    if error.name and not f"{module}.".startswith(f"{error.name}."):
-      raise
+  except ImportError as error:
     raise ValueError(
       f"MIXTURE_OR_TASK_MODULE {module!r} cannot be imported: {error} (tasks "
-      "that ship with xlrm are in xlrm.tasks)"
+      "that ship with xlrm are in xlrm.tasks; a file is named with its .py)"
     ) from error
 
 
