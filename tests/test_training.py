@@ -225,7 +225,6 @@ def test_g07_a_run_on_eight_devices_ends_like_one(tmp_path):
   # Not Adam, which makes whole steps of gradients that are all rounding.
   options = dict(
     train_steps=5,
-    loss_fn=tiny_run.make_loss(),
     optimizer=optimizers.adafactor(1e-2),
   )
   one = tiny_run.run(tmp_path / "one", **options)

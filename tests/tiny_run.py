@@ -127,7 +127,7 @@ def run(model_dir, *, source=None, optimizer=None, mesh=None, **changes):
   mesh = mesh or sharding.MeshConfig(1, 1).build(jax.devices()[:1])
   return training.fit(
     options.pop("params", None) or new_params(),
-    loss_fn=options.pop("loss_fn", None) or make_loss(0.1),
+    loss_fn=options.pop("loss_fn", None) or make_loss(),
     optimizer=optimizer or optimizers.adamw(1e-2),
     source=source or Source(),
     config=training.TrainConfig(**settings),
@@ -143,6 +143,7 @@ def run_for_signals(model_dir, source=None):
   return run(
     model_dir,
     source=source,
+    loss_fn=make_loss(dropout_rate=0.1),
     evaluate=evaluate,
     best_metric="validation/rouge_l",
     best_mode="max",
