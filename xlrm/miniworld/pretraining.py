@@ -16,7 +16,7 @@ from xlrm.miniworld import randomness
 from xlrm.miniworld import rows
 from xlrm.miniworld import world
 
-KINDS = {"denoise": 0.2, "translate": 0.2, "summarise": 0.2, "detect": 0.4}
+KINDS = {"denoise": 0.1, "translate": 0.15, "summarise": 0.3, "detect": 0.45}
 CORRUPTED_RATE = 0.5
 SECOND_CORRUPTION_RATE = 0.25
 FOREIGN_DOCUMENT_RATE = 0.2  # detection across languages

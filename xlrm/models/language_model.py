@@ -6,7 +6,7 @@ with targets [B N T]: shift-right and masks live here and nowhere else.
 
 import dataclasses
 import functools
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from flax import struct
 import jax
@@ -40,6 +40,7 @@ class Cache:
   mask: types.Array  # [B S] bool
 
 
+@runtime_checkable
 class LanguageModel(Protocol):
   """A conditional model of responses; pure functions of `params`."""
 

@@ -8,7 +8,7 @@ runs once for all N responses of a prompt.
 
 from collections.abc import Sequence
 import dataclasses
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from flax import linen as nn
 import jax
@@ -21,6 +21,7 @@ from xlrm import types
 from xlrm.models import language_model
 
 
+@runtime_checkable
 class Scorer(Protocol):
   """A reward model."""
 

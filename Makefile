@@ -1,0 +1,40 @@
+# make demo | test | test-all | lint | bench | realtext
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+EXTRAS := data,report,test
+
+.PHONY: demo test test-all lint bench realtext clean
+
+# Installs once; again only after setup.py or constraints.txt changed.
+$(INSTALLED): setup.py pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	  --editable '.[$(EXTRAS)]'
+	touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/xlrm demo
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -n 2 --quiet
+
+test-all: $(INSTALLED)
+	$(BIN)/python -m pytest -n 2 --quiet --slow
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(INSTALLED)
+	$(BIN)/xlrm bench train --size=small --batch=8
+	$(BIN)/xlrm bench sample --size=small --batch=4 --samples=8
+	$(BIN)/xlrm bench score --size=small --batch=4 --samples=8
+
+realtext: $(INSTALLED)
+	$(BIN)/python -m xlrm.launch.realtext
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,220 @@
+"""Speed of training, sampling and scoring with random weights.
+
+  xlrm bench train --size=small --batch=8 --inputs=128 --targets=32
+  xlrm bench sample --size=small --batch=4 --samples=8
+
+Prints one JSON line: tokens per second as the median over steps, peak memory,
+compile seconds, FLOP/s, and the rate of a 2048-wide float32 matrix product in
+the same run, to which the rest should be compared.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+import json
+import resource
+import statistics
+import time
+from typing import Any
+
+KINDS = ("train", "sample", "score")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument("kind", choices=KINDS)
+  parser.add_argument("--size", default="small", help="nano small base ...")
+  parser.add_argument("--batch", type=int, default=8, help="prompts")
+  parser.add_argument("--inputs", type=int, default=128, help="tokens")
+  parser.add_argument("--targets", type=int, default=32, help="tokens")
+  parser.add_argument("--samples", type=int, default=8, help="per prompt")
+  parser.add_argument("--dtype", default="float32", help="or bfloat16")
+  parser.add_argument("--dropout", type=float, default=0.1, help="training")
+  parser.add_argument("--steps", type=int, default=5, help="timed")
+  parser.add_argument("--temperature", type=float, default=1.0)
+
+
+def parse(
+  parser: argparse.ArgumentParser, arguments: Sequence[str]
+) -> argparse.Namespace:
+  return parser.parse_args(arguments)
+
+
+def _timed(call: Callable[[], Any], steps: int) -> tuple[float, float]:
+  """(seconds of the first call, median seconds of the next `steps`)."""
+  import jax
+
+  seconds = []
+  for _ in range(steps + 1):
+    start = time.perf_counter()
+    jax.block_until_ready(call())
+    seconds.append(time.perf_counter() - start)
+  return seconds[0], statistics.median(seconds[1:])
+
+
+def matrix_product_rate(width: int = 2048, steps: int = 5) -> float:
+  """FLOP/s of a float32 product of two square matrices on this device."""
+  import jax
+  import jax.numpy as jnp
+
+  matrix = jnp.ones((width, width), jnp.float32)
+  product = jax.jit(jnp.matmul)
+  _, seconds = _timed(lambda: product(matrix, matrix), steps)
+  return 2 * width**3 / seconds
+
+
+def _random_batch(options, num_responses: int, vocabulary: int):
+  import numpy as np
+
+  from xlrm import types
+
+  rng = np.random.default_rng(0)
+  shape = (options.batch, num_responses, options.targets)
+  inputs = rng.integers(3, vocabulary, (options.batch, options.inputs))
+  targets = rng.integers(3, vocabulary, shape)
+  return types.Batch(
+    inputs=inputs.astype(np.int32),
+    targets=targets.astype(np.int32),
+    weights=np.ones(shape, np.float32),
+  )
+
+
+def _train(options, model) -> tuple[Callable[[], Any], int]:
+  import jax
+
+  from xlrm import optimizers
+  from xlrm import sharding
+  from xlrm import train_step
+  from xlrm.jobs import sft
+
+  optimizer = optimizers.adafactor(1e-3)
+  mesh = sharding.MeshConfig().build()
+  params = jax.jit(model.init)(jax.random.key(0))
+  state = train_step.initial_state(params, optimizer, mesh)
+  del params
+  step = train_step.jit_train_step(
+    train_step.make_train_step(sft.sft_loss(model, 1e-4), optimizer),
+    jax.eval_shape(lambda: state),
+  )
+  batch = sharding.shard(
+    _random_batch(options, 1, model.config.vocab_size), mesh
+  )
+  kept = [state]
+  del state
+
+  def call():
+    kept[0], metrics = step(kept[0], batch, jax.random.key(1))
+    return metrics
+
+  return call, options.batch * (options.inputs + options.targets)
+
+
+def _sample(options, model) -> tuple[Callable[[], Any], int]:
+  import jax
+  import jax.numpy as jnp
+
+  from xlrm import sampling
+
+  params = jax.jit(model.init)(jax.random.key(0))
+  config = sampling.SamplingConfig(
+    max_tokens=options.targets, temperature=options.temperature
+  )
+  # Without EOS every response has full length.
+  support = jnp.ones(model.config.vocab_size, bool).at[jnp.arange(2)].set(False)
+  batch = _random_batch(options, 1, model.config.vocab_size)
+  keys = jax.random.split(jax.random.key(2), options.batch)
+  run = jax.jit(
+    lambda params, inputs: sampling.sample(
+      model, params, inputs, keys, config, options.samples, support
+    )
+  )
+  tokens = options.batch * options.samples * options.targets
+  return lambda: run(params, batch.inputs), tokens
+
+
+def _score(options, model) -> tuple[Callable[[], Any], int]:
+  import jax
+
+  from xlrm.models import scorer as scorer_lib
+
+  scorer = scorer_lib.ResponseScorer(
+    model=model,
+    tokenizer=None,
+    max_input_length=options.inputs,
+    max_response_length=options.targets,
+  )
+  params = jax.jit(scorer.init)(jax.random.key(0))
+  batch = _random_batch(options, options.samples, model.config.vocab_size)
+  run = jax.jit(scorer.scores)
+  tokens = options.batch * options.samples * options.targets
+  return lambda: run(params, batch), tokens
+
+
+def flop_count(options, config) -> float:
+  """Floating-point operations of one call: 2 per weight and token that passes
+  it, three times that in training; attention scores are left out."""
+  joined = config.num_heads * config.head_dim
+  attention = 4 * config.emb_dim * joined
+  mlp = config.emb_dim * config.mlp_dim * (len(config.mlp_activations) + 1)
+  encoder = config.num_encoder_layers * (attention + mlp)
+  cross_keys = config.num_decoder_layers * attention / 2
+  decoder = config.num_decoder_layers * (attention * 1.5 + mlp)
+  head = config.emb_dim * config.vocab_size
+  prompt_tokens = options.batch * options.inputs
+  responses = 1 if options.kind == "train" else options.samples
+  tokens = options.batch * responses * options.targets
+  head = 0 if options.kind == "score" else head
+  total = 2 * (
+    prompt_tokens * (encoder + cross_keys) + tokens * (decoder + head)
+  )
+  return 3 * total if options.kind == "train" else total
+
+
+def _peak_memory() -> int:
+  """Bytes: of the device where it counts them, else of the process."""
+  import jax
+
+  statistics_of_device = jax.devices()[0].memory_stats() or {}
+  if "peak_bytes_in_use" in statistics_of_device:
+    return statistics_of_device["peak_bytes_in_use"]
+  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+  """Runs one benchmark."""
+  import jax
+
+  from xlrm.launch import environment
+  from xlrm.models import language_model
+  from xlrm.models import t5
+
+  dropout = options.dropout if options.kind == "train" else 0.0
+  config = t5.mt5(options.size, dtype=options.dtype, dropout_rate=dropout)
+  model = language_model.EncoderDecoder(config)
+  make = {"train": _train, "sample": _sample, "score": _score}[options.kind]
+  call, tokens = make(options, model)
+  first, seconds = _timed(call, options.steps)
+  peak = _peak_memory()
+  device = jax.devices()[0]
+  on_cpu = device.platform == "cpu"
+  return {
+    "kind": options.kind,
+    "size": options.size,
+    "dtype": options.dtype,
+    "batch": options.batch,
+    "inputs": options.inputs,
+    "targets": options.targets,
+    "samples": 1 if options.kind == "train" else options.samples,
+    "tokens_per_second": round(tokens / seconds, 2),
+    "seconds_per_call": round(seconds, 5),
+    "compile_seconds": round(first - seconds, 2),
+    "flops_per_second": round(flop_count(options, config) / seconds),
+    "matrix_product_flops_per_second": round(matrix_product_rate()),
+    "peak_memory_bytes": int(peak),
+    "device": environment.cpu_name() if on_cpu else device.device_kind,
+    "num_devices": jax.device_count(),
+    "jax": jax.__version__,
+  }
+
+
+def main(options: argparse.Namespace) -> int:
+  print(json.dumps(measure(options)))
+  return 0

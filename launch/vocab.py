@@ -1,0 +1,90 @@
+"""Trains a sentencepiece vocabulary from text.
+
+  xlrm vocab --input='data/*.jsonl.gz' --field=document --field=summary \\
+    --size=8000 --output=spiece.model
+
+Input is text, one sentence per line, or JSONL with --field. Padding is id 0,
+EOS 1, unknown 2, as in T5.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+import glob
+import gzip
+import json
+import zlib
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument(
+    "--input", action="append", required=True, help="file or glob; repeatable"
+  )
+  parser.add_argument(
+    "--field", action="append", default=[], help="of JSONL rows; repeatable"
+  )
+  parser.add_argument("--size", type=int, required=True, help="pieces")
+  parser.add_argument("--output", required=True, help="file to write")
+  parser.add_argument("--model_type", default="bpe", help="bpe or unigram")
+  parser.add_argument("--byte_fallback", action="store_true")
+  parser.add_argument(
+    "--symbol", action="append", default=[], help="kept whole; repeatable"
+  )
+
+
+def parse(
+  parser: argparse.ArgumentParser, arguments: Sequence[str]
+) -> argparse.Namespace:
+  return parser.parse_args(arguments)
+
+
+def _lines(path: str) -> Iterator[str]:
+  opener = gzip.open if path.endswith(".gz") else open
+  try:
+    with opener(path, "rt", encoding="utf-8") as file:
+      yield from file
+  except (EOFError, UnicodeDecodeError, zlib.error) as error:
+    raise ValueError(f"{path}: {error}") from error
+
+
+def sentences(patterns: Sequence[str], fields: Sequence[str]) -> Iterator[str]:
+  """Texts of the files, in the order of their names.
+
+  Raises:
+    FileNotFoundError: a pattern matches nothing.
+    ValueError: broken JSON or a missing field, with file and line.
+  """
+  for pattern in patterns:
+    files = sorted(glob.glob(pattern))
+    if not files:
+      raise FileNotFoundError(f"no file matches {pattern}")
+    for path in files:
+      for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+          continue
+        if not fields:
+          yield line.strip()
+          continue
+        try:
+          row = json.loads(line)
+          yield from (row[field] for field in fields)
+        except ValueError as error:
+          raise ValueError(f"{path}:{number}: broken JSON ({error})") from error
+        except (KeyError, TypeError) as error:
+          raise ValueError(
+            f"{path}:{number}: no field {error}; it has {', '.join(row)}"
+          ) from error
+
+
+def main(options: argparse.Namespace) -> int:
+  from xlrm import tokenizer
+
+  tokenizer.train_vocabulary(
+    sentences(options.input, options.field),
+    options.size,
+    options.output,
+    model_type=options.model_type,
+    byte_fallback=options.byte_fallback,
+    user_defined_symbols=options.symbol,
+  )
+  print(f"wrote {options.output} ({options.size} pieces)")
+  return 0

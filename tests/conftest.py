@@ -1,0 +1,53 @@
+"""The suite's machine: 8 fake CPU devices, checked shapes, no rank promotion."""
+
+import os
+import pathlib
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = (
+  os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+
+import jax  # noqa: E402
+import jaxtyping  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Shapes and types of every annotated function of the numeric modules. (Not of
+# miniworld and the like: they hold no arrays, and checks cost time.)
+CHECKED = [
+  "xlrm.losses",
+  "xlrm.models",
+  "xlrm.sampling",
+  "xlrm.token_draws",
+  "xlrm.best_of_n",
+  "xlrm.optimizers",
+  "xlrm.sharding",
+  "xlrm.evaluation",
+]
+_hook = jaxtyping.install_import_hook(CHECKED, "beartype.beartype")
+
+
+def pytest_addoption(parser):
+  parser.addoption(
+    "--slow", action="store_true", help="run the tests marked slow, too"
+  )
+
+
+def pytest_collection_modifyitems(config, items):
+  if config.getoption("--slow"):
+    return
+  skip = pytest.mark.skip(reason="slow: run `make test-all` (--slow)")
+  for item in items:
+    if "slow" in item.keywords:
+      item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> pathlib.Path:
+  """The folder of real multilingual text that XLRM_REAL_DATA names."""
+  folder = os.environ.get("XLRM_REAL_DATA")
+  if not folder:
+    pytest.skip("real data: set XLRM_REAL_DATA to its folder")
+  return pathlib.Path(folder)

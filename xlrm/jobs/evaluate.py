@@ -1,0 +1,169 @@
+"""Job: judges the records of best-of-n runs and writes the report.
+
+The gold judge reads miniworld only; a target-language reward model judges from
+the scores that the records already carry; ROUGE-L and chrF compare with the
+reference. Writes `records.jsonl` with every score and `report.html`.
+"""
+
+from collections.abc import Mapping, Sequence
+import importlib.metadata
+import json
+import pathlib
+import platform
+from typing import Any
+
+from xlrm import metric_writer
+from xlrm import pretrained
+from xlrm import records as records_lib
+from xlrm.analysis import curves
+from xlrm.analysis import report
+from xlrm.analysis import report_inputs
+from xlrm.evaluation import judges as judges_lib
+from xlrm.jobs import best_of_n
+from xlrm.jobs import diagnose
+from xlrm.miniworld import gold as gold_lib
+
+CONFIG = "config.gin"
+PACKAGES = ("xlrm", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
+
+
+def versions() -> dict[str, str]:
+  """Of Python and of the packages that make the numbers."""
+  found = {"python": platform.python_version()}
+  for name in PACKAGES:
+    try:
+      found[name] = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+      found[name] = "unknown"
+  return found
+
+
+def read_pools(runs: Sequence[str]) -> list[dict[str, Any]]:
+  """The pools of best-of-n runs."""
+  pools = []
+  for run in runs:
+    text = (pathlib.Path(run) / best_of_n.POOLS).read_text(encoding="utf-8")
+    pools += [json.loads(line) for line in text.splitlines()]
+  return pools
+
+
+def pool_curves(
+  pools: Sequence[Mapping[str, Any]],
+) -> dict[tuple[str, str], list[curves.CurvePoint]]:
+  """Gold win rate against n of every (source, target)."""
+  by_pair: dict[tuple[str, str], list[curves.Pool]] = {}
+  for pool in pools:
+    judged = [
+      gold_lib.judge_example(pool["example_id"], text).quality
+      for text in pool["texts"]
+    ]
+    for name, scores in pool["scores"].items():
+      pair = (name.removeprefix("reward/"), pool["language"])
+      by_pair.setdefault(pair, []).append(curves.Pool(scores, judged))
+  return {
+    pair: curves.win_rate_curve(found)
+    for pair, found in by_pair.items()
+    if len(found[0].proxy) > 1
+  }
+
+
+def _facts(
+  records: Sequence[records_lib.EvalRecord], runs: Sequence[str]
+) -> dict[str, str]:
+  def listed(values) -> str:
+    return ", ".join(sorted({str(x) for x in values if x != ""}))
+
+  prompts = {(x.target, x.example_id) for x in records}
+  pool = next((x.pool["n"] for x in records if x.pool), None)
+  return {
+    "reward models (sources)": listed(x.source for x in records),
+    "policies (targets)": listed(x.target for x in records),
+    "prompts": f"{len(prompts)} over all targets",
+    "n of best-of-n": str(pool or "not run"),
+    "tasks": listed(x.task for x in records),
+    "seed": listed(x.seed for x in records),
+    "runs": ", ".join(pathlib.Path(run).name for run in runs),
+  }
+
+
+def _configs(directories: Sequence[str]) -> dict[str, str]:
+  texts = {}
+  for directory in directories:
+    path = pathlib.Path(directory) / CONFIG
+    if path.is_file():
+      texts[f"{path.parent.name}/{CONFIG}"] = path.read_text(encoding="utf-8")
+  return texts
+
+
+def _base_history(records: Sequence[records_lib.EvalRecord]) -> list[str]:
+  policies = sorted({x.policy for x in records})
+  return list(pretrained.read_description(policies[0]).history[:1])
+
+
+def run(
+  *,
+  runs: Sequence[str],
+  model_dir: str,
+  diagnosis: str | None = None,
+  training: Mapping[str, str] | None = None,
+  gold: bool = True,
+  title: str = "Reward models across languages",
+  notes: Sequence[str] = (),
+  dry_run: bool = False,
+) -> list[records_lib.EvalRecord]:
+  """Judges and reports.
+
+  Args:
+    runs: directories of best-of-n runs, of one study.
+    model_dir: where the report goes.
+    diagnosis: directory of a diagnosis; None leaves its part out.
+    training: label to the directory of a training run, for its curves.
+    gold: ask the gold judge; only for records of miniworld.
+    title: of the report.
+    notes: sentences that a reader must know.
+    dry_run: print the plan, write nothing.
+  """
+  records = [
+    record
+    for run_dir in runs
+    for record in records_lib.read(
+      pathlib.Path(run_dir) / best_of_n.RECORDS, records_lib.EvalRecord
+    )
+  ]
+  if dry_run:
+    print(f"report on {len(records)} records into {model_dir}")
+    return []
+  judges: list[judges_lib.Judge] = [
+    judges_lib.RougeJudge(),
+    judges_lib.ChrfJudge(),
+  ]
+  if gold:
+    judges.append(judges_lib.GoldJudge())
+  records = judges_lib.judged(records, judges)
+  directory = pathlib.Path(model_dir)
+  directory.mkdir(parents=True, exist_ok=True)
+  records_lib.write(directory / best_of_n.RECORDS, records)
+  training = dict(training or {})
+  accuracy = ()
+  if diagnosis is not None:
+    accuracy = diagnose.read_rows(pathlib.Path(diagnosis) / diagnose.ACCURACY)
+  inputs = report_inputs.ReportInputs(
+    title=title,
+    records=records,
+    facts=_facts(records, runs),
+    base_history=_base_history(records),
+    accuracy=accuracy,
+    pool_curves=pool_curves(read_pools(runs)) if gold else {},
+    training={
+      label: metric_writer.read(pathlib.Path(path) / metric_writer.METRICS)
+      for label, path in training.items()
+    },
+    configs=_configs([*training.values(), *runs]),
+    versions=versions(),
+    notes=notes,
+    expectations=report_inputs.Expectations() if gold else None,
+  )
+  path = directory / "report.html"
+  report.write(path, inputs)
+  print(f"wrote {path}", flush=True)
+  return records
