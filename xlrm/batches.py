@@ -2,8 +2,8 @@
 
 Examples are token arrays held in memory. Batch i is a pure function of the
 examples, the seed and i, so a run continues at any step without reading what
-came before, on any number of hosts. Examples written to an `.npz` file give
-a host without TensorFlow the same batches, byte for byte.
+came before, on any number of hosts. Examples in an `.npz` file give a host
+without TensorFlow the same batches, byte for byte.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,8 +56,8 @@ class ArraySource:
     seed: of the order, >= 0.
     packing: put several examples into a row, the same ones each epoch; SFT.
     texts: the texts of each split, for jobs that generate.
-    parts: (number of examples, rate) of the tasks of a mixture, which follow
-      each other in `train`; empty is one part.
+    parts: (number of examples, rate) of the tasks of a mixture, in the order
+      of `train`; empty is one part.
   """
 
   train: Sequence[Example]
@@ -141,10 +141,10 @@ class ArraySource:
     row = start_step * self.batch_size
     while True:
       chosen = []
-      for _ in range(self.batch_size):
-        chunk, place = divmod(row, len(examples))
+      for number in range(row, row + self.batch_size):
+        chunk, place = divmod(number, len(examples))
         chosen.append(examples[self._order(chunk)[place]])
-        row += 1
+      row += self.batch_size
       yield self._convert(chosen)
 
   def validation_batches(self) -> Iterator[Any]:
@@ -237,7 +237,6 @@ def write_npz(path: str | os.PathLike, source: ArraySource) -> None:
   kind = _kind(source.converter)
   if kind not in converters.CONVERTERS:
     raise ValueError(f"{kind} is none of xlrm's converters")
-  texts = {split: source.examples(split) for split in source.texts}
   target = pathlib.Path(path)
   temporary = target.with_name(target.name + ".partial.npz")
   target.parent.mkdir(parents=True, exist_ok=True)
@@ -247,7 +246,7 @@ def write_npz(path: str | os.PathLike, source: ArraySource) -> None:
       format=np.asarray(NPZ_FORMAT),
       kind=np.asarray(kind),
       parts=np.asarray(source.parts, np.float64).reshape(-1, 2),
-      texts=np.frombuffer(json.dumps(texts).encode("utf-8"), np.uint8),
+      texts=np.frombuffer(json.dumps(dict(source.texts)).encode(), np.uint8),
       **_flatten(source.train, "train"),
       **_flatten(source.validation, "validation"),
     )
@@ -284,10 +283,9 @@ def npz_source(
   arrays = _read_npz(path)
   if "format" not in arrays:
     raise ValueError(f"{path} was not written by xlrm.batches.write_npz")
-  if int(arrays["format"]) != NPZ_FORMAT:
+  if (version := int(arrays["format"])) != NPZ_FORMAT:
     raise ValueError(
-      f"{path} has format {int(arrays['format'])}, this xlrm reads "
-      f"{NPZ_FORMAT}: export it again"
+      f"{path} has format {version}, this xlrm reads {NPZ_FORMAT}: export it"
     )
   return ArraySource(
     train=_unflatten(arrays, "train"),
