@@ -34,7 +34,7 @@ bench: $(INSTALLED)
 	$(BIN)/xlrm bench score --size=small --batch=4 --samples=8
 
 realtext: $(INSTALLED)
-	$(BIN)/python -m xlrm.launch.realtext
+	$(BIN)/xlrm realtext
 
 clean:
 	rm -rf $(VENV) build *.egg-info

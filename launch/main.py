@@ -12,6 +12,7 @@ COMMANDS = {
   "demo": ("the whole experiment on the embedded world", "xlrm.launch.demo"),
   "vocab": ("trains a sentencepiece vocabulary", "xlrm.launch.vocab"),
   "env": ("versions and devices, for bug reports", "xlrm.launch.environment"),
+  "realtext": ("the same jobs on real text", "xlrm.launch.realtext"),
   "bench": ("speed of training, sampling, scoring", "xlrm.launch.bench"),
 }
 

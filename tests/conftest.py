@@ -1,4 +1,4 @@
-"""The suite's machine: 8 fake CPU devices, checked shapes, no rank promotion."""
+"""The suite's machine: 8 fake CPU devices, checked shapes."""
 
 import os
 import pathlib
@@ -8,9 +8,9 @@ os.environ["XLA_FLAGS"] = (
   os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 )
 
-import jax  # noqa: E402
-import jaxtyping  # noqa: E402
-import pytest  # noqa: E402
+import jax
+import jaxtyping
+import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

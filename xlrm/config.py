@@ -52,6 +52,10 @@ DATA_CONFIGURABLES = {
   "SeqioSource": "xlrm.data.source:SeqioSource",
   "sources_by_language": "xlrm.data.source:sources_by_language",
   "miniworld_pretraining": "xlrm.tasks.miniworld:pretraining_source",
+  "export_npz": "xlrm.data.source:export_npz",
+  "register_summaries": "xlrm.data.jsonl:register_summaries",
+  "register_ratings": "xlrm.data.jsonl:register_ratings",
+  "register_preferences": "xlrm.data.jsonl:register_preferences",
 }
 
 
@@ -119,11 +123,16 @@ class Source:
   text: str
 
 
-def _find(name: str, search: Sequence[pathlib.Path]) -> pathlib.Path:
+def _find(
+  name: str, search: Sequence[pathlib.Path], seen: Sequence[pathlib.Path]
+) -> pathlib.Path:
+  """The first file of that name that is not being read already."""
   candidates = [pathlib.Path(name), *(folder / name for folder in search)]
   for candidate in candidates:
-    if candidate.is_file():
-      return candidate
+    if candidate.is_file() and candidate.resolve() not in seen:
+      return candidate.resolve()
+  if seen and any(x.name == pathlib.Path(name).name for x in seen):
+    raise ConfigError(f"{seen[-1]} includes itself")
   known = [
     str(path.relative_to(folder))
     for folder in search
@@ -147,9 +156,7 @@ def _sources(
   Raises:
     ConfigError: an include below a binding (gin lets it win in silence).
   """
-  path = _find(name, search)
-  if path in seen:
-    raise ConfigError(f"{path} includes itself")
+  path = _find(name, search, seen)
   result, lines, bound = [], [], False
   for number, line in enumerate(
     path.read_text(encoding="utf-8").splitlines(), 1
@@ -237,7 +244,8 @@ def _check_selectors(sources: Sequence[Source]) -> None:
           near = difflib.get_close_matches(name, known, 1, 0.4)
           raise ConfigError(
             f"{source.name}:{number}: nothing configurable is called "
-            f"{name!r}; nearest: {near[0] if near else ', '.join(sorted(known))}"
+            f"{name!r}; nearest: "
+            f"{near[0] if near else ', '.join(sorted(known))}"
           )
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import dataclasses
 import jax
-import numpy as np
 
 from xlrm import batches
 from xlrm import pretrained

@@ -2,8 +2,10 @@
 
 One decoder learns two things at once: to predict tokens (span corruption,
 translation, titles) and to say of every token of a response whether it was
-replaced. The second is read where a reward model reads, in the state AFTER a
-token, and is what later carries over from language to language.
+replaced, and whether any token so far was. The second is read where a reward
+model reads, in the state AFTER a token, and is what later carries over from
+language to language. Two readings, because the question about the whole prefix
+teaches each state to look back over the response, as a reward model must.
 """
 
 from collections.abc import Mapping
@@ -14,6 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from xlrm import batches
+from xlrm import denoising
 from xlrm import losses
 from xlrm import pretrained
 from xlrm import sharding
@@ -61,12 +64,23 @@ def pretraining_loss(
       batch.weights,
       z_loss=z_loss,
     )
-    logits = detection_logits(params["detection"], read[:, :, 1:])
-    detection = losses.detection_loss(logits, corrupted.replaced)
+    states = read[:, :, 1:]
+    labels = corrupted.replaced
+    so_far = jax.lax.cummax(labels, axis=2)
+    so_far = jnp.where(labels >= 0, so_far, denoising.NOT_ASKED)
+    heads = params["detection"]
+    token, prefix = (
+      losses.detection_loss(detection_logits(heads[name], states), asked)
+      for name, asked in (("token", labels), ("prefix", so_far))
+    )
     return losses.Loss(
-      total=language.total + detection_weight * detection.total,
+      total=language.total + detection_weight * (token.total + prefix.total),
       weight=language.weight,
-      metrics={**language.metrics, **detection.metrics},
+      metrics={
+        **language.metrics,
+        **{f"token_{name}": x for name, x in token.metrics.items()},
+        **{f"prefix_{name}": x for name, x in prefix.metrics.items()},
+      },
     )
 
   return loss_fn
@@ -104,10 +118,13 @@ def train(
   fresh = pretrained.new_language_model(
     model, vocabulary, extra_ids, config.seed
   )
-  head = {
-    "kernel": 0.02
-    * jax.random.normal(jax.random.key(config.seed + 1), (model.emb_dim, 1)),
-    "bias": jnp.zeros(()),
+  keys = jax.random.split(jax.random.key(config.seed + 1))
+  heads = {
+    name: {
+      "kernel": 0.02 * jax.random.normal(key, (model.emb_dim, 1)),
+      "bias": jnp.zeros(()),
+    }
+    for name, key in zip(("token", "prefix"), keys)
   }
   description = pretrained.Description(
     pretrained.LANGUAGE_MODEL,
@@ -125,7 +142,7 @@ def train(
     detection_layer=detection_layer,
   )
   result = training.fit(
-    {"model": fresh.params, "detection": head},
+    {"model": fresh.params, "detection": heads},
     loss_fn=loss_fn,
     optimizer=optimizer,
     source=source,

@@ -24,7 +24,7 @@ SHORT_RATE = 0.8
 def wrong_facts(
   event: world.Event, field: str, rng: random.Random
 ) -> world.Facts:
-  """The news with one field wrong, often taken from elsewhere in the document."""
+  """The news with one field wrong, often one that the document has."""
   values = {
     "number": world.NUMBERS,
     "city": world.CITIES,

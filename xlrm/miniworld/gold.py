@@ -13,8 +13,9 @@ Quality is a product, 1 for every good reference, and every fault multiplies:
   repetition  0.6 ** (number of phrases said twice)
   concision   0.6 ** (sentences beyond the first, and every MAX_WORDS words
               beyond the first MAX_WORDS)
-  each fact   right 1 (a kind told as long past is a wrong one); right and another one RIGHT_AND_WRONG; absent ABSENT;
-              only wrong ones WRONG (see FACTOR); the day may be absent
+  each fact   right 1 (a kind told as long past is a wrong one); right and
+              another one RIGHT_AND_WRONG; absent ABSENT; only wrong ones
+              WRONG (see FACTOR); the day may be absent
 
 A text without a known word gets 0.
 """

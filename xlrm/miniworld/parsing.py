@@ -233,7 +233,7 @@ def words(text: str, code: str) -> list[str]:
 
 
 def known_share(text: str, code: str) -> float:
-  """Share of a text's words that the language has, names included; 0 if none."""
+  """Share of a text's words that the language has, names included."""
   tables = reader(code)
   found = words(text, code)
   known = sum(

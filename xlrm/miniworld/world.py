@@ -99,7 +99,7 @@ class Event:
 
 
 def partition(facts: Facts) -> str:
-  """'train' (80 %), 'validation' (5 %) or 'test' (15 %); the day is no matter."""
+  """'train' (80%), 'validation' (5%) or 'test' (15%), whatever the day."""
   key = f"{facts.kind}|{facts.person}|{facts.city}|{facts.number}"
   bucket = zlib.crc32(key.encode()) % 20
   return "train" if bucket < 16 else "validation" if bucket < 17 else "test"
