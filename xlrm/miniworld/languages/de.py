@@ -112,7 +112,9 @@ LANGUAGE = grammar.Language(
     "die Polizei sperrte die Straße.",
   ),
   bound=frozenset(
-    "in mit von laut auf beim den der wurde wurden ein eine einer am die".split()
+    (
+      "in mit von laut auf beim den der wurde wurden ein eine einer am die"
+    ).split()
   ),
   needed=frozenset("in mit von laut auf beim den der".split()),
   plural=grammar.invariant,
