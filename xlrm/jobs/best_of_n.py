@@ -192,9 +192,11 @@ def run(
       {
         "example_id": row["id"],
         "language": row["language"],
-        "texts": texts[index][: config.num_samples],
+        # The baseline is one more draw of the same kind: with it an unbiased
+        # estimate reaches k = n.
+        "texts": texts[index][: config.num_samples + 1],
         "scores": {
-          f"reward/{name}": [float(x) for x in values[: config.num_samples]]
+          f"reward/{name}": [float(x) for x in values[: config.num_samples + 1]]
           for name, values in own.items()
         },
       }

@@ -12,6 +12,8 @@ import pathlib
 import platform
 from typing import Any
 
+import numpy as np
+
 from xlrm import metric_writer
 from xlrm import pretrained
 from xlrm import records as records_lib
@@ -59,11 +61,13 @@ def pool_curves(
     ]
     for name, scores in pool["scores"].items():
       pair = (name.removeprefix("reward/"), pool["language"])
-      by_pair.setdefault(pair, []).append(curves.Pool(scores, judged))
+      by_pair.setdefault(pair, []).append(
+        curves.Pool(np.asarray(scores), np.asarray(judged))
+      )
   return {
     pair: curves.win_rate_curve(found)
     for pair, found in by_pair.items()
-    if len(found[0].proxy) > 1
+    if found[0].proxy.size > 1
   }
 
 
