@@ -1,0 +1,68 @@
+"""G23: what gin takes in silence is an error here, with the nearest name."""
+
+import pathlib
+import time
+
+import pytest
+
+from xlrm import config
+
+REQUIRED = ("MODEL_DIR = 'x'", "MIXTURE_OR_TASK_NAME = 'miniworld_summary.es'")
+SHIPPED = sorted(
+  str(path.relative_to(config.gin_directory()))
+  for path in config.gin_directory().rglob("*.gin")
+)
+
+
+def test_g23_a_macro_that_nothing_uses_names_the_nearest():
+  with pytest.raises(config.ConfigError, match="did you mean TRAIN_STEPS"):
+    config.load(["sft.gin"], [*REQUIRED, "TRIAN_STEPS = 3"])
+
+
+def test_g23_an_unknown_configurable_names_the_nearest():
+  with pytest.raises(config.ConfigError, match="nearest: TrainConfig"):
+    config.load(["sft.gin"], [*REQUIRED, "TrainCnfig.eval_period = 3"])
+
+
+def test_g23_an_unknown_parameter_names_the_nearest():
+  started = time.monotonic()
+  with pytest.raises(config.ConfigError, match="nearest: eval_period"):
+    config.load(["sft.gin"], [*REQUIRED, "TrainConfig.evl_period = 3"])
+  assert time.monotonic() - started < 60  # 15 s on an idle machine
+
+
+def test_g23_what_is_still_to_be_set_is_listed():
+  with pytest.raises(config.ConfigError, match="MIXTURE_OR_TASK_NAME"):
+    config.load(["sft.gin"], ["MODEL_DIR = 'x'"])
+
+
+def test_g23_an_include_below_a_binding_is_refused(tmp_path):
+  path = tmp_path / "mine.gin"
+  path.write_text("TRAIN_STEPS = 3\ninclude 'sft.gin'\n")
+  with pytest.raises(config.ConfigError, match="mine.gin:2: an include below"):
+    config.load([str(path)])
+
+
+def test_a_file_that_includes_itself_is_refused(tmp_path):
+  path = tmp_path / "mine.gin"
+  path.write_text(f"include '{path}'\n")
+  with pytest.raises(config.ConfigError, match="includes itself"):
+    config.load([str(path)])
+
+
+def test_a_missing_file_names_the_nearest():
+  with pytest.raises(FileNotFoundError, match="nearest: sft.gin"):
+    config.load(["stf.gin"])
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_g23_every_shipped_gin_file_parses(name):
+  text = "\n".join(
+    source.text for source in config._sources(name, [config.gin_directory()])
+  )
+  unset = config._unset([config.Source(name, text)])
+  job = config.load([name], [f"{macro} = 'x'" for macro in unset])
+  assert "JOB" in job.text()
+  folder = pathlib.Path(config.gin_directory())
+  lines = (folder / name).read_text(encoding="utf-8").splitlines()
+  assert len(lines) <= 60
