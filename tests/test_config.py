@@ -66,3 +66,15 @@ def test_g23_every_shipped_gin_file_parses(name):
   folder = pathlib.Path(config.gin_directory())
   lines = (folder / name).read_text(encoding="utf-8").splitlines()
   assert len(lines) <= 60
+
+
+def test_g28_a_job_that_never_began_leaves_nothing(tmp_path):
+  folder = tmp_path / "run"
+  bindings = [
+    f"MODEL_DIR = {str(folder)!r}",
+    "MIXTURE_OR_TASK_NAME = 'miniworld_summary.se'",
+  ]
+  job = config.load(["sft.gin"], bindings)
+  with pytest.raises(ValueError, match="nearest: miniworld_summary"):
+    job.run()
+  assert not folder.exists()

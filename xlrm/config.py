@@ -289,20 +289,32 @@ class Job:
     """Writes MODEL_DIR/config.gin and calls the job."""
     with _named(self.sources):
       job = gin.query_parameter(f"{JOB}/gin.macro.value")
-      if not dry_run:
-        self._save()
-      return job.configurable.wrapper(dry_run=dry_run)
+      saved = None if dry_run else self._save()
+      try:
+        return job.configurable.wrapper(dry_run=dry_run)
+      except (ValueError, OSError):
+        if saved is not None:
+          _remove_if_alone(saved)
+        raise
 
-  def _save(self) -> None:
+  def _save(self) -> pathlib.Path | None:
     try:
       directory = gin.query_parameter("MODEL_DIR/gin.macro.value")
     except ValueError:
-      return
+      return None
     path = pathlib.Path(directory) / SAVED
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".partial")
     temporary.write_text(self.text(), encoding="utf-8")
     os.replace(temporary, path)
+    return path
+
+
+def _remove_if_alone(path: pathlib.Path) -> None:
+  """A job that never began leaves no folder that looks like a run."""
+  if [x.name for x in path.parent.iterdir()] == [path.name]:
+    path.unlink()
+    path.parent.rmdir()
 
 
 class _named:
