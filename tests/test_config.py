@@ -28,7 +28,7 @@ def test_g23_an_unknown_parameter_names_the_nearest():
   started = time.monotonic()
   with pytest.raises(config.ConfigError, match="nearest: eval_period"):
     config.load(["sft.gin"], [*REQUIRED, "TrainConfig.evl_period = 3"])
-  assert time.monotonic() - started < 60  # 15 s on an idle machine
+  assert time.monotonic() - started < 15
 
 
 def test_g23_what_is_still_to_be_set_is_listed():
