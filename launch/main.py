@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import difflib
 import importlib
 import os
+import signal
 import sys
 
 COMMANDS = {
@@ -70,7 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
   options = module.parse(parser, arguments[1:])
   _cache_compilations()
   try:
-    return module.main(options) or 0
+    result = module.main(options) or 0
+    sys.stdout.flush()
+    return result
+  except BrokenPipeError:  # the reader of our output has left: xlrm env | head
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
   except (ValueError, OSError) as error:
     if debug:
       raise

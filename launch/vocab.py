@@ -3,8 +3,11 @@
   xlrm vocab --input='data/*.jsonl.gz' --field=document --field=summary \\
     --size=8000 --output=spiece.model
 
-Input is text, one sentence per line, or JSONL with --field. Padding is id 0,
-EOS 1, unknown 2, as in T5.
+  xlrm vocab --miniworld --output=spiece.model
+
+Input is text, one sentence per line, or JSONL with --field. --miniworld makes
+the vocabulary of the shipped nano model again: its text, size and language
+tags. Padding is id 0, EOS 1, unknown 2, as in T5.
 """
 
 import argparse
@@ -14,15 +17,20 @@ import gzip
 import json
 import zlib
 
+MINIWORLD_SIZE = 1568  # with 32 sentinels 1,600 rows
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
-    "--input", action="append", required=True, help="file or glob; repeatable"
+    "--input", action="append", default=[], help="file or glob; repeatable"
+  )
+  parser.add_argument(
+    "--miniworld", action="store_true", help="read no --input"
   )
   parser.add_argument(
     "--field", action="append", default=[], help="of JSONL rows; repeatable"
   )
-  parser.add_argument("--size", type=int, required=True, help="pieces")
+  parser.add_argument("--size", type=int, help="pieces")
   parser.add_argument("--output", required=True, help="file to write")
   parser.add_argument("--model_type", default="bpe", help="bpe or unigram")
   parser.add_argument("--byte_fallback", action="store_true")
@@ -34,7 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def parse(
   parser: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> argparse.Namespace:
-  return parser.parse_args(arguments)
+  options = parser.parse_args(arguments)
+  if options.miniworld == bool(options.input):
+    parser.error("give either --input or --miniworld")
+  if options.input and options.size is None:
+    parser.error("--size is missing: the number of pieces, such as 8000")
+  return options
 
 
 def _lines(path: str) -> Iterator[str]:
@@ -77,14 +90,22 @@ def sentences(patterns: Sequence[str], fields: Sequence[str]) -> Iterator[str]:
 
 def main(options: argparse.Namespace) -> int:
   from xlrm import tokenizer
+  from xlrm.miniworld import pretraining
+  from xlrm.miniworld import rows
 
+  texts = sentences(options.input, options.field)
+  size, symbols = options.size, options.symbol
+  if options.miniworld:
+    texts = pretraining.corpus()
+    size = size or MINIWORLD_SIZE
+    symbols = symbols or list(rows.LANGUAGE_TAGS.values())
   tokenizer.train_vocabulary(
-    sentences(options.input, options.field),
-    options.size,
+    texts,
+    size,
     options.output,
     model_type=options.model_type,
     byte_fallback=options.byte_fallback,
-    user_defined_symbols=options.symbol,
+    user_defined_symbols=symbols,
   )
-  print(f"wrote {options.output} ({options.size} pieces)")
+  print(f"wrote {options.output} ({size} pieces)")
   return 0

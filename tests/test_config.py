@@ -56,13 +56,17 @@ def test_a_missing_file_names_the_nearest():
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_g23_every_shipped_gin_file_parses(name):
+def test_g23_every_shipped_gin_file_parses_and_its_saved_text_too(
+  name, tmp_path
+):
   text = "\n".join(
     source.text for source in config._sources(name, [config.gin_directory()])
   )
   unset = config._unset([config.Source(name, text)])
   job = config.load([name], [f"{macro} = 'x'" for macro in unset])
-  assert "JOB" in job.text()
+  saved = tmp_path / "config.gin"
+  saved.write_text(job.text(), encoding="utf-8")
+  assert config.load([str(saved)]).text() == job.text()
   folder = pathlib.Path(config.gin_directory())
   lines = (folder / name).read_text(encoding="utf-8").splitlines()
   assert len(lines) <= 60

@@ -1,11 +1,11 @@
 import dataclasses
 import functools
 
+import distributions
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
 
 from xlrm import sampling
 from xlrm import tokenizer
@@ -96,31 +96,6 @@ def keys_of(*numbers):
   )
 
 
-def reference_distribution(logits, temperature=1.0, top_k=0, top_p=1.0):
-  """By sorting, in float64."""
-  logits = np.asarray(logits, np.float64) / temperature
-  probabilities = np.exp(logits - logits.max())
-  order = np.argsort(-logits, kind="stable")
-  if top_k:
-    probabilities[order[top_k:]] = 0
-  probabilities /= probabilities.sum()
-  mass_before = np.cumsum(probabilities[order]) - probabilities[order]
-  probabilities[order[mass_before >= top_p]] = 0
-  return probabilities / probabilities.sum()
-
-
-def check_counts(counts, probabilities):
-  """Chi-square; rare tokens are counted together."""
-  assert counts[probabilities == 0].sum() == 0
-  expected = probabilities * counts.sum()
-  rare = expected < 10
-  pooled = np.append(counts[~rare], counts[rare].sum())
-  expected = np.append(expected[~rare], expected[rare].sum())
-  used = expected > 0
-  p_value = stats.chisquare(pooled[used], expected[used]).pvalue
-  assert p_value > 1e-3, p_value
-
-
 def test_the_sampler_draws_from_the_product_of_conditionals(bigrams):
   num = 40_000
   config = sampling.SamplingConfig(max_tokens=2, temperature=0.8)
@@ -129,15 +104,17 @@ def test_the_sampler_draws_from_the_product_of_conditionals(bigrams):
   first, second = np.asarray(samples.tokens).transpose(2, 0, 1)
   for row, prompt in enumerate((5, 9)):
     logits = bigrams["table"] + bigrams["bias"][prompt]
-    start = reference_distribution(logits[0], 0.8)
+    start = distributions.reference_distribution(logits[0], 0.8)
     counts = np.bincount(first[row], minlength=VOCABULARY)
-    check_counts(counts, start)
+    distributions.check_counts(counts, start)
     # Id 0 is drawn here, as the support has it; the last token is 0 too then.
     go_on = first[row] != 1
     seen = np.bincount(second[row][go_on], minlength=VOCABULARY)
-    rows = np.stack([reference_distribution(x, 0.8) for x in logits])
+    rows = np.stack(
+      [distributions.reference_distribution(x, 0.8) for x in logits]
+    )
     start[1] = 0
-    check_counts(seen, start @ rows / start.sum())
+    distributions.check_counts(seen, start @ rows / start.sum())
 
 
 @pytest.mark.parametrize("temperature", [0.7, 1.0, 1.3])

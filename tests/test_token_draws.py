@@ -1,5 +1,6 @@
 import functools
 
+import distributions
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,31 +10,6 @@ from scipy import stats
 from xlrm import token_draws
 
 VOCABULARY = 50
-
-
-def reference_distribution(logits, temperature=1.0, top_k=0, top_p=1.0):
-  """By sorting, in float64."""
-  logits = np.asarray(logits, np.float64) / temperature
-  probabilities = np.exp(logits - logits.max())
-  order = np.argsort(-logits, kind="stable")
-  if top_k:
-    probabilities[order[top_k:]] = 0
-  probabilities /= probabilities.sum()
-  mass_before = np.cumsum(probabilities[order]) - probabilities[order]
-  probabilities[order[mass_before >= top_p]] = 0
-  return probabilities / probabilities.sum()
-
-
-def check_counts(counts, probabilities):
-  """Chi-square; rare tokens are counted together."""
-  assert counts[probabilities == 0].sum() == 0
-  expected = probabilities * counts.sum()
-  rare = expected < 10
-  pooled = np.append(counts[~rare], counts[rare].sum())
-  expected = np.append(expected[~rare], expected[rare].sum())
-  used = expected > 0
-  p_value = stats.chisquare(pooled[used], expected[used]).pvalue
-  assert p_value > 1e-3, p_value
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
@@ -60,8 +36,10 @@ def test_draws_match_the_analytic_distribution(options):
   logits = np.random.default_rng(0).normal(size=VOCABULARY, scale=1.5)
   tokens, logprobs = draws(logits, 200_000, 1, **options)
   counts = np.bincount(tokens, minlength=VOCABULARY)
-  check_counts(counts, reference_distribution(logits, **options))
-  full = np.log(reference_distribution(logits))
+  distributions.check_counts(
+    counts, distributions.reference_distribution(logits, **options)
+  )
+  full = np.log(distributions.reference_distribution(logits))
   np.testing.assert_allclose(logprobs, full[tokens], atol=1e-5)
 
 
@@ -69,7 +47,7 @@ def test_the_rarest_half_of_a_large_vocabulary_is_drawn_as_often_as_it_should():
   size, num = 250_112, 1_000_000
   logits = np.random.default_rng(0).normal(size=size, scale=3)
   logits = logits.astype(np.float32)
-  probabilities = reference_distribution(logits)
+  probabilities = distributions.reference_distribution(logits)
   tokens, _ = draws(logits, num, 2)
   rare = np.zeros(size, bool)
   rare[np.argsort(logits)[: size // 2]] = True
@@ -96,7 +74,7 @@ def test_top_k_and_top_p_keep_exactly_the_likeliest_of_a_large_vocabulary():
       lambda x, limits=limits: token_draws._restrict(x, jnp.max(x), *limits)
     )
     kept = np.asarray(restrict(logits.reshape(-1, 256))).ravel() > -1e8
-    expected = reference_distribution(logits, **options) > 0
+    expected = distributions.reference_distribution(logits, **options) > 0
     np.testing.assert_array_equal(kept, expected)
 
 
@@ -131,5 +109,5 @@ def test_greedy_takes_the_lowest_of_equal_ids():
   draw = jax.jit(functools.partial(token_draws.draw, greedy=True))
   token, logprob = draw(jnp.asarray(logits), jnp.zeros(2, jnp.uint32))
   assert int(token) == 300
-  full = np.log(reference_distribution(logits))
+  full = np.log(distributions.reference_distribution(logits))
   assert float(logprob) == pytest.approx(full[300], abs=1e-5)

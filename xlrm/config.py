@@ -268,7 +268,11 @@ def _explain(error: Exception, source: Source) -> ConfigError:
       f"{where}: {match[1]} has no parameter {match[2]!r}; nearest: "
       f"{near[0] if near else ', '.join(names)}"
     )
-  return ConfigError(f"{where}: {text.splitlines()[0]}")
+  said = re.sub(r"\s*\(line \d+\)$", "", text.splitlines()[0])
+  lines = source.text.splitlines()
+  if isinstance(error, SyntaxError) and place and int(place[1]) <= len(lines):
+    said += f" In: {lines[int(place[1]) - 1]}"
+  return ConfigError(f"{where}: {said}")
 
 
 def _parameters(target: Callable) -> list[str]:
@@ -282,8 +286,22 @@ class Job:
   sources: tuple[Source, ...]
 
   def text(self) -> str:
-    """The whole configuration as one gin file that reruns the job."""
-    return gin.config_str(max_line_length=78)
+    """The whole configuration as one gin file that reruns the job.
+
+    gin shortens `best_of_n.run` to `run` where nothing else of that name is
+    registered; elsewhere that may be ambiguous, so names are written in full.
+    """
+    text = gin.config_str(max_line_length=78)
+    used = "\n".join(source.text for source in self.sources)
+    for name in _used(used, CONFIGURABLES):
+      short = name.rpartition(".")[2]
+      text = re.sub(
+        rf"(^|@|# Parameters for ){short}(?=\.\w+ =|:|\(|$)",
+        rf"\g<1>{name}",
+        text,
+        flags=re.MULTILINE,
+      )
+    return text
 
   def run(self, *, dry_run: bool = False) -> Any:
     """Writes MODEL_DIR/config.gin and calls the job."""

@@ -100,6 +100,7 @@ def fit(
   model_dir: str | os.PathLike,
   frozen: tuple[str, ...] = (),
   evaluate: train_loop.Evaluation | None = None,
+  begin: Callable[[], None] | None = None,
   description: str = "train",
   dry_run: bool = False,
 ) -> FitResult | None:
@@ -111,6 +112,8 @@ def fit(
     optimizer: of the parameters that are not frozen.
     frozen: regular expressions of parameter paths that stay as they are.
     evaluate: further metrics of the parameters, after every `eval_period`.
+    begin: called once, when every check has passed and before anything else is
+      written into `model_dir`; not in a dry run.
     description: begins every line of progress.
     dry_run: print shapes, parameters and memory; run no step, write nothing.
 
@@ -140,6 +143,8 @@ def fit(
   checkpointer = native.Checkpointer(model_dir, keep=config.keep_checkpoints)
   data = source.fingerprint()
   restored = _restore(checkpointer, abstract, data)
+  if begin is not None:
+    begin()
   if restored is None:
     state, memory = (
       initial_state(params, optimizer, mesh, mask),

@@ -8,6 +8,7 @@ instruction.
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -78,8 +79,6 @@ def train(
   params = scorer.from_language_model(
     jax.random.key(config.seed), initial.params
   )
-  if not dry_run:
-    pretrained.write_description(model_dir, description, initial.vocabulary)
   return training.fit(
     params,
     loss_fn=reward_loss(scorer),
@@ -89,6 +88,9 @@ def train(
     config=config,
     mesh=mesh.build(),
     model_dir=model_dir,
+    begin=functools.partial(
+      pretrained.write_description, model_dir, description, initial.vocabulary
+    ),
     description="reward model",
     dry_run=dry_run,
   )

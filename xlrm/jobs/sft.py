@@ -6,6 +6,7 @@ rows is kept as the best, as in the paper.
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -138,8 +139,6 @@ def train(
     max_response_length=lengths["targets"],
     history=(*initial.description.history, history or "SFT"),
   )
-  if not dry_run:
-    pretrained.write_description(model_dir, description, initial.vocabulary)
   return training.fit(
     initial.params,
     loss_fn=sft_loss(initial.model, z_loss),
@@ -154,6 +153,9 @@ def train(
       source.examples("validation"),
       lengths,
       evaluation,
+    ),
+    begin=functools.partial(
+      pretrained.write_description, model_dir, description, initial.vocabulary
     ),
     description="sft",
     dry_run=dry_run,

@@ -1,0 +1,187 @@
+"""G23: every shipped gin file dry-runs and runs two steps, as one chain."""
+
+import json
+import pathlib
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+import pytest
+
+from xlrm import config
+from xlrm import pretrained
+from xlrm.launch import demo
+
+ES = {"MIXTURE_OR_TASK_NAME": "miniworld_summary.es"}
+RATED = {"MIXTURE_OR_TASK_NAME": "miniworld_rating.en"}
+SHORT = {"TRAIN_STEPS": 2, "EVAL_PERIOD": 2, "BATCH_SIZE": 8}
+FEW = ("GenerationEvaluation.num_examples = 4",)
+
+
+class Chain:
+  """Runs gin files in one folder; `dry` and then `run` of each."""
+
+  def __init__(self, folder: pathlib.Path):
+    self.folder = folder
+    self.ran = set()
+
+  def path(self, name: str) -> str:
+    return str(self.folder / name)
+
+  def run(self, gin_file: str, name: str, *bindings: str, **macros):
+    """Dry run, which must write nothing, then the run itself."""
+    macros = {"MODEL_DIR": self.path(name), **macros}
+    lines = [*(f"{k} = {v!r}" for k, v in macros.items()), *bindings]
+    before = sorted(self.folder.rglob("*"))
+    config.load([gin_file], lines).run(dry_run=True)
+    assert sorted(self.folder.rglob("*")) == before
+    config.load([gin_file], lines).run()
+    assert (pathlib.Path(macros["MODEL_DIR"]) / "config.gin").exists()
+    self.ran.add(gin_file)
+    return pathlib.Path(macros["MODEL_DIR"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compile_once(tmp_path_factory):
+  """A dry run and the run after it compile the same step, as users' do."""
+  folder = tmp_path_factory.mktemp("compilations")
+  jax.config.update("jax_compilation_cache_dir", str(folder))
+  compilation_cache.reset_cache()
+  yield
+  jax.config.update("jax_compilation_cache_dir", None)
+  compilation_cache.reset_cache()
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+  """The road of the demo, two steps a stage."""
+  made = Chain(tmp_path_factory.mktemp("chain"))
+  made.run("demo_sft.gin", "sft_es", *FEW, **ES, **SHORT)
+  made.run(
+    "demo_reward.gin",
+    "rm_en",
+    **RATED,
+    **SHORT,
+    INITIAL_CHECKPOINT_PATH=made.path("sft_es"),
+  )
+  made.run(
+    "best_of_n.gin",
+    "bon_es",
+    "SamplingConfig.max_tokens = 32",
+    **ES,
+    POLICY=made.path("sft_es"),
+    REWARDS={"en": made.path("rm_en")},
+    NUM_SAMPLES=2,
+    MAX_PROMPTS=4,
+  )
+  made.run(
+    "diagnose.gin",
+    "diagnosis",
+    REWARDS={"untrained head": "nano", "en": made.path("rm_en")},
+    LANGUAGES=("es",),
+  )
+  made.run(
+    "evaluate.gin",
+    "report",
+    RUNS=[made.path("bon_es")],
+    DIAGNOSIS=made.path("diagnosis"),
+    TRAINING={"SFT es": made.path("sft_es"), "RM en": made.path("rm_en")},
+  )
+  return made
+
+
+def test_g23_the_chain_of_jobs_ends_in_a_report(chain):
+  report = pathlib.Path(chain.path("report"), "report.html")
+  assert "<svg" in report.read_text(encoding="utf-8")
+  lines = pathlib.Path(chain.path("report"), "records.jsonl").read_text(
+    encoding="utf-8"
+  )
+  methods = [json.loads(line)["method"] for line in lines.splitlines()]
+  assert sorted(methods) == sorted(["sample", "greedy", "best_of_n"] * 4)
+
+
+def test_what_a_model_directory_tells_of_itself(chain):
+  sft = pretrained.load_language_model(chain.path("sft_es")).description
+  reward = pretrained.load_scorer(chain.path("rm_en")).description
+  assert reward.history == (*sft.history, "reward model")
+  assert sft.history[0] == "pre-trained on text" or len(sft.history) > 1
+
+
+def test_g23_the_saved_configuration_alone_reruns_a_job(chain, tmp_path):
+  saved = pathlib.Path(chain.path("bon_es"), "config.gin")
+  again = tmp_path / "again"
+  config.load([str(saved)], [f"MODEL_DIR = {str(again)!r}"]).run()
+  first = pathlib.Path(chain.path("bon_es"), "records.jsonl").read_bytes()
+  assert (again / "records.jsonl").read_bytes() == first
+
+
+@pytest.mark.slow
+def test_g23_sft_and_reward_with_their_dropout(tmp_path):
+  made = Chain(tmp_path)
+  made.run("sft.gin", "sft", *FEW, **ES, **SHORT)
+  made.run("reward.gin", "rm", **RATED, **SHORT)
+
+
+@pytest.mark.parametrize(
+  "gin_file",
+  [
+    pytest.param("pretrain.gin", marks=pytest.mark.slow),
+    "experiments/nano/pretrain.gin",
+  ],
+)
+def test_g23_pretraining(gin_file, tmp_path):
+  vocabulary = pretrained.vocabulary_path("nano")
+  made = Chain(tmp_path)
+  folder = made.run(
+    gin_file,
+    "base",
+    "miniworld_pretraining.num_rows = 64",
+    "warmup_cosine.warmup_steps = 1",
+    **SHORT,
+    VOCABULARY=vocabulary,
+  )
+  loaded = pretrained.load_language_model(folder / "model")
+  assert loaded.model.config.emb_dim == 96
+
+
+@pytest.mark.slow  # `make realtext` runs the same files, for longer
+def test_g23_real_text(real_data, tmp_path, monkeypatch):
+  monkeypatch.setenv("XLRM_REAL_DATA", str(real_data))
+  made = Chain(tmp_path)
+  vocabulary = pretrained.vocabulary_path("nano")
+  folder = "experiments/realtext/"
+  short = {"TRAIN_STEPS": 2}
+  made.run(
+    folder + "sft.gin",
+    "sft_es",
+    "GenerationEvaluation.num_examples = 2",
+    "SeqioSource.batch_size = 8",
+    "mt5.vocab_size = 1728",
+    **short,
+    VOCABULARY=vocabulary,
+    MIXTURE_OR_TASK_NAME="debsum_summary.es",
+  )
+  made.run(
+    folder + "reward.gin",
+    "rm_en",
+    **short,
+    EVAL_PERIOD=2,
+    BATCH_SIZE=8,
+    DROPOUT_RATE=0.0,
+    INITIAL_CHECKPOINT_PATH=made.path("sft_es"),
+  )
+  made.run(
+    folder + "best_of_n.gin",
+    "bon_es",
+    POLICY=made.path("sft_es"),
+    REWARDS={"en": made.path("rm_en")},
+    MAX_PROMPTS=2,
+    NUM_SAMPLES=2,
+  )
+
+
+def test_the_demo_runs_shipped_files_only():
+  stages = [*demo.training_stages(demo.DemoConfig())]
+  stages += demo.evaluation_stages(demo.DemoConfig())
+  for stage in stages:
+    assert (config.gin_directory() / stage.gin_file).exists()
+  assert len(stages) == 4 + 4 + 2 + 2
