@@ -79,14 +79,17 @@ def test_groups_are_completed_with_no_response():
     converters.to_preferences(examples, {**LENGTHS, "responses": 1})
 
 
-def test_a_token_asked_about_is_not_predicted():
+def test_a_response_with_a_replaced_token_is_not_predicted():
   rows = [
     example([5, 1], [6, 7, 1], replaced=[-1, -1, -1]),
     example([5, 1], [6, 7, 1], replaced=[0, 1, 1]),
+    example([5, 1], [6, 7, 1], replaced=[0, 0, 0]),
   ]
   made = converters.to_corrupted(rows, LENGTHS)
-  assert made.replaced.tolist() == [[[-1] * 4], [[0, 1, 1, -1]]]
-  assert made.batch.weights.tolist() == [[[1, 1, 1, 0]], [[0, 0, 0, 0]]]
+  labels = [[[-1] * 4], [[0, 1, 1, -1]], [[0, 0, 0, -1]]]
+  assert made.replaced.tolist() == labels
+  weights = [[[1, 1, 1, 0]], [[0, 0, 0, 0]], [[1, 1, 1, 0]]]
+  assert made.batch.weights.tolist() == weights
 
 
 def test_packing_keeps_every_token_once_and_segments_apart():
