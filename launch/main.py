@@ -12,6 +12,7 @@ COMMANDS = {
   "run": ("runs the job of a gin file", "xlrm.launch.run"),
   "demo": ("the whole experiment on the embedded world", "xlrm.launch.demo"),
   "vocab": ("trains a sentencepiece vocabulary", "xlrm.launch.vocab"),
+  "convert": ("T5X, Hugging Face, xlrm checkpoints", "xlrm.launch.convert"),
   "env": ("versions and devices, for bug reports", "xlrm.launch.environment"),
   "realtext": ("the same jobs on real text", "xlrm.launch.realtext"),
   "bench": ("speed of training, sampling, scoring", "xlrm.launch.bench"),

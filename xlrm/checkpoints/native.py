@@ -20,6 +20,7 @@ import orbax.checkpoint as ocp
 
 from xlrm import types
 from xlrm.checkpoints import manifest
+from xlrm.checkpoints import stored
 
 BEST = "best.json"
 ITEMS = ("params", "rest")
@@ -257,6 +258,16 @@ def load_params(
   """
   checkpoint, content = _first_good(_candidates(pathlib.Path(path)))
   return _restore(checkpoint, ITEMS[0], _on_device(abstract), content)
+
+
+def read(path: str | os.PathLike) -> stored.Stored:
+  """The same parameters, array by array; see `load_params`."""
+  checkpoint, content = _first_good(_candidates(pathlib.Path(path)))
+  leaves = {
+    name: (leaf["shape"], leaf["dtype"])
+    for name, leaf in content["leaves"][ITEMS[0]].items()
+  }
+  return stored.of_orbax(checkpoint / ITEMS[0], leaves)
 
 
 def _on_device(abstract: types.Params) -> types.Params:

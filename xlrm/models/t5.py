@@ -28,6 +28,8 @@ class T5Config:
     mlp_activations: one factor of the gate each: gelu, linear or relu.
     dtype: of the computation, float32 or bfloat16.
     tie_embeddings: the output matrix is the embedding / sqrt(emb_dim) (T5 1.0).
+    rel_bias_per_layer: every layer has a relative bias of its own (umT5)
+      instead of one that a stack shares.
     remat: recompute each layer in the backward pass instead of keeping it.
   """
 
@@ -44,6 +46,7 @@ class T5Config:
   tie_embeddings: bool = False
   rel_buckets: int = 32
   rel_max_distance: int = 128
+  rel_bias_per_layer: bool = False
   remat: bool = False
 
   def __post_init__(self):
@@ -134,15 +137,20 @@ class EncoderLayer(nn.Module):
     self.attention = _attention(self.config)
     self.pre_mlp_layer_norm = t5_layers.RMSNorm(self.config.dtype)
     self.mlp = _mlp(self.config)
+    if self.config.rel_bias_per_layer:
+      self.relpos_bias = _relative_bias(self.config, bidirectional=True)
     self.attention_dropout = t5_layers.Dropout(self.config.dropout_rate)
     self.mlp_dropout = t5_layers.Dropout(self.config.dropout_rate)
 
   def __call__(
     self,
     x: Float[types.Array, "B 1 S D"],
-    bias: Float[types.Array, "H S S"],
+    bias: Float[types.Array, "H S S"] | None,
     mask: Bool[types.Array, "B 1 1 #S S"],
   ) -> Float[types.Array, "B 1 S D"]:
+    if bias is None:
+      positions = jnp.arange(x.shape[2])
+      bias = self.relpos_bias(positions, positions)
     y = self.pre_attention_layer_norm(x)
     keys, values = self.attention.keys_values(y)
     y = self.attention(y, keys, values, bias=bias, mask=mask)
@@ -162,6 +170,8 @@ class DecoderLayer(nn.Module):
     self.encoder_decoder_attention = _attention(self.config)
     self.pre_mlp_layer_norm = t5_layers.RMSNorm(self.config.dtype)
     self.mlp = _mlp(self.config)
+    if self.config.rel_bias_per_layer:
+      self.relpos_bias = _relative_bias(self.config, bidirectional=False)
     self.self_attention_dropout = t5_layers.Dropout(self.config.dropout_rate)
     self.cross_attention_dropout = t5_layers.Dropout(self.config.dropout_rate)
     self.mlp_dropout = t5_layers.Dropout(self.config.dropout_rate)
@@ -179,10 +189,13 @@ class DecoderLayer(nn.Module):
     self,
     x: Float[types.Array, "B N T D"],
     encoded: Float[types.Array, "B S D"],
-    bias: Float[types.Array, "H T T"],
+    bias: Float[types.Array, "H T T"] | None,
     self_mask: Bool[types.Array, "#B #N 1 T T"],
     cross_mask: Bool[types.Array, "B #N 1 #T S"],
   ) -> Float[types.Array, "B N T D"]:
+    if bias is None:
+      positions = jnp.arange(x.shape[2])
+      bias = self.relpos_bias(positions, positions)
     y = self.pre_self_attention_layer_norm(x)
     keys, values = self.self_attention.keys_values(y)
     y = self.self_attention(y, keys, values, bias=bias, mask=self_mask)
@@ -203,10 +216,12 @@ class DecoderLayer(nn.Module):
     cross: tuple[jax.Array, jax.Array],
     past: tuple[jax.Array, jax.Array],
     position: Int[types.Array, ""],
-    bias: Float[types.Array, "H 1 T"],
+    bias: Float[types.Array, "H 1 T"] | None,
     cross_mask: Bool[types.Array, "B 1 1 1 S"],
   ) -> tuple[Float[types.Array, "B N 1 D"], tuple[jax.Array, jax.Array]]:
     """One position; `past` [B N T H K] gets its key and value at `position`."""
+    if bias is None:
+      bias = self.relpos_bias(position[None], jnp.arange(past[0].shape[2]))
     y = self.pre_self_attention_layer_norm(x)
     past = tuple(
       jax.lax.dynamic_update_slice_in_dim(old, new, position, axis=2)
@@ -226,7 +241,8 @@ class Encoder(nn.Module):
 
   def setup(self):
     layer = nn.remat(EncoderLayer) if self.config.remat else EncoderLayer
-    self.relpos_bias = _relative_bias(self.config, bidirectional=True)
+    if not self.config.rel_bias_per_layer:
+      self.relpos_bias = _relative_bias(self.config, bidirectional=True)
     self.layers = [
       layer(self.config) for _ in range(self.config.num_encoder_layers)
     ]
@@ -240,8 +256,10 @@ class Encoder(nn.Module):
     embedded: Float[types.Array, "B 1 S D"],
     mask: Bool[types.Array, "B 1 1 #S S"],
   ) -> Float[types.Array, "B 1 S D"]:
-    positions = jnp.arange(embedded.shape[2])
-    bias = self.relpos_bias(positions, positions)
+    bias = None
+    if not self.config.rel_bias_per_layer:
+      positions = jnp.arange(embedded.shape[2])
+      bias = self.relpos_bias(positions, positions)
     x = self.input_dropout(embedded)
     for layer in self.layers:
       x = layer(x, bias, mask)
@@ -255,7 +273,8 @@ class Decoder(nn.Module):
 
   def setup(self):
     layer = nn.remat(DecoderLayer) if self.config.remat else DecoderLayer
-    self.relpos_bias = _relative_bias(self.config, bidirectional=False)
+    if not self.config.rel_bias_per_layer:
+      self.relpos_bias = _relative_bias(self.config, bidirectional=False)
     self.layers = [
       layer(self.config) for _ in range(self.config.num_decoder_layers)
     ]
@@ -273,8 +292,10 @@ class Decoder(nn.Module):
     cross_mask: Bool[types.Array, "B #N 1 #T S"],
     num_layers: int | None = None,
   ) -> Float[types.Array, "B N T D"]:
-    positions = jnp.arange(embedded.shape[2])
-    bias = self.relpos_bias(positions, positions)
+    bias = None
+    if not self.config.rel_bias_per_layer:
+      positions = jnp.arange(embedded.shape[2])
+      bias = self.relpos_bias(positions, positions)
     x = self.input_dropout(embedded)
     for layer in self.layers[:num_layers]:
       x = layer(x, encoded, bias, self_mask, cross_mask)
@@ -290,8 +311,10 @@ class Decoder(nn.Module):
     self, embedded: Float[types.Array, "B N 1 D"], cross, past, position, mask
   ) -> tuple[Float[types.Array, "B N 1 D"], tuple[Any, ...]]:
     """One position through every layer, see `DecoderLayer.step`."""
-    keys = jnp.arange(past[0][0].shape[2])
-    bias = self.relpos_bias(position[None], keys)
+    bias = None
+    if not self.config.rel_bias_per_layer:
+      keys = jnp.arange(past[0][0].shape[2])
+      bias = self.relpos_bias(position[None], keys)
     x, updated = embedded, []
     for layer, layer_cross, layer_past in zip(
       self.layers, cross, past, strict=True
