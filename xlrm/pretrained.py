@@ -17,6 +17,7 @@ from xlrm.checkpoints import stored
 from xlrm.models import language_model
 from xlrm.models import scorer as scorer_lib
 from xlrm.models import t5
+from xlrm.models import verdict_scorer
 
 # What jobs need of model files, so that they import one module.
 Description = model_files.Description
@@ -25,6 +26,7 @@ RESPONSE_SCORER = model_files.RESPONSE_SCORER
 read_description = model_files.read_description
 write_description = model_files.write_description
 vocabulary_path = model_files.vocabulary_path
+VERDICT = "verdict:"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +37,11 @@ class Pretrained:
     vocabulary: path of the sentencepiece file.
   """
 
-  model: language_model.EncoderDecoder | scorer_lib.ResponseScorer
+  model: (
+    language_model.EncoderDecoder
+    | scorer_lib.ResponseScorer
+    | verdict_scorer.VerdictScorer
+  )
   params: types.Params
   tokenizer: tokenizer_lib.Tokenizer
   description: Description
@@ -103,13 +109,20 @@ def load_scorer(
   dtype: str = "float32",
   vocabulary: str | None = None,
 ) -> Pretrained:
-  """Loads a reward model; see `load_language_model`."""
+  """Loads a reward model; see `load_language_model`.
+
+  'verdict:PATH' is a language model that answers "1" or "0", such as the
+  released SEAHORSE metrics, see `models.verdict_scorer`.
+  """
+  if str(path).startswith(VERDICT):
+    return _load_verdict(str(path).removeprefix(VERDICT), dtype, vocabulary)
   files = model_files.find(path, vocabulary)
   description = files.description
   if description.kind != RESPONSE_SCORER:
     raise ValueError(
       f"{path} holds a {description.kind}, not a {RESPONSE_SCORER}; "
-      "a reward model directory is written by the job reward.train"
+      "a reward model directory is written by the job reward.train (a model "
+      f"that answers 1 or 0 in text is named {VERDICT}{path})"
     )
   tokenizer = _tokenizer(files)
   model = scorer_lib.ResponseScorer(
@@ -121,6 +134,12 @@ def load_scorer(
   )
   params = model_files.load(files, model.abstract())
   return Pretrained(model, params, tokenizer, description, files.vocabulary)
+
+
+def _load_verdict(path: str, dtype: str, vocabulary: str | None) -> Pretrained:
+  loaded = load_language_model(path, dtype=dtype, vocabulary=vocabulary)
+  model = verdict_scorer.VerdictScorer(loaded.model, loaded.tokenizer)
+  return dataclasses.replace(loaded, model=model)
 
 
 def new_language_model(

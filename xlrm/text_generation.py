@@ -240,7 +240,7 @@ def _completed(batch: types.Batch, num_rows: int, group: int) -> types.Batch:
 
 
 def score_texts(
-  scorer: scorer_lib.ResponseScorer,
+  scorer: scorer_lib.Scorer,
   params: types.Params,
   prompts: Sequence[str],
   responses: Sequence[Sequence[str]],

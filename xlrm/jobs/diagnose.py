@@ -25,9 +25,12 @@ ACCURACY = "accuracy.json"
 
 def load_scorer_or_base(
   path: str, lengths: Mapping[str, int], seed: int = 0
-) -> tuple[scorer_lib.ResponseScorer, Any]:
+) -> tuple[scorer_lib.Scorer, Any]:
   """A reward model; of a language model the backbone under a random head,
   which shows what a head without training scores."""
+  if str(path).startswith(pretrained.VERDICT):
+    loaded = pretrained.load_scorer(path)
+    return loaded.model, loaded.params
   description = pretrained.read_description(path)
   if description.kind == pretrained.RESPONSE_SCORER:
     loaded = pretrained.load_scorer(path)
@@ -45,7 +48,7 @@ def load_scorer_or_base(
 
 
 def accuracy_rows(
-  scorers: Mapping[str, tuple[scorer_lib.ResponseScorer, Any]],
+  scorers: Mapping[str, tuple[scorer_lib.Scorer, Any]],
   sources: Mapping[str, batches.BatchSource],
   split: str,
   batch_size: int,
