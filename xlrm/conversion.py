@@ -44,7 +44,8 @@ def summary(files: model_files.ModelFiles) -> str:
   )
   size = next((name for name, x in t5.SIZES.items() if x[1:] == shape), "")
   flags = ["tied output matrix" if config.tie_embeddings else "untied"]
-  flags.append("x".join(config.mlp_activations))
+  gate = "gated " if len(config.mlp_activations) > 1 else ""
+  flags.append(gate + config.mlp_activations[0])
   if config.rel_bias_per_layer:
     flags.append("relative bias per layer")
   count = sum(math.prod(x.shape) for x in files.read().values())
