@@ -20,6 +20,7 @@ METRICS = {
   "train/loss": "training loss",
   "validation/loss": "validation loss",
   "validation/rouge_l": "validation ROUGE-L",
+  "validation/gold": "gold quality of validation outputs",
   "validation/accuracy": "validation accuracy",
 }
 METHODS = {
@@ -37,6 +38,12 @@ def language(code: str) -> str:
 
 def judge(name: str) -> str:
   return JUDGES.get(name, name)
+
+
+def judge_title(name: str) -> str:
+  """At the beginning of a line; 'chrF' stays as it is."""
+  text = judge(name)
+  return text if name in ("chrf", "rouge_l") else text[:1].upper() + text[1:]
 
 
 def method(name: str) -> str:

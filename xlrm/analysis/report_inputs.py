@@ -34,7 +34,7 @@ class Expectations:
   baseline_model: str = "untrained head"
   sft_quality: float = 0.6
   flat_change: float = 0.02
-  flat_metric: str = "validation/rouge_l"
+  flat_metric: str = "validation/gold"
 
 
 @dataclasses.dataclass(frozen=True)

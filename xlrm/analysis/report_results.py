@@ -141,7 +141,7 @@ def _heatmaps(found: findings.Results) -> Iterator[str]:
     if matrix.cells:
       yield markup.figure(
         heatmaps.transfer(matrix, name=f"matrix{i}", span=span),
-        names.judge(judge).capitalize(),
+        names.judge_title(judge),
         _BASELINES[baseline],
         _spoken(matrix),
       )

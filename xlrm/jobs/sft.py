@@ -21,6 +21,7 @@ from xlrm import sharding
 from xlrm import text_generation
 from xlrm import training
 from xlrm.evaluation import text_metrics
+from xlrm.miniworld import gold
 from xlrm.models import language_model
 
 
@@ -31,10 +32,14 @@ class GenerationEvaluation:
   Attributes:
     num_examples: validation rows used, the first ones; 0 switches it off.
     batch_size: prompts decoded together.
+    gold: also log what miniworld's gold judge says of the outputs. It tells
+      whether training was long enough and decides nothing: keep another metric
+      as `best_metric`.
   """
 
   num_examples: int = 64
   batch_size: int = 32
+  gold: bool = False
 
   def __post_init__(self):
     if self.num_examples < 0 or self.batch_size < 1:
@@ -78,7 +83,7 @@ def rouge_evaluation(
   lengths: Mapping[str, int],
   config: GenerationEvaluation,
 ) -> Callable[[Any, int], dict[str, float]] | None:
-  """A hook for `fit`: mean ROUGE-L of greedy outputs; None without rows."""
+  """A hook for `fit`: means over greedy outputs; None without rows."""
   chosen = examples[: config.num_examples]
   if not chosen:
     return None
@@ -104,7 +109,14 @@ def rouge_evaluation(
       )
       for output, row in zip(outputs, chosen)
     ]
-    return {"validation/rouge_l": float(np.mean(values))}
+    metrics = {"validation/rouge_l": float(np.mean(values))}
+    if config.gold:
+      qualities = [
+        gold.judge_example(row["id"], output.texts[0]).quality
+        for output, row in zip(outputs, chosen)
+      ]
+      metrics["validation/gold"] = float(np.mean(qualities))
+    return metrics
 
   return evaluate
 
