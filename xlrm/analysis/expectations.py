@@ -92,8 +92,15 @@ def _expects_accuracy(
 def _expects_untrained(
   inputs: report_inputs.ReportInputs, goal: report_inputs.Expectations
 ) -> Finding:
-  text = f"The {goal.baseline_model} is at baseline"
   rows = [r for r in inputs.accuracy if r.reward_model == goal.baseline_model]
+  text = f"The {goal.baseline_model} is at baseline"
+  if rows and rows[0].heads > 1:
+    low = min(row.spread[0] for row in rows)
+    high = max(row.spread[1] for row in rows)
+    text += (
+      f" (mean of {rows[0].heads} random heads; 80% of single heads lie "
+      f"between {findings.percent(low)} and {findings.percent(high)})"
+    )
   details = tuple(
     f"{names.language(row.language)}: {_beside_baselines(row)}"
     for row in rows

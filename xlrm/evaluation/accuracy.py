@@ -62,6 +62,8 @@ class AccuracyRow:
     length: accuracy of the length baseline.
     auc: probability that a good response scores above a bad one.
     by_fault: fault -> its accuracy.
+    heads: of how many random heads these are means; 1 for a trained model.
+    spread: 10th and 90th percentile of the single heads' accuracies.
   """
 
   reward_model: str
@@ -74,6 +76,8 @@ class AccuracyRow:
   length: float
   auc: float
   by_fault: dict[str, FaultAccuracy] = dataclasses.field(default_factory=dict)
+  heads: int = 1
+  spread: tuple[float, ...] = ()
 
   @property
   def gain(self) -> float:
@@ -183,6 +187,40 @@ def accuracy_row(
   )
 
 
+def mean_row(rows: Sequence[AccuracyRow]) -> AccuracyRow:
+  """The mean over random heads on the same ratings.
+
+  Its interval is that of the mean over heads: mean +- 1.96 standard errors.
+  One random head says little: where a base model's states are spread along a
+  direction that the ratings follow, its sign decides, and heads of both signs
+  are equally likely.
+  """
+  values = np.asarray([row.accuracy for row in rows])
+  error = 1.96 * values.std(ddof=1) / len(rows) ** 0.5 if len(rows) > 1 else 0.0
+  mean = float(values.mean())
+
+  def fault_mean(name: str) -> FaultAccuracy:
+    faults = [row.by_fault[name] for row in rows]
+    return FaultAccuracy(
+      n=faults[0].n,
+      **{
+        field: float(np.mean([getattr(x, field) for x in faults]))
+        for field in ("accuracy", "low", "high", "auc")
+      },
+    )
+
+  return dataclasses.replace(
+    rows[0],
+    accuracy=mean,
+    low=max(0.0, mean - error),
+    high=min(1.0, mean + error),
+    auc=float(np.mean([row.auc for row in rows])),
+    by_fault={name: fault_mean(name) for name in rows[0].by_fault},
+    heads=len(rows),
+    spread=tuple(float(x) for x in np.quantile(values, [0.1, 0.9])),
+  )
+
+
 def table(rows: Sequence[AccuracyRow]) -> str:
   """The rows as text: never an accuracy without n and its baselines."""
   lines = [
@@ -196,4 +234,9 @@ def table(rows: Sequence[AccuracyRow]) -> str:
       f"{row.accuracy:>9.1%} {interval:>15} {row.majority:>9.1%} "
       f"{row.length:>7.1%} {row.auc:>6.3f}"
     )
+    if row.heads > 1:
+      low, high = row.spread
+      lines[-1] += (
+        f"  (mean of {row.heads} heads, 80% in {low:.0%}..{high:.0%})"
+      )
   return "\n".join(lines)

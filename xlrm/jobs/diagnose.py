@@ -5,14 +5,16 @@ and the length baseline beside it; the length baseline's threshold and
 direction are chosen on that language's training ratings, as in the paper.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+import dataclasses
+import functools
 import json
 import os
 import pathlib
 from typing import Any
 
-import dataclasses
 import jax
+import numpy as np
 
 from xlrm import batches
 from xlrm import pretrained
@@ -21,13 +23,51 @@ from xlrm.evaluation import accuracy
 from xlrm.models import scorer as scorer_lib
 
 ACCURACY = "accuracy.json"
+RANDOM_HEADS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomHeads:
+  """A language model under several random heads: what a base knows untrained.
+
+  Attributes:
+    scorer: reads the states.
+    params: one tree per head, stacked in `head` only.
+  """
+
+  scorer: scorer_lib.ResponseScorer
+  params: Any
+
+  def scores(
+    self, prompts: Sequence[str], texts: Sequence[str], batch_size: int
+  ) -> np.ndarray:
+    """[heads, texts]; the backbone runs once for all heads."""
+    bare = dataclasses.replace(self.scorer, tokenizer=None)
+    size = min(batch_size, len(texts))
+    columns = np.zeros((self.params["head"]["bias"].shape[0], len(texts)))
+    for first in range(0, len(texts), size):
+      start = min(first, len(texts) - size)  # one shape: the last overlaps
+      rows = slice(start, start + size)
+      batch = self.scorer.prepare(
+        list(prompts[rows]), [[text] for text in texts[rows]]
+      )
+      columns[:, rows] = _scores_of_heads(bare, self.params, batch)[..., 0]
+    return columns
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _scores_of_heads(scorer, params, batch) -> jax.Array:
+  """[heads B N]"""
+  return jax.vmap(lambda head: scorer.scores({**params, "head": head}, batch))(
+    params["head"]
+  )
 
 
 def load_scorer_or_base(
   path: str, lengths: Mapping[str, int], seed: int = 0
-) -> tuple[scorer_lib.Scorer, Any]:
-  """A reward model; of a language model the backbone under a random head,
-  which shows what a head without training scores."""
+) -> tuple[scorer_lib.Scorer, Any] | RandomHeads:
+  """A reward model; of a language model the backbone under random heads,
+  which show what a head without training scores."""
   if str(path).startswith(pretrained.VERDICT):
     loaded = pretrained.load_scorer(path)
     return loaded.model, loaded.params
@@ -43,12 +83,16 @@ def load_scorer_or_base(
     max_response_length=lengths["targets"],
     layer=description.scorer_layer,
   )
-  key = jax.random.key(seed)
-  return scorer, scorer.from_language_model(key, base.params)
+  keys = jax.random.split(jax.random.key(seed), RANDOM_HEADS)
+  params = scorer.from_language_model(keys[0], base.params)
+  heads = jax.vmap(
+    lambda key: scorer.from_language_model(key, base.params)["head"]
+  )(keys)
+  return RandomHeads(scorer, {**params, "head": heads})
 
 
 def accuracy_rows(
-  scorers: Mapping[str, tuple[scorer_lib.Scorer, Any]],
+  scorers: Mapping[str, tuple[scorer_lib.Scorer, Any] | RandomHeads],
   sources: Mapping[str, batches.BatchSource],
   split: str,
   batch_size: int,
@@ -68,25 +112,28 @@ def accuracy_rows(
       [row["rating"] for row in training],
     )
     texts = [row["targets_pretokenized"] for row in held_out]
-    for name, (scorer, params) in scorers.items():
-      scores = text_generation.score_texts(
-        scorer,
-        params,
-        [row["reward_inputs"] for row in held_out],
-        [[text] for text in texts],
-        batch_size=batch_size,
-      )
-      rows.append(
+    documents = [row["reward_inputs"] for row in held_out]
+    for name, scorer in scorers.items():
+      if isinstance(scorer, RandomHeads):
+        columns = scorer.scores(documents, texts, batch_size)
+      else:
+        groups = text_generation.score_texts(
+          *scorer, documents, [[x] for x in texts], batch_size=batch_size
+        )
+        columns = [[group[0] for group in groups]]
+      found = [
         accuracy.accuracy_row(
           name,
           language,
-          scores=[group[0] for group in scores],
+          scores=scores,
           ratings=[row["rating"] for row in held_out],
           lengths=[len(text.split()) for text in texts],
           baseline=baseline,
           faults=[row["fault"] for row in held_out],
         )
-      )
+        for scores in columns
+      ]
+      rows.append(accuracy.mean_row(found) if len(found) > 1 else found[0])
   return rows
 
 
@@ -104,6 +151,7 @@ def read_rows(path: str | os.PathLike) -> list[accuracy.AccuracyRow]:
   rows = []
   for fields in json.loads(pathlib.Path(path).read_text(encoding="utf-8")):
     faults = fields.pop("by_fault")
+    fields["spread"] = tuple(fields.get("spread", ()))
     rows.append(
       accuracy.AccuracyRow(
         **fields,
@@ -132,7 +180,7 @@ def run(
   Args:
     sources: language to its ratings.
     rewards: name to the directory of a reward model, or of a language model
-      (it gets a random head).
+      (it gets RANDOM_HEADS random heads, and the row is their mean).
     lengths: tokens that a random head's model reads.
     split: held-out split.
     seed: of random heads.

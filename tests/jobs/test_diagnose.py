@@ -1,0 +1,63 @@
+"""The diagnosis job: random heads as a control, and what is written."""
+
+import dataclasses
+
+import jax
+import numpy as np
+
+from xlrm import text_generation
+from xlrm.evaluation import accuracy
+from xlrm.jobs import diagnose
+from xlrm.miniworld import rows
+
+LENGTHS = {"inputs": 64, "targets": 32}
+
+
+def test_random_heads_score_as_each_of_them_alone():
+  heads = diagnose.load_scorer_or_base("nano", LENGTHS)
+  found = rows.rating_rows("es", "test", 0, 7)
+  documents = [row.document for row in found]
+  texts = [row.summary for row in found]
+  scores = heads.scores(documents, texts, batch_size=4)
+  assert scores.shape == (diagnose.RANDOM_HEADS, 7)
+  for index in (0, 7):
+    head = jax.tree.map(lambda x, i=index: x[i], heads.params["head"])
+    alone = text_generation.score_texts(
+      heads.scorer,
+      {**heads.params, "head": head},
+      documents,
+      [[text] for text in texts],
+      batch_size=4,
+    )
+    np.testing.assert_allclose(scores[index], np.ravel(alone), atol=1e-4)
+  assert len({round(float(x), 4) for x in scores[:, 0]}) > 10
+
+
+def test_the_mean_row_is_a_mean_over_heads_with_its_own_interval(tmp_path):
+  rng = np.random.default_rng(0)
+  ratings = rng.integers(0, 2, 200)
+  baseline = accuracy.LengthBaseline(5.0, True)
+  found = [
+    accuracy.accuracy_row(
+      "head",
+      "es",
+      scores=sign * (ratings - 0.5) + rng.normal(size=200),
+      ratings=ratings,
+      lengths=rng.integers(1, 10, 200),
+      baseline=baseline,
+      faults=["" if x else "number" for x in ratings],
+    )
+    for sign in (3, -3, 3, -3)
+  ]
+  values = [row.accuracy for row in found]
+  mean = accuracy.mean_row(found)
+  assert mean.heads == 4 and mean.accuracy == np.mean(values)
+  error = 1.96 * np.std(values, ddof=1) / 2
+  np.testing.assert_allclose(mean.low, max(0, mean.accuracy - error))
+  assert mean.spread[0] < 0.2 and mean.spread[1] > 0.8
+  assert "mean of 4 heads" in accuracy.table([mean])
+  path = tmp_path / "accuracy.json"
+  diagnose.write_rows(path, [mean])
+  assert diagnose.read_rows(path) == [mean]
+  trained = dataclasses.replace(mean, heads=1)
+  assert "heads" not in accuracy.table([trained])
