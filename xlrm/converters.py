@@ -122,11 +122,12 @@ def to_preferences(
 def to_corrupted(
   examples: Sequence[Example], lengths: Mapping[str, int]
 ) -> types.Corrupted:
-  """Pre-training rows; a token asked about is not also predicted."""
+  """Pre-training rows; no response with a replaced token is predicted."""
   batch = to_batch(examples, lengths)
   labels = [x["replaced"] for x in examples]
   replaced = _stack(labels, lengths["targets"], -1)[:, None]
-  weights = batch.weights * (replaced < 0)
+  untouched = replaced.max(axis=2, keepdims=True) < 1
+  weights = batch.weights * untouched
   return types.Corrupted(batch.replace(weights=weights), replaced)
 
 

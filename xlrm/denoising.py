@@ -110,8 +110,8 @@ def example(
 ) -> dict[str, np.ndarray]:
   """A row of text as token arrays `inputs`, `targets`, `replaced`.
 
-  `replaced` is -1 where a token is to be predicted (language modelling) and
-  0 or 1 where the question is whether it was replaced.
+  `replaced` is 0 or 1 where the question is whether a token was replaced, and
+  -1 where it is not asked.
 
   Args:
     row: has `kind` ('denoise', 'detect', or any pair of texts), `inputs`,

@@ -25,10 +25,38 @@ from xlrm import types
 from xlrm.models import language_model
 from xlrm.models import t5
 
+EXPORT = "model"
 
-def detection_logits(head: types.Params, states: jax.Array) -> jax.Array:
-  """[.. D] -> [..]: the logit that the token just read was replaced."""
-  return (states.astype(jnp.float32) @ head["kernel"])[..., 0] + head["bias"]
+
+def detection_logits(
+  head: types.Params, states: jax.Array, scale: float = 1.0
+) -> jax.Array:
+  """[.. D] -> [..]: the logit that the token just read was replaced.
+
+  A large `scale` lets a small difference of states answer, so that they keep
+  room for everything else; a random head on them then says nothing.
+  """
+  states = states.astype(jnp.float32)
+  return scale * (states @ head["kernel"])[..., 0] + head["bias"]
+
+
+def matching_queries(params: types.Params, head_dim: int) -> types.Params:
+  """Cross-attention that starts out looking for what it has just read.
+
+  Every query projection [D H*K] begins as the key projection of its layer,
+  scaled as fresh queries are. A decoder token then attends first to the
+  document's tokens that are like it, which is where a check of facts begins
+  (after "mimetic initialization", https://arxiv.org/abs/2305.09828).
+  """
+  decoder = dict(params["decoder"])
+  for name, layer in decoder.items():
+    if not name.startswith("layers_"):
+      continue
+    attention = layer["encoder_decoder_attention"]
+    query = {"kernel": attention["key"]["kernel"] * head_dim**-0.5}
+    attention = {**attention, "query": query}
+    decoder[name] = {**layer, "encoder_decoder_attention": attention}
+  return {**params, "decoder": decoder}
 
 
 def pretraining_loss(
@@ -37,6 +65,7 @@ def pretraining_loss(
   z_loss: float,
   detection_weight: float,
   detection_layer: int | None,
+  detection_scale: float = 1.0,
 ) -> training.LossFunction:
   """Language modelling plus `detection_weight` times detection.
 
@@ -70,7 +99,9 @@ def pretraining_loss(
     so_far = jnp.where(labels >= 0, so_far, denoising.NOT_ASKED)
     heads = params["detection"]
     token, prefix = (
-      losses.detection_loss(detection_logits(heads[name], states), asked)
+      losses.detection_loss(
+        detection_logits(heads[name], states, detection_scale), asked
+      )
       for name, asked in (("token", labels), ("prefix", so_far))
     )
     return losses.Loss(
@@ -99,6 +130,8 @@ def train(
   z_loss: float = 1e-4,
   detection_weight: float = 1.0,
   detection_layer: int | None = None,
+  detection_scale: float = 1.0,
+  match_queries: bool = False,
   mesh: sharding.MeshConfig = sharding.MeshConfig(),
   export_dir: str | None = None,
   history: str = "pre-trained on text",
@@ -111,13 +144,19 @@ def train(
     detection_weight: weight of replaced-token detection against language
       modelling, per token.
     detection_layer: decoder layer that detection reads; None is the last.
-    export_dir: where to write the finished model as one small archive.
+    detection_scale: see `detection_logits`.
+    match_queries: see `matching_queries`.
+    export_dir: where to write the finished language model, for other jobs to
+      start from; None is MODEL_DIR/model.
     history: what later reports say of this stage.
     dry_run: print the plan, run no step.
   """
   fresh = pretrained.new_language_model(
     model, vocabulary, extra_ids, config.seed
   )
+  params = fresh.params
+  if match_queries:
+    params = matching_queries(params, model.head_dim)
   keys = jax.random.split(jax.random.key(config.seed + 1))
   heads = {
     name: {
@@ -140,9 +179,10 @@ def train(
     z_loss=z_loss,
     detection_weight=detection_weight,
     detection_layer=detection_layer,
+    detection_scale=detection_scale,
   )
   result = training.fit(
-    {"model": fresh.params, "detection": heads},
+    {"model": params, "detection": heads},
     loss_fn=loss_fn,
     optimizer=optimizer,
     source=source,
@@ -152,7 +192,7 @@ def train(
     description="pretrain",
     dry_run=dry_run,
   )
-  if export_dir is not None and not dry_run:
+  if not dry_run:
     trained = pretrained.Pretrained(
       fresh.model,
       result.params["model"],
@@ -160,5 +200,5 @@ def train(
       description,
       vocabulary,
     )
-    pretrained.write_archive(export_dir, trained)
+    pretrained.write_archive(export_dir or f"{model_dir}/{EXPORT}", trained)
   return result

@@ -15,11 +15,11 @@ from xlrm.miniworld import randomness
 from xlrm.miniworld import world
 
 WAYS = {
-  "swap": 0.5,  # another person, city, number, day or event
+  "swap": 0.62,  # another person, city, number, day or event
   "old": 0.12,  # the old event, told as the news
-  "tail": 0.06,  # ends as the old event does
-  "append": 0.1,  # goes on with a sentence of the document
-  "words": 0.22,  # see WORD_WAYS
+  "tail": 0.05,  # ends as the old event does
+  "append": 0.06,  # goes on with a sentence of the document
+  "words": 0.15,  # see WORD_WAYS
 }
 SWAPS = {
   "person": 0.25,

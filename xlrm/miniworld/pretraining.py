@@ -16,7 +16,7 @@ from xlrm.miniworld import randomness
 from xlrm.miniworld import rows
 from xlrm.miniworld import world
 
-KINDS = {"denoise": 0.1, "translate": 0.15, "summarise": 0.3, "detect": 0.45}
+KINDS = {"denoise": 0.06, "translate": 0.14, "summarise": 0.2, "detect": 0.6}
 CORRUPTED_RATE = 0.5
 SECOND_CORRUPTION_RATE = 0.25
 FOREIGN_DOCUMENT_RATE = 0.2  # detection across languages
