@@ -165,7 +165,7 @@ def find(
   checkpoint = None if str(path) in SHIPPED else t5x.find(str(path))
   if checkpoint is not None:
     return _t5x_files(pathlib.Path(str(path)), checkpoint, given)
-  if huggingface.is_directory(directory):
+  if (directory / huggingface.CONFIG).is_file():
     return _hub_files(directory, given)
   directory = model_directory(path)
   return ModelFiles(

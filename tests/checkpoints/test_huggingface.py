@@ -203,6 +203,13 @@ def test_a_damaged_directory_is_one_message(
     huggingface.read(copied)
 
 
+def test_a_pickle_says_what_to_do(directories, tmp_path):
+  copied = change_config(directories / "mt5", tmp_path)
+  (copied / "model.safetensors").rename(copied / "pytorch_model.bin")
+  with pytest.raises(CopyError, match="save_pretrained"):
+    huggingface.read(copied)
+
+
 def test_an_index_that_names_a_missing_file(directories, tmp_path):
   arrays = huggingface.read(directories / "mt5")
   config = huggingface.model_config(directories / "mt5", arrays)

@@ -50,6 +50,21 @@ def is_directory(path: str | os.PathLike) -> bool:
   )
 
 
+def _no_directory(directory: pathlib.Path) -> str:
+  held = sorted(x.name for x in directory.glob("*"))
+  text = (
+    f"{directory} is no Hugging Face directory: {CONFIG} and {WEIGHTS} or "
+    f"{INDEX} were expected; it holds: {', '.join(held[:6]) or 'nothing'}"
+  )
+  if any(name.startswith("pytorch_model") for name in held):
+    text += (
+      ". Its weights are a pickle, which runs code when it is read: load and "
+      "save it with transformers (from_pretrained, save_pretrained) where you "
+      "trust it"
+    )
+  return text
+
+
 def _json(path: pathlib.Path) -> dict[str, Any]:
   try:
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -187,11 +202,7 @@ def read(path: str | os.PathLike) -> dict[str, stored.StoredArray]:
   """
   directory = pathlib.Path(path)
   if not is_directory(directory):
-    held = ", ".join(sorted(x.name for x in directory.glob("*"))[:6])
-    raise CheckpointError(
-      f"{path} is no Hugging Face directory: {CONFIG} and {WEIGHTS} or {INDEX} "
-      f"were expected; it holds: {held or 'nothing'}"
-    )
+    raise CheckpointError(_no_directory(directory))
   fields = read_config(directory)
   files = _files(directory)
   names = {names_lib.hub_name(path): path for path in _paths(fields)}
