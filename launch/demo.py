@@ -64,7 +64,10 @@ class Stage:
 def training_stages(demo: DemoConfig) -> Iterator[Stage]:
   """SFT and reward model of every language."""
   folder = pathlib.Path(demo.output)
-  seed = (f"TrainConfig.seed = {demo.seed}",)
+  # Dropout, the fresh head, and the order of the examples.
+  seed = tuple(
+    f"{name}.seed = {demo.seed}" for name in ("TrainConfig", "SeqioSource")
+  )
   for language in LANGUAGES:
     macros = {
       "MIXTURE_OR_TASK_NAME": f"miniworld_summary.{language}",
@@ -104,6 +107,7 @@ def evaluation_stages(demo: DemoConfig) -> Iterator[Stage]:
       "REWARDS": {"untrained head": "nano", **rewards},
       "LANGUAGES": LANGUAGES,
     },
+    (f"diagnose.run.seed = {demo.seed}",),
   )
   yield Stage(
     "report",

@@ -185,3 +185,13 @@ def test_the_demo_runs_shipped_files_only():
   for stage in stages:
     assert (config.gin_directory() / stage.gin_file).exists()
   assert len(stages) == 4 + 4 + 2 + 2
+
+
+def test_the_seed_of_the_demo_reaches_every_draw():
+  config_3 = demo.DemoConfig(seed=3)
+  for stage in demo.training_stages(config_3):
+    assert "SeqioSource.seed = 3" in stage.bindings
+    assert "TrainConfig.seed = 3" in stage.bindings
+  sampled, *_, diagnosed, _ = demo.evaluation_stages(config_3)
+  assert sampled.bindings == ("BestOfNConfig.seed = 3",)
+  assert diagnosed.bindings == ("diagnose.run.seed = 3",)
