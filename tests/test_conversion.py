@@ -13,6 +13,7 @@ from xlrm import conversion
 from xlrm import model_files
 from xlrm import pretrained
 from xlrm import text_generation
+from xlrm.checkpoints import native
 from xlrm.checkpoints import stored
 from xlrm.checkpoints import t5x
 from xlrm.launch import main
@@ -84,6 +85,20 @@ def test_g11_a_converted_reward_model_scores_the_same(to, scorer, tmp_path):
       batch_size=1,
     )
   assert list(scores[0]) == list(scores[1])
+
+
+def test_a_checkpoint_of_training_is_converted_as_it_is_loaded(tmp_path):
+  """Orbax and manifest, where the shipped model is one .npz file."""
+  nano = pretrained.load_language_model("nano")
+  run = tmp_path / "run"
+  model_files.write_description(run, nano.description, nano.vocabulary)
+  checkpointer = native.Checkpointer(run)
+  params = jax.tree.map(lambda x: x + 1, nano.params)
+  checkpointer.save(3, params, {"step": jax.numpy.zeros(())}, {})
+  checkpointer.close()
+  made = conversion.convert(run, tmp_path / "hf", "hf")
+  loaded = pretrained.load_language_model(made)
+  jax.tree.map(np.testing.assert_array_equal, loaded.params, params)
 
 
 def test_the_exported_reward_model_is_a_backbone_and_a_score(scorer, tmp_path):

@@ -200,6 +200,12 @@ def _extra_ids(vocabulary: str, rows: int) -> int:
   return 0 if plain.sentinel_ids else min(100, rows - plain.vocab_size)
 
 
+def _foreign(config: t5.T5Config, vocabulary: str, history: str) -> Description:
+  """Of a language model that others made: it names no lengths."""
+  extra_ids = _extra_ids(vocabulary, config.vocab_size)
+  return Description(LANGUAGE_MODEL, config, 0, 0, extra_ids, (history,))
+
+
 def _beside(names: list[pathlib.Path]) -> str:
   return next((str(x) for x in names if x.is_file()), "")
 
@@ -216,14 +222,7 @@ def _t5x_files(path: pathlib.Path, checkpoint, vocabulary: str) -> ModelFiles:
     description = _own_description(pathlib.Path(own))
   else:
     config = t5x.recognise(arrays, checkpoint)
-    description = Description(
-      LANGUAGE_MODEL,
-      config,
-      0,
-      0,
-      _extra_ids(vocabulary, config.vocab_size),
-      (f"T5X checkpoint {path.name}",),
-    )
+    description = _foreign(config, vocabulary, f"T5X checkpoint {path.name}")
   return ModelFiles(path, T5X, description, vocabulary, lambda: arrays)
 
 
@@ -235,14 +234,8 @@ def _hub_files(directory: pathlib.Path, vocabulary: str) -> ModelFiles:
     description = description_of(own)
   else:
     config = huggingface.model_config(directory, arrays)
-    description = Description(
-      LANGUAGE_MODEL,
-      config,
-      0,
-      0,
-      _extra_ids(vocabulary, config.vocab_size),
-      (f"Hugging Face directory {directory.name}",),
-    )
+    history = f"Hugging Face directory {directory.name}"
+    description = _foreign(config, vocabulary, history)
   if description.kind == RESPONSE_SCORER:
     arrays = {
       name if name.startswith("head/") else f"backbone/{name}": array

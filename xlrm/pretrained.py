@@ -104,6 +104,21 @@ def load_language_model(
   )
 
 
+def scorer_of(
+  backbone: language_model.EncoderDecoder,
+  tokenizer: tokenizer_lib.Tokenizer,
+  description: Description,
+) -> scorer_lib.ResponseScorer:
+  """The reward model that a description asks for."""
+  return scorer_lib.ResponseScorer(
+    model=backbone,
+    tokenizer=tokenizer,
+    max_input_length=description.max_input_length,
+    max_response_length=description.max_response_length,
+    layer=description.scorer_layer,
+  )
+
+
 def load_scorer(
   path: str | os.PathLike,
   dtype: str = "float32",
@@ -125,13 +140,8 @@ def load_scorer(
       f"that answers 1 or 0 in text is named {VERDICT}{path})"
     )
   tokenizer = _tokenizer(files)
-  model = scorer_lib.ResponseScorer(
-    model=_backbone(description, dropout_rate=0.0, dtype=dtype),
-    tokenizer=tokenizer,
-    max_input_length=description.max_input_length,
-    max_response_length=description.max_response_length,
-    layer=description.scorer_layer,
-  )
+  backbone = _backbone(description, dropout_rate=0.0, dtype=dtype)
+  model = scorer_of(backbone, tokenizer, description)
   params = model_files.load(files, model.abstract())
   return Pretrained(model, params, tokenizer, description, files.vocabulary)
 

@@ -65,9 +65,6 @@ def test_a_long_document_loses_its_end_and_never_the_summary(metric):
   batch = short.prepare([DOCUMENT + " Lang." * 50], [SUMMARIES])
   assert batch.targets.shape == (1, 3, 48)
   for row, summary in zip(batch.targets[0], SUMMARIES):
-    text = metric.tokenizer.decode(row)
-    assert text.endswith(f"hypothesis: {summary}") or "⁇" in text
-    assert 1 in row.tolist()
     kept = metric.tokenizer.encode(f"hypothesis: {summary}")
     length = row.tolist().index(1)
     assert row[length - len(kept) + 1 : length].tolist() == kept[1:]

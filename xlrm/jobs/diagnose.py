@@ -76,13 +76,12 @@ def load_scorer_or_base(
     loaded = pretrained.load_scorer(path)
     return loaded.model, loaded.params
   base = pretrained.load_language_model(path)
-  scorer = scorer_lib.ResponseScorer(
-    model=base.model,
-    tokenizer=base.tokenizer,
+  description = dataclasses.replace(
+    description,
     max_input_length=lengths["inputs"],
     max_response_length=lengths["targets"],
-    layer=description.scorer_layer,
   )
+  scorer = pretrained.scorer_of(base.model, base.tokenizer, description)
   keys = jax.random.split(jax.random.key(seed), RANDOM_HEADS)
   params = scorer.from_language_model(keys[0], base.params)
   heads = jax.vmap(

@@ -69,13 +69,7 @@ def train(
     history=(*initial.description.history, history or "reward model"),
     scorer_layer=layer or initial.description.scorer_layer,
   )
-  scorer = scorer_lib.ResponseScorer(
-    model=initial.model,
-    tokenizer=initial.tokenizer,
-    max_input_length=lengths["inputs"],
-    max_response_length=lengths["targets"],
-    layer=description.scorer_layer,
-  )
+  scorer = pretrained.scorer_of(initial.model, initial.tokenizer, description)
   params = scorer.from_language_model(
     jax.random.key(config.seed), initial.params
   )

@@ -40,6 +40,25 @@ class Scorer(Protocol):
     """One float32 score per response."""
 
 
+def check_texts(
+  tokenizer: tokenizer_lib.Tokenizer | None,
+  reward_inputs: Sequence[str],
+  responses: Sequence[Sequence[str]],
+) -> None:
+  """What every `prepare` needs.
+
+  Raises:
+    ValueError: no tokenizer, or another number of prompts than of groups.
+  """
+  if tokenizer is None:
+    raise ValueError("prepare needs a tokenizer; this scorer has none")
+  if len(reward_inputs) != len(responses):
+    raise ValueError(
+      f"{len(reward_inputs)} reward_inputs for {len(responses)} groups of "
+      "responses"
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class ResponseScorer(Scorer):
   """An encoder-decoder without output matrix, with a scalar head.
@@ -141,13 +160,7 @@ class ResponseScorer(Scorer):
     Raises:
       ValueError: no tokenizer, or another number of prompts than of groups.
     """
-    if self.tokenizer is None:
-      raise ValueError("prepare needs a tokenizer; this scorer has none")
-    if len(reward_inputs) != len(responses):
-      raise ValueError(
-        f"{len(reward_inputs)} reward_inputs for {len(responses)} groups of "
-        "responses"
-      )
+    check_texts(self.tokenizer, reward_inputs, responses)
     group = max(map(len, responses), default=0)
     shape = (len(responses), group, self.max_response_length)
     targets = np.zeros(shape, np.int32)

@@ -82,13 +82,7 @@ class VerdictScorer(scorer_lib.Scorer):
 
     `inputs` [B 1] are empty: nothing is shared between the responses.
     """
-    if self.tokenizer is None:
-      raise ValueError("prepare needs a tokenizer; this scorer has none")
-    if len(reward_inputs) != len(responses):
-      raise ValueError(
-        f"{len(reward_inputs)} reward_inputs for {len(responses)} groups of "
-        "responses"
-      )
+    scorer_lib.check_texts(self.tokenizer, reward_inputs, responses)
     rows = [
       [self._ids(document, summary) for summary in group]
       for document, group in zip(reward_inputs, responses)
