@@ -87,9 +87,8 @@ def _train(options, model) -> tuple[Callable[[], Any], int]:
 
   optimizer = optimizers.adafactor(1e-3)
   mesh = sharding.MeshConfig().build()
-  params = jax.jit(model.init)(jax.random.key(0))
+  params = sharding.LazyParams.computed(lambda: model.init(jax.random.key(0)))
   state = train_step.initial_state(params, optimizer, mesh)
-  del params
   step = train_step.jit_train_step(
     train_step.make_train_step(sft.sft_loss(model, 1e-4), optimizer),
     jax.eval_shape(lambda: state),
@@ -101,7 +100,8 @@ def _train(options, model) -> tuple[Callable[[], Any], int]:
   del state
 
   def call():
-    kept[0], metrics = step(kept[0], batch, jax.random.key(1))
+    with sharding.active(mesh):
+      kept[0], metrics = step(kept[0], batch, jax.random.key(1))
     return metrics
 
   return call, options.batch * (options.inputs + options.targets)

@@ -49,10 +49,7 @@ def scorer(tmp_path_factory):
 
   model = scorer_lib.ResponseScorer(base.model, base.tokenizer, 64, 32, 2)
   params = model.from_language_model(jax.random.key(3), base.params)
-  made = pretrained.Pretrained(
-    model, params, base.tokenizer, description, base.vocabulary
-  )
-  pretrained.write_archive(folder, made)
+  pretrained.write_archive(folder, params, description, base.vocabulary)
   return folder
 
 

@@ -1,4 +1,5 @@
 import itertools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 from xlrm import losses
+from xlrm import sharding
 
 WIDTH, ROWS = 8, 30
 
@@ -201,12 +203,30 @@ def mesh():
   return jax.sharding.Mesh(devices, ("data", "model"))
 
 
-def test_a_sharded_vocabulary_is_never_gathered(mesh):
-  program = compile_head(128, 4096, mesh).as_text()
+@pytest.mark.parametrize("active", [True, False])
+def test_a_sharded_vocabulary_is_never_gathered(mesh, active):
+  with sharding.active(mesh if active else None):
+    program = compile_head(128, 4096, mesh).as_text()
   assert "all-gather" not in program and "all-to-all" not in program
 
 
-def test_a_sharded_head_equals_one_device(mesh):
+def test_chunks_exchange_nothing_as_large_as_the_matrix(mesh):
+  """Its gradient is summed over devices once, not once per chunk."""
+  with sharding.active(mesh):
+    program = compile_head(256, 4096, mesh).as_text()
+  bodies = re.findall(r"body=(%?[\w.-]+)", program)
+  assert len(bodies) == 2  # the chunks forward and backward
+  for body in bodies:
+    start = program.index(f"\n{body} (")
+    text = program[start : program.index("\n}", start)]
+    assert "f32[64,1024]" in text  # the matrix is there, and stays
+    for line in text.splitlines():
+      if re.search(r" (all-reduce|reduce-scatter)\(", line):
+        assert "4096" not in line and "1024" not in line
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_a_sharded_head_equals_one_device(mesh, active):
   keys = jax.random.split(jax.random.key(0), 3)
   arguments = (
     jax.random.normal(keys[0], (8, 1, 64, WIDTH)),
@@ -220,9 +240,16 @@ def test_a_sharded_head_equals_one_device(mesh):
     jax.device_put(x, jax.sharding.NamedSharding(mesh, s))
     for x, s in zip(arguments, specs, strict=True)
   ]
-  assert_close(
-    jax.jit(head_gradient)(*sharded), jax.jit(head_gradient)(*arguments)
-  )
+  with sharding.active(mesh if active else None):
+    found = jax.jit(head_gradient)(*sharded)
+  assert_close(found, jax.jit(head_gradient)(*arguments))
+
+
+def test_a_batch_that_does_not_fit_the_mesh_is_computed_all_the_same(mesh):
+  *arguments, _ = problem((3, 2, 4))
+  with sharding.active(mesh):
+    found = jax.jit(ours)(*arguments)
+  assert_close(found, dense(*arguments))
 
 
 def test_language_model_loss_sums_over_weights():

@@ -129,7 +129,8 @@ def test_g22_an_update_that_is_not_finite_is_skipped_and_counted():
 
 def test_the_state_is_made_in_place_from_a_function():
   mesh, optimizer = _mesh(4, 2), optimizers.adamw(1.0)
-  made = train_step.initial_state(tiny_run.new_params, optimizer, mesh)
+  lazy = sharding.LazyParams.computed(tiny_run.new_params)
+  made = train_step.initial_state(lazy, optimizer, mesh)
   given = train_step.initial_state(tiny_run.new_params(), optimizer, mesh)
   for a, b in zip(jax.tree.leaves(made), jax.tree.leaves(given), strict=True):
     assert a.sharding == b.sharding

@@ -14,6 +14,7 @@ import pathlib
 import shutil
 from typing import Any
 
+from xlrm import sharding
 from xlrm import tokenizer as tokenizer_lib
 from xlrm import types
 from xlrm.checkpoints import huggingface
@@ -276,16 +277,26 @@ def require_vocabulary(files: ModelFiles) -> str:
   return files.vocabulary
 
 
-def load(files: ModelFiles, abstract: types.Params) -> types.Params:
-  """Parameters on devices, each reading only its slices.
+def lazy_params(
+  files: ModelFiles, abstract: types.Params
+) -> sharding.LazyParams:
+  """Parameters to be put on devices, each of which reads only its slices.
 
   Args:
     files: of `find`.
-    abstract: shapes and dtypes, with shardings if they are to be sharded.
+    abstract: shapes and dtypes.
 
   Raises:
-    CheckpointError: damaged, or another model's.
+    CheckpointError: another model's; damage shows when they are read.
   """
-  if files.source == XLRM and not (files.path / ARCHIVE).is_file():
-    return native.load_params(str(files.path), abstract)
-  return stored.place(files.read(), abstract, files.path)
+  own = files.source == XLRM and not (files.path / ARCHIVE).is_file()
+  if not own:
+    stored.check(files.read(), abstract, files.path)
+
+  def on(mesh):
+    there = sharding.placed(abstract, mesh)
+    if own:
+      return native.load_params(str(files.path), there)
+    return stored.place(files.read(), there, files.path)
+
+  return sharding.LazyParams(abstract, on)

@@ -4,6 +4,7 @@ Directories of ours, of T5X and of Hugging Face alike, see `model_files`.
 """
 
 import dataclasses
+import functools
 import os
 import pathlib
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import jax
 
 from xlrm import model_files
+from xlrm import sharding
 from xlrm import tokenizer as tokenizer_lib
 from xlrm import types
 from xlrm.checkpoints import stored
@@ -34,6 +36,7 @@ class Pretrained:
   """A model, its parameters, its tokenizer, its description.
 
   Attributes:
+    lazy_params: for a mesh: `lazy_params.on(mesh)`.
     vocabulary: path of the sentencepiece file.
   """
 
@@ -42,10 +45,15 @@ class Pretrained:
     | scorer_lib.ResponseScorer
     | verdict_scorer.VerdictScorer
   )
-  params: types.Params
+  lazy_params: sharding.LazyParams
   tokenizer: tokenizer_lib.Tokenizer
   description: Description
   vocabulary: str
+
+  @functools.cached_property
+  def params(self) -> types.Params:
+    """The parameters on one device, read at first use and then kept."""
+    return self.lazy_params.on(None)
 
 
 def load_tokenizer(
@@ -97,7 +105,7 @@ def load_language_model(
   )
   return Pretrained(
     model,
-    model_files.load(files, model.abstract()),
+    model_files.lazy_params(files, model.abstract()),
     _tokenizer(files),
     dataclasses.replace(files.description, config=model.config),
     files.vocabulary,
@@ -142,7 +150,7 @@ def load_scorer(
   tokenizer = _tokenizer(files)
   backbone = _backbone(description, dropout_rate=0.0, dtype=dtype)
   model = scorer_of(backbone, tokenizer, description)
-  params = model_files.load(files, model.abstract())
+  params = model_files.lazy_params(files, model.abstract())
   return Pretrained(model, params, tokenizer, description, files.vocabulary)
 
 
@@ -178,14 +186,21 @@ def new_language_model(
       f"least {needed}"
     )
   model = language_model.EncoderDecoder(config)
-  params = jax.jit(model.init)(jax.random.key(seed))
+  params = sharding.LazyParams.computed(
+    lambda: model.init(jax.random.key(seed))
+  )
   description = Description(LANGUAGE_MODEL, config, 0, 0, extra_ids)
   return Pretrained(model, params, tokenizer, description, vocabulary)
 
 
-def write_archive(directory: str | os.PathLike, trained: Pretrained) -> None:
+def write_archive(
+  directory: str | os.PathLike,
+  params: types.Params,
+  description: Description,
+  vocabulary: str,
+) -> None:
   """Writes a model as one `params.npz` with its description."""
   target = pathlib.Path(directory)
-  write_description(target, trained.description, trained.vocabulary)
-  arrays = stored.of_tree(trained.params)
+  write_description(target, description, vocabulary)
+  arrays = stored.of_tree(params)
   stored.write_archive(target / model_files.ARCHIVE, arrays)

@@ -2,19 +2,25 @@
 
 The mesh has two axes. 'data' splits the rows of a batch and, as in FSDP
 (https://arxiv.org/abs/2304.11277), the parameters and optimizer state, which
-the compiler gathers layer by layer. 'model' splits the vocabulary of the
-embedding and of the output matrix. A table of path rules says which.
+the compiler gathers layer by layer. 'model' splits the vocabulary, the heads
+and the width of the MLP, whose products stay where they are: one sum over
+'model' ends each attention and each MLP (tensor parallelism,
+https://arxiv.org/abs/1909.08053). A table of path rules says which dimension.
 """
 
+from collections.abc import Callable
+import contextlib
 import dataclasses
 import re
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
 from xlrm import optimizers
+from xlrm import types
 
 AXES = ("data", "model")
 SMALLEST = 2**12  # elements; a smaller leaf is kept whole on every device
@@ -25,6 +31,10 @@ SMALLEST = 2**12  # elements; a smaller leaf is kept whole on every device
 MODEL_RULES = (
   (r"token_embedder/embedding$", 0),
   (r"logits_dense/kernel$", 1),
+  (r"/(query|key|value)/kernel$", 1),  # heads x head_dim
+  (r"/out/kernel$", 0),
+  (r"/wi(_\d+)?/kernel$", 1),
+  (r"/wo/kernel$", 0),
 )
 
 
@@ -34,7 +44,8 @@ class MeshConfig:
 
   Attributes:
     data: -1 is all that `model` leaves.
-    model: splits of the vocabulary.
+    model: splits of the vocabulary, of the heads and of the MLP's width; best a
+      divisor of the number of heads.
   """
 
   data: int = -1
@@ -88,6 +99,92 @@ def tree_shardings(tree: Any, mesh: Mesh) -> Any:
   )
 
 
+def placed(abstract: types.Params, mesh: Mesh | None) -> types.Params:
+  """Shapes and dtypes with the shardings of a mesh; without one as they are."""
+  if mesh is None:
+    return abstract
+  return jax.tree.map(
+    lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+    abstract,
+    tree_shardings(abstract, mesh),
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class LazyParams:
+  """Parameters that are read or made where they are to live, when needed.
+
+  Attributes:
+    abstract: shapes and dtypes.
+    on: the mesh, or None for one device -> arrays, new ones at every call.
+  """
+
+  abstract: types.Params
+  on: Callable[[Mesh | None], types.Params]
+
+  @classmethod
+  def given(cls, params: types.Params) -> "LazyParams":
+    """Copies of arrays."""
+
+    def on(mesh):
+      places = jax.tree.map(_sharding_of, placed(_abstract(params), mesh))
+      moved = params if mesh is None else jax.device_put(params, places)
+      copy = lambda tree: jax.tree.map(jnp.array, tree)
+      return jax.jit(copy, out_shardings=places)(moved)
+
+    return cls(_abstract(params), on)
+
+  @classmethod
+  def computed(cls, make: Callable[[], types.Params]) -> "LazyParams":
+    """Of a function that is compiled: no device ever holds them whole."""
+    abstract = jax.eval_shape(make)
+
+    def on(mesh):
+      places = jax.tree.map(_sharding_of, placed(abstract, mesh))
+      return jax.jit(make, out_shardings=places)()
+
+    return cls(abstract, on)
+
+
+def _abstract(params: types.Params) -> types.Params:
+  return jax.eval_shape(lambda: params)
+
+
+def _sharding_of(leaf: jax.ShapeDtypeStruct) -> NamedSharding | None:
+  return leaf.sharding
+
+
+def active(mesh: Mesh | None) -> contextlib.AbstractContextManager:
+  """Calls of compiled functions in here know the mesh, see `rows_over_data`.
+
+  Only around such calls: other libraries' programs on one device would be sent
+  to the whole mesh.
+  """
+  if mesh is None or mesh.size == 1:
+    return contextlib.nullcontext()
+  return jax.set_mesh(mesh)
+
+
+def active_axes() -> dict[str, int]:
+  """Sizes of the axes of the `active` mesh; empty outside."""
+  mesh = jax.sharding.get_abstract_mesh()
+  return dict(mesh.shape) if set(AXES) <= set(mesh.axis_names) else {}
+
+
+def rows_over_data(x: jax.Array) -> jax.Array:
+  """x [B ..], kept on the devices that own its rows while a mesh is `active`.
+
+  Where a kernel is split over 'data', too, the compiler has the choice of
+  gathering the kernel or the activations of the whole batch; this makes it
+  gather the kernel.
+  """
+  rows = active_axes().get("data", 1)
+  if rows == 1 or x.shape[0] % rows:
+    return x
+  free = [PartitionSpec.UNCONSTRAINED] * (x.ndim - 1)
+  return jax.lax.with_sharding_constraint(x, PartitionSpec("data", *free))
+
+
 def batch_sharding(mesh: Mesh) -> NamedSharding:
   """Rows over 'data'."""
   return NamedSharding(mesh, PartitionSpec("data"))
@@ -104,6 +201,13 @@ def check_batch_size(batch_size: int, mesh: Mesh, num_microbatches: int = 1):
       f"shards x {num_microbatches} microbatches; nearest valid: "
       f"{', '.join(nearest)}"
     )
+
+
+def fitting_batch_size(batch_size: int, num_rows: int, mesh: Mesh) -> int:
+  """At most `batch_size`, for fewer rows the least that divides over 'data'."""
+  check_batch_size(batch_size, mesh)
+  unit = mesh.shape["data"]
+  return min(batch_size, unit * -(-num_rows // unit))
 
 
 def shard(batch: Any, mesh: Mesh) -> Any:

@@ -281,7 +281,9 @@ def score_texts(
     batch = _completed(batch, batch_size, group)
     if mesh is not None:
       batch = sharding.shard(batch, mesh)
-    scores = np.asarray(jax.device_get(_score(compiled_for, params, batch)))
+    with sharding.active(mesh):
+      scores = _score(compiled_for, params, batch)
+    scores = np.asarray(jax.device_get(scores))
     for texts, unique, row in zip(responses[rows], distinct[rows], scores):
       of_text = dict(zip(unique, row.tolist()))
       results.append([of_text[text] for text in texts])

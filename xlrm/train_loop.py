@@ -184,7 +184,8 @@ class Loop:
     while done < config.train_steps and not self._out_of_patience():
       batch = next(stream)
       placed = sharding.shard(batch, self.mesh)
-      state, metrics = self.step_fn(state, placed, self.key)
+      with sharding.active(self.mesh):
+        state, metrics = self.step_fn(state, placed, self.key)
       done += 1
       if pending is not None:
         self._collect(*pending)

@@ -43,7 +43,6 @@ def _split(params: types.Params, mask: types.Params | None):
 
 def _state(params, optimizer, mask) -> TrainState:
   zero = [jnp.zeros((), jnp.int32) for _ in range(3)]
-  params = jax.tree.map(jnp.array, params)  # a copy: the step donates it
   trained, _ = _split(params, mask)
   return TrainState(zero[0], params, optimizer.init(trained), *zero[1:])
 
@@ -56,15 +55,11 @@ def abstract_state(
 ) -> TrainState:
   """Shapes, dtypes and shardings of a state; `params` may be abstract."""
   shapes = jax.eval_shape(lambda p: _state(p, optimizer, mask), params)
-  return jax.tree.map(
-    lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
-    shapes,
-    sharding.tree_shardings(shapes, mesh),
-  )
+  return sharding.placed(shapes, mesh)
 
 
 def initial_state(
-  params: types.Params | Callable[[], types.Params],
+  params: types.Params | sharding.LazyParams,
   optimizer: optax.GradientTransformation,
   mesh: jax.sharding.Mesh,
   mask: types.Params | None = None,
@@ -72,21 +67,21 @@ def initial_state(
   """The state of step 0, created in its place on the mesh.
 
   Args:
-    params: a tree, which is copied, or a function that makes one; the function
-      is compiled, so that no device ever holds a large model whole.
+    params: lazy ones become the state's own, so that nobody holds them twice;
+      a tree is copied.
     mask: True at frozen parameters, which get no optimizer state.
   """
-  make = params if callable(params) else lambda: params
-  abstract = abstract_state(jax.eval_shape(make), optimizer, mesh, mask)
+  if not isinstance(params, sharding.LazyParams):
+    params = sharding.LazyParams.given(params)
+  abstract = abstract_state(params.abstract, optimizer, mesh, mask)
   places = jax.tree.map(lambda x: x.sharding, abstract)
-  if callable(params):
-    return jax.jit(
-      lambda: _state(params(), optimizer, mask), out_shardings=places
-    )()
-  placed = jax.device_put(params, places.params)
-  return jax.jit(lambda p: _state(p, optimizer, mask), out_shardings=places)(
-    placed
+  make = jax.jit(
+    lambda p: _state(p, optimizer, mask),
+    in_shardings=(places.params,),
+    out_shardings=places,
+    donate_argnums=0,
   )
+  return make(jax.device_put(params.on(mesh), places.params))
 
 
 def _split_rows(batch: Any, parts: int) -> Any:

@@ -48,7 +48,9 @@ def make_validation(
   def validate(params):
     averages = metric_writer.Averages()
     for batch in source.validation_batches():
-      averages.add(sums(params, sharding.shard(batch, mesh)))
+      placed = sharding.shard(batch, mesh)
+      with sharding.active(mesh):
+        averages.add(sums(params, placed))
     means = averages.means()
     return {f"validation/{name}": mean for name, mean in means.items()}
 
@@ -90,7 +92,7 @@ def _print_plan(step_fn, abstract: TrainState, batch, key) -> None:
 
 
 def fit(
-  params: types.Params | Callable[[], types.Params],
+  params: types.Params | sharding.LazyParams,
   *,
   loss_fn: LossFunction,
   optimizer: optax.GradientTransformation,
@@ -107,7 +109,8 @@ def fit(
   """Trains, or continues what stands in `model_dir`.
 
   Args:
-    params: to start from, not touched; or a function that makes them in place.
+    params: to start from, not touched; lazy ones are read or made in place,
+      and only if there is nothing to continue.
     loss_fn: sums of losses and weights; its key is None in validation.
     optimizer: of the parameters that are not frozen.
     frozen: regular expressions of parameter paths that stay as they are.
@@ -122,7 +125,9 @@ def fit(
     NonFiniteError: see `TrainConfig.max_nonfinite_steps`.
     CheckpointError: `model_dir` holds another run, or is damaged.
   """
-  shapes = jax.eval_shape(params if callable(params) else lambda: params)
+  if not isinstance(params, sharding.LazyParams):
+    params = sharding.LazyParams.given(params)
+  shapes = params.abstract
   mask = optimizers.frozen_mask(shapes, frozen) if frozen else None
   first = next(source.train_batches(0))
   rows = len(jax.tree.leaves(first)[0])
@@ -138,20 +143,19 @@ def fit(
   )
   key = jax.random.key(config.seed)
   if dry_run:
-    _print_plan(step_fn, abstract, sharding.shard(first, mesh), key)
+    with sharding.active(mesh):
+      _print_plan(step_fn, abstract, sharding.shard(first, mesh), key)
     return None
   checkpointer = native.Checkpointer(model_dir, keep=config.keep_checkpoints)
   data = source.fingerprint()
   restored = _restore(checkpointer, abstract, data)
+  state, memory = restored or (
+    initial_state(params, optimizer, mesh, mask),
+    train_loop.Memory(data),
+  )
   if begin is not None:
     begin()
-  if restored is None:
-    state, memory = (
-      initial_state(params, optimizer, mesh, mask),
-      train_loop.Memory(data),
-    )
-  else:
-    state, memory = restored
+  if restored is not None:
     print(f"{description}: continues at step {int(state.step)}", flush=True)
   loop = train_loop.Loop(
     source=source,

@@ -21,6 +21,7 @@ from xlrm import best_of_n
 from xlrm import pretrained
 from xlrm import records
 from xlrm import sampling
+from xlrm import sharding
 from xlrm import text_generation
 
 RECORDS = "records.jsonl"
@@ -125,6 +126,7 @@ def run(
   split: str = "test",
   study: str = "best_of_n",
   dtype: str = "float32",
+  mesh: sharding.MeshConfig = sharding.MeshConfig(),
   dry_run: bool = False,
 ) -> list[records.EvalRecord]:
   """Samples, scores, chooses; writes `records.jsonl` and `pools.jsonl`.
@@ -135,6 +137,8 @@ def run(
     rewards: name of a reward model (in a study its source language) to its
       model directory.
     study: written into every record.
+    mesh: spreads weights and prompts; each reward model is on it only while
+      it scores.
     dry_run: print the plan, draw nothing.
   """
   loaded = pretrained.load_language_model(policy, dtype=dtype)
@@ -152,32 +156,41 @@ def run(
       f" scored by {', '.join(scorers)}; into {model_dir}"
     )
     return []
+  devices = mesh.build()
   prompts = [row["inputs_pretokenized"] for row in rows]
   ids = [row["id"] for row in rows]
+  params = loaded.lazy_params.on(devices)
   drawn, greedy = (
     text_generation.Generator(
       model=loaded.model,
       tokenizer=loaded.tokenizer,
       config=sampler_config,
       max_input_length=lengths["inputs"],
-      batch_size=min(config.batch_size, len(rows)),
+      batch_size=sharding.fitting_batch_size(
+        config.batch_size, len(rows), devices
+      ),
       num_samples=num_samples,
       seed=config.seed,
-    ).generate(loaded.params, prompts, ids)
+      mesh=devices,
+    ).generate(params, prompts, ids)
     for sampler_config, num_samples in (
       (sampler, config.num_samples + 1),
       (sampling.SamplingConfig(max_tokens=sampler.max_tokens, greedy=True), 1),
     )
   )
+  del params
   texts = [a.texts + b.texts for a, b in zip(drawn, greedy)]
   logprobs = [a.logprobs + b.logprobs for a, b in zip(drawn, greedy)]
   scores = {
     name: text_generation.score_texts(
       scorer.model,
-      scorer.params,
+      scorer.lazy_params.on(devices),
       [row["reward_inputs"] for row in rows],
       texts,
-      batch_size=min(config.score_batch_size, len(rows)),
+      batch_size=sharding.fitting_batch_size(
+        config.score_batch_size, len(rows), devices
+      ),
+      mesh=devices,
     )
     for name, scorer in scorers.items()
   }

@@ -18,6 +18,7 @@ import numpy as np
 
 from xlrm import batches
 from xlrm import pretrained
+from xlrm import sharding
 from xlrm import text_generation
 from xlrm.evaluation import accuracy
 from xlrm.models import scorer as scorer_lib
@@ -64,17 +65,18 @@ def _scores_of_heads(scorer, params, batch) -> jax.Array:
 
 
 def load_scorer_or_base(
-  path: str, lengths: Mapping[str, int], seed: int = 0
+  path: str,
+  lengths: Mapping[str, int],
+  seed: int = 0,
+  mesh: jax.sharding.Mesh | None = None,
 ) -> tuple[scorer_lib.Scorer, Any] | RandomHeads:
   """A reward model; of a language model the backbone under random heads,
   which show what a head without training scores."""
-  if str(path).startswith(pretrained.VERDICT):
+  verdict = str(path).startswith(pretrained.VERDICT)
+  description = None if verdict else pretrained.read_description(path)
+  if verdict or description.kind == pretrained.RESPONSE_SCORER:
     loaded = pretrained.load_scorer(path)
-    return loaded.model, loaded.params
-  description = pretrained.read_description(path)
-  if description.kind == pretrained.RESPONSE_SCORER:
-    loaded = pretrained.load_scorer(path)
-    return loaded.model, loaded.params
+    return loaded.model, loaded.lazy_params.on(mesh)
   base = pretrained.load_language_model(path)
   description = dataclasses.replace(
     description,
@@ -82,10 +84,11 @@ def load_scorer_or_base(
     max_response_length=lengths["targets"],
   )
   scorer = pretrained.scorer_of(base.model, base.tokenizer, description)
+  base_params = base.lazy_params.on(mesh)
   keys = jax.random.split(jax.random.key(seed), RANDOM_HEADS)
-  params = scorer.from_language_model(keys[0], base.params)
+  params = scorer.from_language_model(keys[0], base_params)
   heads = jax.vmap(
-    lambda key: scorer.from_language_model(key, base.params)["head"]
+    lambda key: scorer.from_language_model(key, base_params)["head"]
   )(keys)
   return RandomHeads(scorer, {**params, "head": heads})
 
@@ -95,6 +98,7 @@ def accuracy_rows(
   sources: Mapping[str, batches.BatchSource],
   split: str,
   batch_size: int,
+  mesh: jax.sharding.Mesh | None = None,
 ) -> list[accuracy.AccuracyRow]:
   """One row per reward model and language."""
   rows = []
@@ -117,7 +121,11 @@ def accuracy_rows(
         columns = scorer.scores(documents, texts, batch_size)
       else:
         groups = text_generation.score_texts(
-          *scorer, documents, [[x] for x in texts], batch_size=batch_size
+          *scorer,
+          documents,
+          [[x] for x in texts],
+          batch_size=batch_size,
+          mesh=mesh,
         )
         columns = [[group[0] for group in groups]]
       found = [
@@ -172,6 +180,7 @@ def run(
   split: str = "test",
   batch_size: int = 64,
   seed: int = 0,
+  mesh: sharding.MeshConfig = sharding.MeshConfig(),
   dry_run: bool = False,
 ) -> list[accuracy.AccuracyRow]:
   """Writes `accuracy.json` and prints it as a table.
@@ -183,16 +192,18 @@ def run(
     lengths: tokens that a random head's model reads.
     split: held-out split.
     seed: of random heads.
+    mesh: spreads weights and rows.
     dry_run: print the plan, score nothing.
   """
   if dry_run:
     print(f"accuracy of {', '.join(rewards)} on {', '.join(sources)}")
     return []
+  devices = mesh.build()
   scorers = {
-    name: load_scorer_or_base(path, lengths, seed)
+    name: load_scorer_or_base(path, lengths, seed, devices)
     for name, path in rewards.items()
   }
-  rows = accuracy_rows(scorers, sources, split, batch_size)
+  rows = accuracy_rows(scorers, sources, split, batch_size, devices)
   write_rows(pathlib.Path(model_dir) / ACCURACY, rows)
   print(accuracy.table(rows), flush=True)
   return rows

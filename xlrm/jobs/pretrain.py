@@ -154,17 +154,21 @@ def train(
   fresh = pretrained.new_language_model(
     model, vocabulary, extra_ids, config.seed
   )
-  params = fresh.params
-  if match_queries:
-    params = matching_queries(params, model.head_dim)
-  keys = jax.random.split(jax.random.key(config.seed + 1))
-  heads = {
-    name: {
-      "kernel": 0.02 * jax.random.normal(key, (model.emb_dim, 1)),
-      "bias": jnp.zeros(()),
+
+  def initial_params():
+    params = fresh.model.init(jax.random.key(config.seed))
+    if match_queries:
+      params = matching_queries(params, model.head_dim)
+    keys = jax.random.split(jax.random.key(config.seed + 1))
+    heads = {
+      name: {
+        "kernel": 0.02 * jax.random.normal(key, (model.emb_dim, 1)),
+        "bias": jnp.zeros(()),
+      }
+      for name, key in zip(("token", "prefix"), keys)
     }
-    for name, key in zip(("token", "prefix"), keys)
-  }
+    return {"model": params, "detection": heads}
+
   description = pretrained.Description(
     pretrained.LANGUAGE_MODEL,
     model,
@@ -182,7 +186,7 @@ def train(
     detection_scale=detection_scale,
   )
   result = training.fit(
-    {"model": params, "detection": heads},
+    sharding.LazyParams.computed(initial_params),
     loss_fn=loss_fn,
     optimizer=optimizer,
     source=source,
@@ -193,12 +197,10 @@ def train(
     dry_run=dry_run,
   )
   if not dry_run:
-    trained = pretrained.Pretrained(
-      fresh.model,
+    pretrained.write_archive(
+      export_dir or f"{model_dir}/{EXPORT}",
       result.params["model"],
-      fresh.tokenizer,
       description,
       vocabulary,
     )
-    pretrained.write_archive(export_dir or f"{model_dir}/{EXPORT}", trained)
   return result

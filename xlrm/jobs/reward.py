@@ -70,8 +70,10 @@ def train(
     scorer_layer=layer or initial.description.scorer_layer,
   )
   scorer = pretrained.scorer_of(initial.model, initial.tokenizer, description)
-  params = scorer.from_language_model(
-    jax.random.key(config.seed), initial.params
+  key = jax.random.key(config.seed)
+  params = sharding.LazyParams(
+    scorer.abstract(),
+    lambda mesh: scorer.from_language_model(key, initial.lazy_params.on(mesh)),
   )
   return training.fit(
     params,

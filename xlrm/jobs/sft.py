@@ -82,6 +82,7 @@ def rouge_evaluation(
   examples: Sequence[dict[str, Any]],
   lengths: Mapping[str, int],
   config: GenerationEvaluation,
+  mesh: jax.sharding.Mesh,
 ) -> Callable[[Any, int], dict[str, float]] | None:
   """A hook for `fit`: means over greedy outputs; None without rows."""
   chosen = examples[: config.num_examples]
@@ -92,8 +93,11 @@ def rouge_evaluation(
     tokenizer=initial.tokenizer,
     config=sampling.SamplingConfig(max_tokens=lengths["targets"], greedy=True),
     max_input_length=lengths["inputs"],
-    batch_size=min(config.batch_size, len(chosen)),
+    batch_size=sharding.fitting_batch_size(
+      config.batch_size, len(chosen), mesh
+    ),
     num_samples=1,
+    mesh=mesh,
   )
 
   def evaluate(params, step):
@@ -151,20 +155,22 @@ def train(
     max_response_length=lengths["targets"],
     history=(*initial.description.history, history or "SFT"),
   )
+  devices = mesh.build()
   return training.fit(
-    initial.params,
+    initial.lazy_params,
     loss_fn=sft_loss(initial.model, z_loss),
     optimizer=optimizer,
     frozen=tuple(frozen),
     source=source,
     config=config,
-    mesh=mesh.build(),
+    mesh=devices,
     model_dir=model_dir,
     evaluate=rouge_evaluation(
       initial,
       source.examples("validation"),
       lengths,
       evaluation,
+      devices,
     ),
     begin=functools.partial(
       pretrained.write_description, model_dir, description, initial.vocabulary

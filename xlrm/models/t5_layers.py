@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
+from xlrm import sharding
 from xlrm import types
 from xlrm.models import attention
 
@@ -58,7 +59,7 @@ class Dense(nn.Module):
     # axes take three times as long. B is the major axis, so a mesh keeps it.
     rows = x.astype(self.dtype).reshape(-1, x.shape[-1])
     y = jnp.dot(rows, kernel.astype(self.dtype))
-    return y.reshape(*x.shape[:-1], self.features)
+    return sharding.rows_over_data(y.reshape(*x.shape[:-1], self.features))
 
 
 class RMSNorm(nn.Module):
@@ -94,7 +95,8 @@ class Embedding(nn.Module):
       (self.num_rows, self.features),
       jnp.float32,
     )
-    return jnp.take(table, ids, axis=0, mode="clip").astype(self.dtype)
+    rows = jnp.take(table, ids, axis=0, mode="clip").astype(self.dtype)
+    return sharding.rows_over_data(rows)
 
 
 class RelativeBias(nn.Module):
