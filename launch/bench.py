@@ -2,10 +2,12 @@
 
   xlrm bench train --size=small --batch=8 --inputs=128 --targets=32
   xlrm bench sample --size=small --batch=4 --samples=8
+  xlrm bench train --size=xl --dtype=bfloat16 --remat --dry_run --devices=v4-32
 
 Prints one JSON line: tokens per second as the median over steps, peak memory,
 compile seconds, FLOP/s, and the rate of a 2048-wide float32 matrix product in
-the same run, to which the rest should be compared.
+the same run, to which the rest should be compared. With --dry_run it runs
+nothing and prints what each device would have to hold, see docs/sizes.md.
 """
 
 import argparse
@@ -30,6 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--dropout", type=float, default=0.1, help="training")
   parser.add_argument("--steps", type=int, default=5, help="timed")
   parser.add_argument("--temperature", type=float, default=1.0)
+  parser.add_argument(
+    "--remat", action="store_true", help="recompute layers in training"
+  )
+  parser.add_argument(
+    "--model_axis", type=int, default=1, help="devices that share one layer"
+  )
+  parser.add_argument(
+    "--dry_run", action="store_true", help="print the memory plan, run nothing"
+  )
+  parser.add_argument(
+    "--devices", help="with --dry_run: H200, H100x8, v4-32, v5e-8, v5p-8"
+  )
 
 
 def parse(
@@ -86,7 +100,7 @@ def _train(options, model) -> tuple[Callable[[], Any], int]:
   from xlrm.jobs import sft
 
   optimizer = optimizers.adafactor(1e-3)
-  mesh = sharding.MeshConfig().build()
+  mesh = sharding.MeshConfig(model=options.model_axis).build()
   params = sharding.LazyParams.computed(lambda: model.init(jax.random.key(0)))
   state = train_step.initial_state(params, optimizer, mesh)
   step = train_step.jit_train_step(
@@ -130,17 +144,21 @@ def _sample(options, model) -> tuple[Callable[[], Any], int]:
   return lambda: run(params, batch.inputs), tokens
 
 
-def _score(options, model) -> tuple[Callable[[], Any], int]:
-  import jax
-
+def _scorer(options, model):
   from xlrm.models import scorer as scorer_lib
 
-  scorer = scorer_lib.ResponseScorer(
+  return scorer_lib.ResponseScorer(
     model=model,
     tokenizer=None,
     max_input_length=options.inputs,
     max_response_length=options.targets,
   )
+
+
+def _score(options, model) -> tuple[Callable[[], Any], int]:
+  import jax
+
+  scorer = _scorer(options, model)
   params = jax.jit(scorer.init)(jax.random.key(0))
   batch = _random_batch(options, options.samples, model.config.vocab_size)
   run = jax.jit(scorer.scores)
@@ -178,17 +196,70 @@ def _peak_memory() -> int:
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def _model(options):
+  from xlrm.models import language_model
+  from xlrm.models import t5
+
+  dropout = options.dropout if options.kind == "train" else 0.0
+  config = t5.mt5(
+    options.size,
+    dtype=options.dtype,
+    dropout_rate=dropout,
+    remat=options.remat,
+  )
+  return language_model.EncoderDecoder(config)
+
+
+def memory_of(options: argparse.Namespace):
+  """The plan (`memory_plan.Plan`) of one call, and the devices planned for."""
+  import jax
+
+  from xlrm import memory_plan
+  from xlrm import optimizers
+  from xlrm import sharding
+  from xlrm.jobs import sft
+
+  model = _model(options)
+  named = options.devices and memory_plan.devices(options.devices)
+  count = named.count if named else jax.device_count()
+  mesh = sharding.MeshConfig(model=options.model_axis).abstract(count)
+  sharding.check_batch_size(options.batch, mesh)
+  if options.kind == "train":
+    plan = memory_plan.training_plan(
+      memory_plan.Planned(
+        model, lambda m: (m.abstract(), sft.sft_loss(m, 1e-4))
+      ),
+      optimizer=optimizers.adafactor(1e-3),
+      batch=_random_batch(options, 1, model.config.vocab_size),
+      mesh=mesh,
+    )
+  elif options.kind == "sample":
+    plan = memory_plan.sampling_plan(
+      model,
+      mesh,
+      batch_size=options.batch,
+      num_samples=options.samples,
+      input_length=options.inputs,
+      max_tokens=options.targets,
+    )
+  else:
+    plan = memory_plan.scoring_plan(
+      _scorer(options, model),
+      mesh,
+      batch_size=options.batch,
+      num_responses=options.samples,
+    )
+  return plan, named
+
+
 def measure(options: argparse.Namespace) -> dict[str, Any]:
   """Runs one benchmark."""
   import jax
 
   from xlrm.launch import environment
-  from xlrm.models import language_model
-  from xlrm.models import t5
 
-  dropout = options.dropout if options.kind == "train" else 0.0
-  config = t5.mt5(options.size, dtype=options.dtype, dropout_rate=dropout)
-  model = language_model.EncoderDecoder(config)
+  model = _model(options)
+  config = model.config
   make = {"train": _train, "sample": _sample, "score": _score}[options.kind]
   call, tokens = make(options, model)
   first, seconds = _timed(call, options.steps)
@@ -216,5 +287,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(options: argparse.Namespace) -> int:
+  if options.devices and not options.dry_run:
+    raise ValueError("--devices is a question to --dry_run")
+  if options.dry_run:
+    plan, named = memory_of(options)
+    print(plan.text(named))
+    return 0
   print(json.dumps(measure(options)))
   return 0

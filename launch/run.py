@@ -31,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action="store_true",
     help="print shapes, parameters and memory; run no step",
   )
+  parser.add_argument(
+    "--devices",
+    help="with --dry_run: plan for these instead of what is here: v4-32, v5e-8,"
+    " v5p-8, H100x8, H200",
+  )
 
 
 def parse(
@@ -51,10 +56,32 @@ def parse(
   return options
 
 
+def imitate(devices: str) -> None:
+  """Lets this process have as many (CPU) devices as the named ones."""
+  import jax
+
+  from xlrm import memory_plan
+
+  count = memory_plan.devices(devices).count
+  try:
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", count)
+  except RuntimeError as error:  # JAX has begun: in a notebook
+    if jax.device_count() != count:
+      raise ValueError(
+        f"{devices} needs {count} devices, and JAX already runs with "
+        f"{jax.device_count()}: plan in a fresh process"
+      ) from error
+
+
 def main(options: argparse.Namespace) -> int:
   from xlrm import config
 
   paths = [x for x in options.gin_search_paths.split(",") if x]
+  if options.devices:
+    if not options.dry_run:
+      raise ValueError("--devices is a question to --dry_run")
+    imitate(options.devices)
   job = config.load(options.gin_file, options.bindings, paths)
-  job.run(dry_run=options.dry_run)
+  job.run(dry_run=options.devices or options.dry_run)
   return 0

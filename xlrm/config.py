@@ -303,8 +303,11 @@ class Job:
       )
     return text
 
-  def run(self, *, dry_run: bool = False) -> Any:
-    """Writes MODEL_DIR/config.gin and calls the job."""
+  def run(self, *, dry_run: bool | str = False) -> Any:
+    """Writes MODEL_DIR/config.gin and calls the job; a dry run writes nothing.
+
+    A string names the devices that a dry run plans for.
+    """
     with _named(self.sources):
       job = gin.query_parameter(f"{JOB}/gin.macro.value")
       saved = None if dry_run else self._save()

@@ -11,18 +11,20 @@ https://arxiv.org/abs/1909.08053). A table of path rules says which dimension.
 from collections.abc import Callable
 import contextlib
 import dataclasses
+import math
 import re
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
 from xlrm import optimizers
 from xlrm import types
 
 AXES = ("data", "model")
+AnyMesh = Mesh | AbstractMesh
 SMALLEST = 2**12  # elements; a smaller leaf is kept whole on every device
 
 # (regular expression of the path, dimension split over 'model'); first match.
@@ -51,6 +53,10 @@ class MeshConfig:
   data: int = -1
   model: int = 1
 
+  def abstract(self, count: int) -> AbstractMesh:
+    """The same over `count` devices that need not exist, see `build`."""
+    return AbstractMesh(self._sizes(count), AXES)
+
   def build(self, devices: Any = None) -> Mesh:
     """The mesh over `devices`, by default all.
 
@@ -58,7 +64,9 @@ class MeshConfig:
       ValueError: the sizes do not multiply to the number of devices.
     """
     devices = np.asarray(jax.devices() if devices is None else devices)
-    count = devices.size
+    return Mesh(devices.reshape(self._sizes(devices.size)), AXES)
+
+  def _sizes(self, count: int) -> tuple[int, int]:
     valid = [m for m in range(1, count + 1) if count % m == 0]
     data = count // self.model if self.data == -1 else self.data
     if self.model < 1 or data * self.model != count:
@@ -67,10 +75,16 @@ class MeshConfig:
         f"{count} devices; valid (data, model): "
         + ", ".join(f"({count // m}, {m})" for m in valid)
       )
-    return Mesh(devices.reshape(data, self.model), AXES)
+    return data, self.model
 
 
-def _spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
+def num_parts(path: str, shape: tuple[int, ...], mesh: AnyMesh) -> int:
+  """Into how many parts a leaf is split."""
+  axes = [axis for axis in _spec(path, shape, mesh) if axis is not None]
+  return math.prod(mesh.shape[axis] for axis in axes)
+
+
+def _spec(path: str, shape: tuple[int, ...], mesh: AnyMesh) -> PartitionSpec:
   if not shape or np.prod(shape) < SMALLEST:
     return PartitionSpec()
   spec: list[str | None] = [None] * len(shape)
@@ -190,7 +204,7 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec("data"))
 
 
-def check_batch_size(batch_size: int, mesh: Mesh, num_microbatches: int = 1):
+def check_batch_size(batch_size: int, mesh: AnyMesh, num_microbatches: int = 1):
   """Raises ValueError, with the nearest valid sizes, if rows do not divide."""
   unit = mesh.shape["data"] * num_microbatches
   if batch_size % unit:

@@ -47,6 +47,15 @@ def _state(params, optimizer, mask) -> TrainState:
   return TrainState(zero[0], params, optimizer.init(trained), *zero[1:])
 
 
+def abstract_shapes(
+  params: types.Params,
+  optimizer: optax.GradientTransformation,
+  mask: types.Params | None = None,
+) -> TrainState:
+  """Shapes and dtypes of a state; `params` may be abstract."""
+  return jax.eval_shape(lambda p: _state(p, optimizer, mask), params)
+
+
 def abstract_state(
   params: types.Params,
   optimizer: optax.GradientTransformation,
@@ -54,8 +63,7 @@ def abstract_state(
   mask: types.Params | None = None,
 ) -> TrainState:
   """Shapes, dtypes and shardings of a state; `params` may be abstract."""
-  shapes = jax.eval_shape(lambda p: _state(p, optimizer, mask), params)
-  return sharding.placed(shapes, mesh)
+  return sharding.placed(abstract_shapes(params, optimizer, mask), mesh)
 
 
 def initial_state(

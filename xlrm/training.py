@@ -15,6 +15,7 @@ import jax
 import optax
 
 from xlrm import batches
+from xlrm import memory_plan
 from xlrm import metric_writer
 from xlrm import optimizers
 from xlrm import preemption
@@ -79,16 +80,36 @@ def _restore(
   return TrainState(params=params, **rest), memory
 
 
-def _print_plan(step_fn, abstract: TrainState, batch, key) -> None:
+COMPILED = 7e8  # parameters; a larger model is not compiled to be planned
+
+
+def _print_plan(
+  step_fn, abstract: TrainState, batch, key, plan, devices: bool | str
+) -> None:
+  """
+  Args:
+    plan: the arithmetic, if the job has one.
+    devices: what to fit into, see `fit`.
+  """
   count = sum(math.prod(x.shape) for x in jax.tree.leaves(abstract.params))
   print(f"parameters: {count:,}")
   for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
     print(f"batch {optimizers.path_name(path)}: {leaf.shape} {leaf.dtype}")
+  if plan is not None:
+    named = memory_plan.devices(devices) if isinstance(devices, str) else None
+    print(plan.text(named))
+  if plan is not None and count > COMPILED:
+    print(f"not compiled: more than {COMPILED:.0e} parameters")
+    return
   memory = step_fn.lower(abstract, batch, key).compile().memory_analysis()
+  platform = jax.devices()[0].platform
   for name in ("argument", "temp"):
     size = getattr(memory, f"{name}_size_in_bytes", None)
     if size is not None:
-      print(f"{name} memory per device: {size / 2**30:.3f} GiB")
+      print(
+        f"{name} memory per device, compiled for {platform}: "
+        f"{size / 2**30:.3f} GiB"
+      )
 
 
 def fit(
@@ -103,8 +124,9 @@ def fit(
   frozen: tuple[str, ...] = (),
   evaluate: train_loop.Evaluation | None = None,
   begin: Callable[[], None] | None = None,
+  planned: memory_plan.Planned | None = None,
   description: str = "train",
-  dry_run: bool = False,
+  dry_run: bool | str = False,
 ) -> FitResult | None:
   """Trains, or continues what stands in `model_dir`.
 
@@ -117,8 +139,11 @@ def fit(
     evaluate: further metrics of the parameters, after every `eval_period`.
     begin: called once, when every check has passed and before anything else is
       written into `model_dir`; not in a dry run.
+    planned: lets a dry run count the memory of a step without compiling it.
     description: begins every line of progress.
     dry_run: print shapes, parameters and memory; run no step, write nothing.
+      A name such as 'v4-32' says whether it fits there, see
+      `memory_plan.devices`.
 
   Raises:
     Preempted: SIGTERM came; saved, and the same command continues.
@@ -143,8 +168,17 @@ def fit(
   )
   key = jax.random.key(config.seed)
   if dry_run:
+    plan = planned and memory_plan.training_plan(
+      planned,
+      optimizer=optimizer,
+      batch=first,
+      mesh=mesh,
+      mask=mask,
+      num_microbatches=config.num_microbatches,
+    )
+    placed = sharding.shard(first, mesh)
     with sharding.active(mesh):
-      _print_plan(step_fn, abstract, sharding.shard(first, mesh), key)
+      _print_plan(step_fn, abstract, placed, key, plan, dry_run)
     return None
   checkpointer = native.Checkpointer(model_dir, keep=config.keep_checkpoints)
   data = source.fingerprint()

@@ -18,6 +18,7 @@ import numpy as np
 
 from xlrm import batches
 from xlrm import best_of_n
+from xlrm import memory_plan
 from xlrm import pretrained
 from xlrm import records
 from xlrm import sampling
@@ -127,7 +128,7 @@ def run(
   study: str = "best_of_n",
   dtype: str = "float32",
   mesh: sharding.MeshConfig = sharding.MeshConfig(),
-  dry_run: bool = False,
+  dry_run: bool | str = False,
 ) -> list[records.EvalRecord]:
   """Samples, scores, chooses; writes `records.jsonl` and `pools.jsonl`.
 
@@ -139,7 +140,8 @@ def run(
     study: written into every record.
     mesh: spreads weights and prompts; each reward model is on it only while
       it scores.
-    dry_run: print the plan, draw nothing.
+    dry_run: print the plan, draw nothing; a name such as 'v4-32' says whether
+      it fits there.
   """
   loaded = pretrained.load_language_model(policy, dtype=dtype)
   scorers = {
@@ -149,14 +151,36 @@ def run(
   rows = source.examples(split)[: config.max_prompts]
   if not rows:
     raise ValueError(f"the split {split!r} has no prompts to sample for")
+  devices = mesh.build()
+  batch_size, score_batch_size = (
+    sharding.fitting_batch_size(size, len(rows), devices)
+    for size in (config.batch_size, config.score_batch_size)
+  )
   if dry_run:
     print(
       f"best-of-{config.num_samples} of {policy}: {len(rows)} prompts x "
       f"{config.num_samples + 2} texts of at most {sampler.max_tokens} tokens,"
       f" scored by {', '.join(scorers)}; into {model_dir}"
     )
+    named = memory_plan.devices(dry_run) if isinstance(dry_run, str) else None
+    sampling_plan = memory_plan.sampling_plan(
+      loaded.model,
+      devices,
+      batch_size=batch_size,
+      num_samples=config.num_samples + 1,
+      input_length=lengths["inputs"],
+      max_tokens=sampler.max_tokens,
+    )
+    print(f"sampling: {sampling_plan.text(named)}")
+    for name, scorer in scorers.items():
+      scoring_plan = memory_plan.scoring_plan(
+        scorer.model,
+        devices,
+        batch_size=score_batch_size,
+        num_responses=config.num_samples + 2,
+      )
+      print(f"reward model {name}: {scoring_plan.text(named)}")
     return []
-  devices = mesh.build()
   prompts = [row["inputs_pretokenized"] for row in rows]
   ids = [row["id"] for row in rows]
   params = loaded.lazy_params.on(devices)
@@ -166,9 +190,7 @@ def run(
       tokenizer=loaded.tokenizer,
       config=sampler_config,
       max_input_length=lengths["inputs"],
-      batch_size=sharding.fitting_batch_size(
-        config.batch_size, len(rows), devices
-      ),
+      batch_size=batch_size,
       num_samples=num_samples,
       seed=config.seed,
       mesh=devices,
@@ -187,9 +209,7 @@ def run(
       scorer.lazy_params.on(devices),
       [row["reward_inputs"] for row in rows],
       texts,
-      batch_size=sharding.fitting_batch_size(
-        config.score_batch_size, len(rows), devices
-      ),
+      batch_size=score_batch_size,
       mesh=devices,
     )
     for name, scorer in scorers.items()

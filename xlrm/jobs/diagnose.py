@@ -181,7 +181,7 @@ def run(
   batch_size: int = 64,
   seed: int = 0,
   mesh: sharding.MeshConfig = sharding.MeshConfig(),
-  dry_run: bool = False,
+  dry_run: bool | str = False,
 ) -> list[accuracy.AccuracyRow]:
   """Writes `accuracy.json` and prints it as a table.
 

@@ -113,7 +113,7 @@ def run(
   gold: bool = True,
   title: str = "Reward models across languages",
   notes: Sequence[str] = (),
-  dry_run: bool = False,
+  dry_run: bool | str = False,
 ) -> list[records_lib.EvalRecord]:
   """Judges and reports.
 

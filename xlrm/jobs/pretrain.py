@@ -9,6 +9,7 @@ teaches each state to look back over the response, as a reward model must.
 """
 
 from collections.abc import Mapping
+import functools
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ import optax
 from xlrm import batches
 from xlrm import denoising
 from xlrm import losses
+from xlrm import memory_plan
 from xlrm import pretrained
 from xlrm import sharding
 from xlrm import training
@@ -135,7 +137,7 @@ def train(
   mesh: sharding.MeshConfig = sharding.MeshConfig(),
   export_dir: str | None = None,
   history: str = "pre-trained on text",
-  dry_run: bool = False,
+  dry_run: bool | str = False,
 ) -> Any:
   """Trains a base model from fresh parameters.
 
@@ -149,7 +151,7 @@ def train(
     export_dir: where to write the finished language model, for other jobs to
       start from; None is MODEL_DIR/model.
     history: what later reports say of this stage.
-    dry_run: print the plan, run no step.
+    dry_run: print the plan, run no step; see `training.fit`.
   """
   fresh = pretrained.new_language_model(
     model, vocabulary, extra_ids, config.seed
@@ -178,21 +180,29 @@ def train(
     (history,),
     detection_layer,
   )
-  loss_fn = pretraining_loss(
-    fresh.model,
+  loss_of = functools.partial(
+    pretraining_loss,
     z_loss=z_loss,
     detection_weight=detection_weight,
     detection_layer=detection_layer,
     detection_scale=detection_scale,
   )
+  params = sharding.LazyParams.computed(initial_params)
   result = training.fit(
-    sharding.LazyParams.computed(initial_params),
-    loss_fn=loss_fn,
+    params,
+    loss_fn=loss_of(fresh.model),
     optimizer=optimizer,
     source=source,
     config=config,
     mesh=mesh.build(),
     model_dir=model_dir,
+    planned=memory_plan.Planned(
+      fresh.model,
+      lambda m: (
+        {**params.abstract, "model": m.abstract()},
+        loss_of(m),
+      ),
+    ),
     description="pretrain",
     dry_run=dry_run,
   )

@@ -16,6 +16,7 @@ import optax
 
 from xlrm import batches
 from xlrm import losses
+from xlrm import memory_plan
 from xlrm import pretrained
 from xlrm import sharding
 from xlrm import training
@@ -48,7 +49,7 @@ def train(
   frozen: Sequence[str] = (),
   mesh: sharding.MeshConfig = sharding.MeshConfig(),
   history: str = "",
-  dry_run: bool = False,
+  dry_run: bool | str = False,
 ) -> Any:
   """Trains a reward model.
 
@@ -59,7 +60,7 @@ def train(
       recommends, else the last.
     frozen: regular expressions of parameter paths that stay as they are.
     history: what later reports say of this stage.
-    dry_run: print the plan, run no step.
+    dry_run: print the plan, run no step; see `training.fit`.
   """
   description = dataclasses.replace(
     initial.description,
@@ -86,6 +87,9 @@ def train(
     model_dir=model_dir,
     begin=functools.partial(
       pretrained.write_description, model_dir, description, initial.vocabulary
+    ),
+    planned=memory_plan.Planned(
+      scorer, lambda m: (m.abstract(), reward_loss(m))
     ),
     description="reward model",
     dry_run=dry_run,

@@ -15,6 +15,7 @@ import optax
 
 from xlrm import batches
 from xlrm import losses
+from xlrm import memory_plan
 from xlrm import pretrained
 from xlrm import sampling
 from xlrm import sharding
@@ -138,7 +139,7 @@ def train(
   evaluation: GenerationEvaluation = GenerationEvaluation(),
   mesh: sharding.MeshConfig = sharding.MeshConfig(),
   history: str = "",
-  dry_run: bool = False,
+  dry_run: bool | str = False,
 ) -> Any:
   """Fine-tunes a language model.
 
@@ -147,7 +148,7 @@ def train(
     lengths: tokens of `inputs` and of `targets`, EOS included.
     frozen: regular expressions of parameter paths that stay as they are.
     history: what later reports say of this stage.
-    dry_run: print the plan, run no step.
+    dry_run: print the plan, run no step; see `training.fit`.
   """
   description = dataclasses.replace(
     initial.description,
@@ -174,6 +175,9 @@ def train(
     ),
     begin=functools.partial(
       pretrained.write_description, model_dir, description, initial.vocabulary
+    ),
+    planned=memory_plan.Planned(
+      initial.model, lambda m: (m.abstract(), sft_loss(m, z_loss))
     ),
     description="sft",
     dry_run=dry_run,

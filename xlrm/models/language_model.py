@@ -6,7 +6,7 @@ with targets [B N T]: shift-right and masks live here and nowhere else.
 
 import dataclasses
 import functools
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from flax import struct
 import jax
@@ -108,6 +108,17 @@ class EncoderDecoder(LanguageModel):
   def abstract(self) -> types.Params:
     """The parameters' shapes and dtypes, without the parameters."""
     return jax.eval_shape(self.init, jax.random.key(0))
+
+  def part_of(self, parts: int, **changes: Any) -> "EncoderDecoder":
+    """What one of `parts` devices of a 'model' axis computes, for plans.
+
+    `changes` are further fields of the configuration.
+    """
+    share = {
+      name: -(-getattr(self.config, name) // parts)
+      for name in ("num_heads", "mlp_dim", "vocab_size")
+    }
+    return EncoderDecoder(dataclasses.replace(self.config, **share, **changes))
 
   def encode(
     self,

@@ -8,7 +8,7 @@ runs once for all N responses of a prompt.
 
 from collections.abc import Sequence
 import dataclasses
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from flax import linen as nn
 import jax
@@ -19,6 +19,7 @@ import numpy as np
 from xlrm import tokenizer as tokenizer_lib
 from xlrm import types
 from xlrm.models import language_model
+from xlrm.models import t5
 
 
 @runtime_checkable
@@ -85,6 +86,22 @@ class ResponseScorer(Scorer):
   def abstract(self) -> types.Params:
     """The parameters' shapes and dtypes, without the parameters."""
     return jax.eval_shape(self.init, jax.random.key(0))
+
+  @property
+  def config(self) -> t5.T5Config:
+    """Of the backbone."""
+    return self.model.config
+
+  def rows_read(self, num_responses: int) -> list[tuple[int, int]]:
+    """(rows, tokens) that each stack reads for one prompt."""
+    responses = (num_responses, self.max_response_length + 1)
+    return [(1, self.max_input_length), responses]
+
+  def part_of(self, parts: int, **changes: Any) -> "ResponseScorer":
+    """See `EncoderDecoder.part_of`."""
+    part = self.model.part_of(parts, **changes)
+    layer = None if "num_decoder_layers" in changes else self.layer
+    return dataclasses.replace(self, model=part, layer=layer)
 
   def from_language_model(
     self, key: jax.Array, params: types.Params

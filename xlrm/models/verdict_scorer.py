@@ -75,6 +75,14 @@ class VerdictScorer(scorer_lib.Scorer):
       )
     return tuple(good[:prefix]), good[prefix], bad[prefix]
 
+  def abstract(self) -> types.Params:
+    """The language model's parameters; there are no others."""
+    return self.model.abstract()
+
+  def rows_read(self, num_responses: int) -> list[tuple[int, int]]:
+    """See `ResponseScorer.rows_read`."""
+    return [(num_responses, self.max_input_length)]
+
   def prepare(
     self, reward_inputs: Sequence[str], responses: Sequence[Sequence[str]]
   ) -> types.Batch:

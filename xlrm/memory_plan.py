@@ -1,0 +1,324 @@
+"""What a job needs of each device's memory, before it runs.
+
+Arithmetic, so that a laptop can plan for a pod: the shardings of the real mesh
+give parameters and optimizer state exactly; what the backward pass keeps is
+what autodiff says that it keeps, counted for one device's rows and one
+device's part of the heads, the MLP and the vocabulary. A compiler may recompute
+some of it and adds working space of its own; how far the sums are from compiled
+programs is written in docs/sizes.md.
+"""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+import math
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from xlrm import losses
+from xlrm import optimizers
+from xlrm import sharding
+from xlrm import train_step
+from xlrm import types
+from xlrm.models import language_model
+
+GIB = 2**30
+USABLE = 0.92  # of a device; the rest is the runtime's and fragmentation
+
+# GiB of one device as its runtime reports them, and how many of the cores that
+# a TPU slice's name counts make one device.
+DEVICES = {
+  "v4": (32.0, 2),
+  "v5e": (16.0, 1),
+  "v5p": (95.0, 2),
+  "v6e": (32.0, 1),
+  "A100": (79.2, None),
+  "H100": (79.2, None),
+  "H200": (139.8, None),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned:
+  """What is trained, in a form that can be asked for a part of it.
+
+  Attributes:
+    model: an EncoderDecoder or a ResponseScorer.
+    loss_of: such a model -> abstract parameters and loss.
+  """
+
+  model: Any
+  loss_of: Callable[[Any], tuple[types.Params, train_step.LossFunction]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+  """A number of equal devices: `H200`, `H100x8`, `v4-8`, `v5e`."""
+
+  name: str
+  count: int
+  gib: float
+
+
+def devices(name: str) -> Devices:
+  """What a name stands for. v4-32 is 32 cores, 16 devices.
+
+  Raises:
+    ValueError: no such device.
+  """
+  match = re.fullmatch(r"([A-Za-z]\w*?)(?:([-x])(\d+))?", name)
+  kind = match and next(
+    (x for x in DEVICES if x.lower() == match[1].lower()), None
+  )
+  if kind is None:
+    raise ValueError(
+      f"device {name!r} is none of {', '.join(DEVICES)}; several of them are "
+      "written v4-32 (as the slice is called) or H100x8"
+    )
+  gib, cores = DEVICES[kind]
+  count = int(match[3] or 1)
+  if match[2] == "-":
+    if cores is None or count % cores or not count:
+      raise ValueError(
+        f"device {name!r}: "
+        + (
+          f"write {kind}x{count}"
+          if cores is None
+          else f"a slice of {kind} has a multiple of {cores} cores"
+        )
+      )
+    count //= cores
+  if not count:
+    raise ValueError(f"device {name!r}: no devices")
+  return Devices(name, count, gib)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """Bytes per device by what they hold; 'total' is their sum."""
+
+  bytes: Mapping[str, int]
+
+  @property
+  def total(self) -> int:
+    return sum(self.bytes.values())
+
+  def fits(self, on: Devices) -> bool:
+    return self.total <= USABLE * on.gib * GIB
+
+  def text(self, on: Devices | None = None) -> str:
+    """A table in GiB, and where it fits.
+
+    Args:
+      on: the devices planned for; None lists all kinds.
+    """
+    rows = [*self.bytes.items(), ("total", self.total)]
+    lines = [f"  {name:<12} {size / GIB:9.3f}" for name, size in rows]
+    kinds = [on] if on else [devices(name) for name in DEVICES]
+    verdicts = [
+      f"{x.name} ({x.gib:g}) {'yes' if self.fits(x) else 'NO'}" for x in kinds
+    ]
+    return "\n".join(
+      [
+        "memory per device, GiB (arithmetic):",
+        *lines,
+        f"  fits (within {USABLE:.0%}): {', '.join(verdicts)}",
+      ]
+    )
+
+
+def _bytes_of(leaf: Any) -> int:
+  return math.prod(leaf.shape) * jnp.dtype(leaf.dtype).itemsize
+
+
+def placed_bytes(abstract: Any, mesh: sharding.AnyMesh) -> int:
+  """Bytes per device of a tree of parameters or of optimizer state."""
+  leaves = jax.tree_util.tree_leaves_with_path(abstract)
+  total = 0
+  for path, leaf in leaves:
+    parts = sharding.num_parts(
+      optimizers.path_name(path), tuple(leaf.shape), mesh
+    )
+    total += -(-_bytes_of(leaf) // parts)
+  return total
+
+
+def kept_bytes(
+  loss_fn: train_step.LossFunction, params: Any, batch: Any
+) -> int:
+  """What the backward pass of a loss keeps beside parameters and batch.
+
+  Args:
+    loss_fn: traced with a dropout key, not run.
+    params: abstract.
+    batch: abstract.
+  """
+
+  def kept(params, batch, key):
+    def total(params):
+      return loss_fn(params, batch, key).total
+
+    return jax.tree.leaves(jax.vjp(total, params)[1])
+
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  program = jax.make_jaxpr(kept)(params, batch, key).jaxpr
+  seen = {id(x) for x in program.invars}
+  total = 0
+  for variable in program.outvars:
+    shaped = not isinstance(variable, jax.extend.core.Literal)
+    if shaped and id(variable) not in seen:
+      seen.add(id(variable))
+      if not jax.dtypes.issubdtype(variable.aval.dtype, jax.dtypes.prng_key):
+        total += _bytes_of(variable.aval)
+  return total
+
+
+def _rows(batch: Any, count: int) -> Any:
+  """The batch with `count` rows, abstract."""
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype), batch
+  )
+
+
+def _activations(planned: Planned, parts: int, batch: Any) -> tuple[int, int]:
+  """(bytes per row, bytes of copies of parameters) that a backward pass keeps.
+
+  Linear in the rows; what does not depend on them comes of parameters: their
+  copies in bfloat16. Under rematerialisation, one layer of each stack more:
+  the one that is being recomputed.
+  """
+
+  def kept(rows, **changes):
+    part, loss_fn = planned.loss_of(planned.model.part_of(parts, **changes))
+    return kept_bytes(loss_fn, part, _rows(batch, rows))
+
+  def linear(**changes):
+    one, two = kept(1, **changes), kept(2, **changes)
+    return two - one, max(0, 2 * one - two)
+
+  per_row, copies = linear()
+  if planned.model.config.remat:
+    shallow = {"num_encoder_layers": 1, "num_decoder_layers": 1}
+    layer = linear(remat=False, **shallow)[0] - linear(**shallow)[0]
+    per_row += layer
+  return per_row, copies
+
+
+def training_plan(
+  planned: Planned,
+  *,
+  optimizer: optax.GradientTransformation,
+  batch: Any,
+  mesh: sharding.AnyMesh,
+  mask: types.Params | None = None,
+  num_microbatches: int = 1,
+) -> Plan:
+  """Of one training step.
+
+  Args:
+    batch: abstract, whole.
+    mesh: real or abstract.
+    mask: True at frozen parameters.
+    num_microbatches: as in `make_train_step`.
+  """
+  params, _ = planned.loss_of(planned.model)
+  state = train_step.abstract_shapes(params, optimizer, mask)
+  trained = params
+  if mask is not None:
+    trained = optimizers.split(params, mask)[0]
+  data, model = (mesh.shape[axis] for axis in sharding.AXES)
+  rows = jax.tree.leaves(batch)[0].shape[0] // (data * num_microbatches)
+  per_row, copies = _activations(planned, model, batch)
+  gradients = placed_bytes(trained, mesh)
+  if num_microbatches > 1:
+    gradients *= 2  # the sum, and that of one part
+  found = {
+    "parameters": placed_bytes(state.params, mesh),
+    "optimizer": placed_bytes(state.opt_state, mesh),
+    "gradients": gradients,
+    "activations": per_row * rows + -(-copies // data),
+  }
+  if isinstance(planned.model, language_model.EncoderDecoder):
+    found["vocabulary"] = _head_bytes(planned.model.config, data, model)
+  return Plan(found)
+
+
+def _head_bytes(config, data: int, model: int) -> int:
+  """Two chunks of logits; on a mesh the gathered matrix and its gradient."""
+  rows = -(-config.vocab_size // model)
+  chunks = 2 * losses.CHUNK_SIZE * rows * 4
+  size = jnp.dtype(config.dtype).itemsize
+  gathered = (size + 4) * config.emb_dim * rows
+  return chunks + (gathered if data > 1 else 0)
+
+
+def sampling_plan(
+  model: language_model.EncoderDecoder,
+  mesh: sharding.AnyMesh,
+  *,
+  batch_size: int,
+  num_samples: int,
+  input_length: int,
+  max_tokens: int,
+) -> Plan:
+  """Of drawing responses: weights, keys and values, logits of one step."""
+  data, parts = (mesh.shape[axis] for axis in sharding.AXES)
+  rows = -(-batch_size // data)
+  local = model.part_of(parts)
+  inputs = jax.ShapeDtypeStruct((rows, input_length), jnp.int32)
+
+  def start(params, inputs):
+    memory = local.encode(params, inputs)
+    return memory, local.start(params, memory, num_samples, max_tokens)
+
+  kept = jax.eval_shape(start, local.abstract(), inputs)
+  logits = rows * num_samples * local.config.vocab_size * 4
+  return Plan(
+    {
+      "parameters": placed_bytes(model.abstract(), mesh),
+      "keys, values": sum(map(_bytes_of, jax.tree.leaves(kept))),
+      "logits": LOGITS_COPIES * logits,
+      "encoder": _layer_bytes(local, rows, input_length, input_length),
+    }
+  )
+
+
+LOGITS_COPIES = 3  # logits, their exponentials, running sums
+
+
+def _layer_bytes(model, rows: int, length: int, keys: int) -> int:
+  """Of one layer that attends to `keys` positions, without a backward pass."""
+  config = model.config
+  size = jnp.dtype(config.dtype).itemsize
+  joined = config.num_heads * config.head_dim
+  widths = 4 * joined + 3 * config.emb_dim + 3 * config.mlp_dim
+  attention = 2 * config.num_heads * length * keys * 4
+  return rows * (length * widths * size + attention)
+
+
+def scoring_plan(
+  scorer: Any,
+  mesh: sharding.AnyMesh,
+  *,
+  batch_size: int,
+  num_responses: int,
+) -> Plan:
+  """Of a reward model that scores `num_responses` to each prompt."""
+  data, parts = (mesh.shape[axis] for axis in sharding.AXES)
+  prompts = -(-batch_size // data)
+  local = scorer.model.part_of(parts)
+  read = scorer.rows_read(num_responses)
+  longest = max(length for _, length in read)
+  sizes = [
+    _layer_bytes(local, prompts * rows, length, longest)
+    for rows, length in read
+  ]
+  return Plan(
+    {
+      "parameters": placed_bytes(scorer.abstract(), mesh),
+      "activations": sum(sizes),
+    }
+  )
