@@ -10,6 +10,7 @@ programs is written in docs/sizes.md.
 
 from collections.abc import Callable, Mapping
 import dataclasses
+import functools
 import math
 import re
 from typing import Any
@@ -176,24 +177,28 @@ def kept_bytes(
   return total
 
 
-def _rows(batch: Any, count: int) -> Any:
-  """The batch with `count` rows, abstract."""
-  return jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype), batch
-  )
-
-
-def _activations(planned: Planned, parts: int, batch: Any) -> tuple[int, int]:
+@functools.lru_cache(maxsize=64)
+def _activations(
+  planned: Planned, parts: int, structure: Any, columns: tuple
+) -> tuple[int, int]:
   """(bytes per row, bytes of copies of parameters) that a backward pass keeps.
 
   Linear in the rows; what does not depend on them comes of parameters: their
   copies in bfloat16. Under rematerialisation, one layer of each stack more:
   the one that is being recomputed.
+
+  Args:
+    structure: of the batch.
+    columns: (shape without rows, dtype) of its leaves.
   """
 
   def kept(rows, **changes):
     part, loss_fn = planned.loss_of(planned.model.part_of(parts, **changes))
-    return kept_bytes(loss_fn, part, _rows(batch, rows))
+    leaves = [
+      jax.ShapeDtypeStruct((rows, *shape), dtype) for shape, dtype in columns
+    ]
+    batch = jax.tree.unflatten(structure, leaves)
+    return kept_bytes(loss_fn, part, batch)
 
   def linear(**changes):
     one, two = kept(1, **changes), kept(2, **changes)
@@ -231,7 +236,9 @@ def training_plan(
     trained = optimizers.split(params, mask)[0]
   data, model = (mesh.shape[axis] for axis in sharding.AXES)
   rows = jax.tree.leaves(batch)[0].shape[0] // (data * num_microbatches)
-  per_row, copies = _activations(planned, model, batch)
+  leaves, structure = jax.tree.flatten(batch)
+  columns = tuple((x.shape[1:], jnp.dtype(x.dtype)) for x in leaves)
+  per_row, copies = _activations(planned, model, structure, columns)
   gradients = placed_bytes(trained, mesh)
   if num_microbatches > 1:
     gradients *= 2  # the sum, and that of one part

@@ -142,6 +142,22 @@ def test_g23_pretraining(gin_file, tmp_path):
   )
   loaded = pretrained.load_language_model(folder / "model")
   assert loaded.model.config.emb_dim == 96
+  if "nano" not in gin_file:
+    return
+  settled = made.run(
+    "experiments/nano/settle.gin",
+    "settled",
+    "miniworld_pretraining.num_rows = 64",
+    "warmup_cosine.warmup_steps = 1",
+    **SHORT,
+    VOCABULARY=vocabulary,
+    INITIAL_CHECKPOINT_PATH=str(folder / "model"),
+  )
+  again = pretrained.load_language_model(settled / "model")
+  assert again.description.history[:1] == loaded.description.history
+  before, after = loaded.params["encoder"], again.params["encoder"]
+  moved = jax.tree.map(lambda a, b: float(abs(a - b).max()), before, after)
+  assert 0 < max(jax.tree.leaves(moved)) < 1  # trained further, not anew
 
 
 @pytest.mark.slow  # `make realtext` runs the same files, for longer

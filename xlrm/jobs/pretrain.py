@@ -9,7 +9,9 @@ teaches each state to look back over the response, as a reward model must.
 """
 
 from collections.abc import Mapping
+import dataclasses
 import functools
+import pathlib
 from typing import Any
 
 import jax
@@ -119,6 +121,43 @@ def pretraining_loss(
   return loss_fn
 
 
+def _check_same_vocabulary(one: str, other: str) -> None:
+  if pathlib.Path(one).read_bytes() != pathlib.Path(other).read_bytes():
+    raise ValueError(
+      f"the model to train further has the vocabulary {one}, which differs "
+      f"from {other}: the rows are made with the model's own"
+    )
+
+
+def _params(
+  base: pretrained.Pretrained, match_queries: bool, seed: int
+) -> sharding.LazyParams:
+  """The language model's parameters and fresh heads of detection."""
+  config = base.model.config
+
+  def heads():
+    keys = jax.random.split(jax.random.key(seed + 1))
+    return {
+      name: {
+        "kernel": 0.02 * jax.random.normal(key, (config.emb_dim, 1)),
+        "bias": jnp.zeros(()),
+      }
+      for name, key in zip(("token", "prefix"), keys)
+    }
+
+  def on(mesh):
+    model = base.lazy_params.on(mesh)
+    if match_queries:
+      model = matching_queries(model, config.head_dim)
+    return {"model": model, "detection": heads()}
+
+  abstract = {
+    "model": base.model.abstract(),
+    "detection": jax.eval_shape(heads),
+  }
+  return sharding.LazyParams(abstract, on)
+
+
 def train(
   *,
   source: batches.BatchSource,
@@ -134,51 +173,42 @@ def train(
   detection_layer: int | None = None,
   detection_scale: float = 1.0,
   match_queries: bool = False,
+  initial: pretrained.Pretrained | None = None,
   mesh: sharding.MeshConfig = sharding.MeshConfig(),
   export_dir: str | None = None,
   history: str = "pre-trained on text",
   dry_run: bool | str = False,
 ) -> Any:
-  """Trains a base model from fresh parameters.
+  """Trains a base model from fresh parameters, or trains one further.
 
   Args:
+    model: of fresh parameters.
     vocabulary: sentencepiece model file.
     detection_weight: weight of replaced-token detection against language
       modelling, per token.
     detection_layer: decoder layer that detection reads; None is the last.
     detection_scale: see `detection_logits`.
-    match_queries: see `matching_queries`.
+    match_queries: see `matching_queries`; of fresh parameters.
+    initial: what to train further, instead of fresh parameters.
     export_dir: where to write the finished language model, for other jobs to
       start from; None is MODEL_DIR/model.
     history: what later reports say of this stage.
     dry_run: print the plan, run no step; see `training.fit`.
   """
-  fresh = pretrained.new_language_model(
-    model, vocabulary, extra_ids, config.seed
-  )
-
-  def initial_params():
-    params = fresh.model.init(jax.random.key(config.seed))
-    if match_queries:
-      params = matching_queries(params, model.head_dim)
-    keys = jax.random.split(jax.random.key(config.seed + 1))
-    heads = {
-      name: {
-        "kernel": 0.02 * jax.random.normal(key, (model.emb_dim, 1)),
-        "bias": jnp.zeros(()),
-      }
-      for name, key in zip(("token", "prefix"), keys)
-    }
-    return {"model": params, "detection": heads}
-
-  description = pretrained.Description(
-    pretrained.LANGUAGE_MODEL,
-    model,
-    lengths["inputs"],
-    lengths["targets"],
-    extra_ids,
-    (history,),
-    detection_layer,
+  if initial is None:
+    base = pretrained.new_language_model(
+      model, vocabulary, extra_ids, config.seed
+    )
+  else:
+    base = initial
+    _check_same_vocabulary(base.vocabulary, vocabulary)
+  params = _params(base, initial is None and match_queries, config.seed)
+  description = dataclasses.replace(
+    base.description,
+    max_input_length=lengths["inputs"],
+    max_response_length=lengths["targets"],
+    history=(*base.description.history, history),
+    scorer_layer=detection_layer,
   )
   loss_of = functools.partial(
     pretraining_loss,
@@ -187,21 +217,17 @@ def train(
     detection_layer=detection_layer,
     detection_scale=detection_scale,
   )
-  params = sharding.LazyParams.computed(initial_params)
   result = training.fit(
     params,
-    loss_fn=loss_of(fresh.model),
+    loss_fn=loss_of(base.model),
     optimizer=optimizer,
     source=source,
     config=config,
     mesh=mesh.build(),
     model_dir=model_dir,
     planned=memory_plan.Planned(
-      fresh.model,
-      lambda m: (
-        {**params.abstract, "model": m.abstract()},
-        loss_of(m),
-      ),
+      base.model,
+      lambda m: ({**params.abstract, "model": m.abstract()}, loss_of(m)),
     ),
     description="pretrain",
     dry_run=dry_run,
