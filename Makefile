@@ -19,10 +19,10 @@ demo: $(INSTALLED)
 	$(BIN)/xlrm demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --quiet
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --quiet
 
 test-all: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --quiet --slow
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --quiet --slow
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -14,7 +14,14 @@ PROMPTS = 400
 UNTRAINED = "untrained head"
 
 
-@pytest.fixture(scope="module", params=[0, 1, 2])
+# One group: its tests run in one process, which runs the demo once.
+SEEDS = [
+  pytest.param(seed, marks=pytest.mark.xdist_group(f"demo {seed}"))
+  for seed in (0, 1, 2)
+]
+
+
+@pytest.fixture(scope="module", params=SEEDS)
 def demo(request, tmp_path_factory):
   folder = tmp_path_factory.mktemp(f"demo{request.param}")
   options = [f"--output={folder}", f"--seed={request.param}"]
