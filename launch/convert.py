@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   )
   parser.add_argument("--vocabulary", help="sentencepiece file")
   parser.add_argument(
-    "--step", type=int, default=0, help="of a T5X checkpoint's name"
+    "--step",
+    type=int,
+    help="of a T5X checkpoint's name; by default that of SRC's training",
   )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from xlrm import conversion
 from xlrm import model_files
+from xlrm import optimizers
 from xlrm import pretrained
 from xlrm import text_generation
 from xlrm.checkpoints import native
@@ -98,6 +99,30 @@ def test_a_checkpoint_of_training_is_converted_as_it_is_loaded(tmp_path):
   jax.tree.map(np.testing.assert_array_equal, loaded.params, params)
 
 
+@pytest.mark.parametrize("name", ["adafactor", "adamw"])
+def test_t5x_gets_the_step_and_the_moments_of_a_run(name, tmp_path):
+  nano = pretrained.load_language_model("nano")
+  run = tmp_path / "run"
+  model_files.write_description(run, nano.description, nano.vocabulary)
+  optimizer = getattr(optimizers, name)(1e-3)
+  state = jax.jit(optimizer.init)(nano.params)
+  state = jax.tree.map(lambda x: x + jax.numpy.ones_like(x), state)
+  checkpointer = native.Checkpointer(run)
+  rest = {"step": jax.numpy.asarray(7), "opt_state": state}
+  checkpointer.save(7, nano.params, rest, {})
+  checkpointer.close()
+  made = conversion.convert(run, tmp_path / "t5x", "t5x")
+  step, found = t5x.read_optimizer(made)
+  assert step == 7
+  expected = t5x.adafactor_moments(state) if name == "adafactor" else {}
+  assert found.keys() == expected.keys()
+  for key, array in expected.items():
+    np.testing.assert_array_equal(found[key].whole(), array.whole())
+  again = conversion.convert(made, tmp_path / "again", "t5x", step=9)
+  step, kept = t5x.read_optimizer(again)
+  assert step == 9 and kept.keys() == found.keys()
+
+
 def test_the_exported_reward_model_is_a_backbone_and_a_score(scorer, tmp_path):
   made = conversion.convert(scorer, tmp_path / "hf", "hf")
   config = json.loads((made / "config.json").read_text())
@@ -123,6 +148,21 @@ def test_a_bare_checkpoint_of_t5x_needs_a_vocabulary_only(tmp_path):
   assert loaded.model.config == nano.model.config
   assert loaded.description.extra_ids == nano.description.extra_ids
   jax.tree.map(np.testing.assert_array_equal, loaded.params, nano.params)
+
+
+def test_files_without_a_vocabulary_can_become_files_without_one(tmp_path):
+  nano = conversion.convert("nano", tmp_path / "hf", "hf")
+  (nano / "spiece.model").unlink()
+  made = conversion.convert(nano, tmp_path / "t5x", "t5x")
+  assert [x.name for x in made.iterdir()] == ["checkpoint_0"]
+  again = conversion.convert(made, tmp_path / "again", "hf")
+  one, other = (model_files.find(x).read() for x in (nano, again))
+  assert one.keys() == other.keys()
+  for name in one:
+    np.testing.assert_array_equal(one[name].whole(), other[name].whole())
+  with pytest.raises(FileNotFoundError, match="has no spiece.model"):
+    conversion.convert(nano, tmp_path / "xlrm", "xlrm")
+  assert not (tmp_path / "xlrm").exists()
 
 
 def test_a_vocabulary_of_another_model_is_refused(tmp_path):

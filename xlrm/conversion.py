@@ -79,11 +79,13 @@ def convert(
   *,
   dtype: str | None = None,
   vocabulary: str | None = None,
-  step: int = 0,
+  step: int | None = None,
   shard_size: int = huggingface.SHARD,
   progress: Progress | None = None,
 ) -> pathlib.Path:
   """Writes a model as another kind of checkpoint.
+
+  A T5X checkpoint gets Adafactor's moments, too, where the source has them.
 
   Args:
     source: see `model_files.find`.
@@ -92,7 +94,8 @@ def convert(
     to: 't5x', 'hf' or 'xlrm'.
     dtype: of the parameters; None keeps them. xlrm's own are float32.
     vocabulary: sentencepiece file, where the source has none beside it.
-    step: in the name of a T5X checkpoint.
+    step: in the name of a T5X checkpoint; None is that of the source's
+      training, else 0.
     shard_size: bytes of one Hugging Face file.
     progress: called with the bytes of every array.
 
@@ -115,12 +118,27 @@ def convert(
   stored.check(arrays, abstract_params(files.description), source)
   if to == model_files.HUGGING_FACE:
     return _to_hub(files, final, dtype, shard_size, progress)
-  vocabulary = model_files.require_vocabulary(files)
+  bare = (
+    to == model_files.T5X
+    and not files.vocabulary
+    and files.description.kind == model_files.LANGUAGE_MODEL
+  )
+  if not bare:
+    vocabulary = model_files.require_vocabulary(files)
   partial = final.with_name(final.name + ".partial")
   shutil.rmtree(partial, ignore_errors=True)
-  model_files.write_description(partial, files.description, vocabulary)
+  if not bare:  # what T5X's own checkpoints do not hold
+    model_files.write_description(partial, files.description, vocabulary)
   if to == model_files.T5X:
-    t5x.write(partial, arrays, step=step, dtype=dtype, progress=progress)
+    trained, moments = model_files.training_state(files) or (0, None)
+    t5x.write(
+      partial,
+      arrays,
+      step=trained if step is None else step,
+      moments=moments,
+      dtype=dtype,
+      progress=progress,
+    )
   else:
     arrays = {name: stored.as_type(x, np.float32) for name, x in arrays.items()}
     stored.write_archive(partial / model_files.ARCHIVE, arrays, progress)

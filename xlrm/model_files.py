@@ -178,6 +178,23 @@ def find(
   )
 
 
+def training_state(
+  files: ModelFiles,
+) -> tuple[int, dict[str, stored.StoredArray] | None] | None:
+  """(step, Adafactor's moments as T5X names them) beside the parameters.
+
+  Moments are None where another optimizer trained them; the whole is None
+  where the files are of no training run.
+  """
+  if files.source == T5X:
+    step, moments = t5x.read_optimizer(files.path)
+    return step, moments or None
+  if files.source != XLRM or (files.path / ARCHIVE).is_file():
+    return None
+  step, rest = native.read_rest(files.path)
+  return step, t5x.moments_of(rest, files.read())
+
+
 def _own_parameters(path: pathlib.Path) -> stored.Stored:
   if (path / ARCHIVE).is_file():
     return stored.read_archive(path / ARCHIVE)

@@ -263,11 +263,26 @@ def load_params(
 def read(path: str | os.PathLike) -> stored.Stored:
   """The same parameters, array by array; see `load_params`."""
   checkpoint, content = _first_good(_candidates(pathlib.Path(path)))
+  return _read_item(checkpoint, ITEMS[0], content)
+
+
+def read_rest(path: str | os.PathLike) -> tuple[int, stored.Stored]:
+  """(step, optimizer state and counters) of the checkpoint that `read` reads.
+
+  Raises:
+    CheckpointError: nothing there, or damaged.
+  """
+  checkpoint, _ = _first_good(_candidates(pathlib.Path(path)))
+  content = manifest.verify(checkpoint, ITEMS[1:])
+  return content["step"], _read_item(checkpoint, ITEMS[1], content)
+
+
+def _read_item(checkpoint: pathlib.Path, item: str, content) -> stored.Stored:
   leaves = {
     name: (leaf["shape"], leaf["dtype"])
-    for name, leaf in content["leaves"][ITEMS[0]].items()
+    for name, leaf in content["leaves"][item].items()
   }
-  return stored.of_orbax(checkpoint / ITEMS[0], leaves)
+  return stored.of_orbax(checkpoint / item, leaves)
 
 
 def _on_device(abstract: types.Params) -> types.Params:

@@ -297,6 +297,31 @@ def adafactor_moments(state: Any) -> dict[str, stored.StoredArray]:
   return result
 
 
+def moments_of(
+  rest: stored.Stored, parameters: stored.Stored
+) -> dict[str, stored.StoredArray] | None:
+  """The same of the stored state of a run, see `native.read_rest`.
+
+  None if its optimizer is another one, or does not cover every parameter.
+  """
+  pattern = re.compile(r"opt_state(?:/\d+)*/(v|v_row|v_col)/(.+)")
+  found = {
+    f"{match[2]}/{match[1]}": array
+    for name, array in rest.items()
+    if (match := pattern.fullmatch(name))
+  }
+  expected = {
+    f"{name}/{moment}"
+    for name in parameters
+    for moment in ("v", "v_row", "v_col")
+  }
+  if found.keys() != expected:
+    return None
+  for name in parameters:
+    found[f"{name}/m"] = stored.StoredArray.of(np.zeros((1,), np.float32))
+  return found
+
+
 def _chunks(shape: tuple[int, ...], itemsize: int) -> list[int]:
   """The largest axes halved until a chunk is small enough."""
   chunk = list(shape)
