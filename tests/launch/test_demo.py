@@ -2,11 +2,13 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from xlrm.launch import main
 
 TARGETS, SOURCES = ("es", "ru"), ("en", "de")
 LANGUAGES = (*SOURCES, *TARGETS)
@@ -14,18 +16,27 @@ PROMPTS = 400
 UNTRAINED = "untrained head"
 
 
-# One group: its tests run in one process, which runs the demo once.
-SEEDS = [
-  pytest.param(seed, marks=pytest.mark.xdist_group(f"demo {seed}"))
-  for seed in (0, 1, 2)
-]
+# One group: pytest-xdist gives its tests to one process, so that no demo runs
+# twice.
+pytestmark = pytest.mark.xdist_group("demo")
 
 
-@pytest.fixture(scope="module", params=SEEDS)
+@pytest.fixture(scope="module", params=[0, 1, 2])
 def demo(request, tmp_path_factory):
+  """Run as its users do: in a process of its own, on the devices that are
+  there and not on eight fake ones."""
   folder = tmp_path_factory.mktemp(f"demo{request.param}")
+  environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+  command = [sys.executable, "-m", "xlrm.launch.main", "demo"]
   options = [f"--output={folder}", f"--seed={request.param}"]
-  assert main.main(["demo", *options, f"--prompts={PROMPTS}"]) == 0
+  done = subprocess.run(
+    [*command, *options, f"--prompts={PROMPTS}"],
+    env=environment,
+    capture_output=True,
+    text=True,
+    timeout=1800,
+  )
+  assert done.returncode == 0, done.stderr
   return folder
 
 

@@ -99,6 +99,26 @@ def test_g23_the_chain_of_jobs_ends_in_a_report(chain):
   assert sorted(methods) == sorted(["sample", "greedy", "best_of_n"] * 4)
 
 
+def test_g23_a_verdict_model_chooses_among_samples(chain):
+  """The file for the released SEAHORSE metrics, with a stand-in."""
+  folder = chain.run(
+    "experiments/seahorse/best_of_n.gin",
+    "bon_q6",
+    "SamplingConfig.max_tokens = 16",
+    "best_of_n.run.dtype = 'float32'",
+    **ES,
+    MIXTURE_OR_TASK_MODULE="xlrm.tasks.miniworld",
+    POLICY=chain.path("sft_es"),
+    REWARDS={"seahorse_q6": f"verdict:{chain.path('sft_es')}"},
+    NUM_SAMPLES=2,
+    MAX_PROMPTS=2,
+  )
+  lines = (folder / "pools.jsonl").read_text(encoding="utf-8").splitlines()
+  scores = [json.loads(x)["scores"]["reward/seahorse_q6"] for x in lines]
+  assert [len(x) for x in scores] == [3, 3]  # two samples and the baseline
+  assert all(abs(x) < 50 for pool in scores for x in pool)
+
+
 def test_what_a_model_directory_tells_of_itself(chain):
   sft = pretrained.load_language_model(chain.path("sft_es")).description
   reward = pretrained.load_scorer(chain.path("rm_en")).description
