@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from xlrm import sampling
 from xlrm import sharding
 from xlrm import types
 from xlrm.jobs import sft
@@ -207,3 +208,29 @@ def test_without_an_active_mesh_nothing_is_constrained():
     assert sharding.rows_over_data(x) is x
   with sharding.active(_mesh(4, 2)):
     assert sharding.rows_over_data(x[:3]).shape == (3, 4)  # does not divide
+
+
+def test_sampling_exchanges_nothing_between_prompts():
+  """Every device decodes its own prompts with weights of its own."""
+  model = language_model.EncoderDecoder(t5.T5Config(512, 64, 4, 16, 128, 1, 1))
+  mesh = _mesh(8, 1)
+  rows = sharding.batch_sharding(mesh)
+  keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 8))
+  config = sampling.SamplingConfig(max_tokens=12)
+  with sharding.active(mesh):
+    program = (
+      jax.jit(
+        lambda params, inputs, keys: sampling.sample(
+          model, params, inputs, keys, config, 4, None
+        )
+      )
+      .lower(
+        sharding.placed(model.abstract(), mesh, sharding.split_over_model),
+        jax.ShapeDtypeStruct((8, 16), jnp.int32, sharding=rows),
+        jax.ShapeDtypeStruct(keys.shape, keys.dtype, sharding=rows),
+      )
+      .compile()
+    )
+  assert _collectives(program.as_text()) == []
+  spec = sharding.split_over_model("a/wo/kernel", (128, 64), _mesh(2, 4))
+  assert spec == P("model", None)

@@ -135,13 +135,17 @@ def _bytes_of(leaf: Any) -> int:
   return math.prod(leaf.shape) * jnp.dtype(leaf.dtype).itemsize
 
 
-def placed_bytes(abstract: Any, mesh: sharding.AnyMesh) -> int:
+def placed_bytes(
+  abstract: Any,
+  mesh: sharding.AnyMesh,
+  rule: sharding.Rule = sharding.split_over_all,
+) -> int:
   """Bytes per device of a tree of parameters or of optimizer state."""
   leaves = jax.tree_util.tree_leaves_with_path(abstract)
   total = 0
   for path, leaf in leaves:
     parts = sharding.num_parts(
-      optimizers.path_name(path), tuple(leaf.shape), mesh
+      optimizers.path_name(path), tuple(leaf.shape), mesh, rule
     )
     total += -(-_bytes_of(leaf) // parts)
   return total
@@ -285,7 +289,9 @@ def sampling_plan(
   logits = rows * num_samples * local.config.vocab_size * 4
   return Plan(
     {
-      "parameters": placed_bytes(model.abstract(), mesh),
+      "parameters": placed_bytes(
+        model.abstract(), mesh, sharding.split_over_model
+      ),
       "keys, values": sum(map(_bytes_of, jax.tree.leaves(kept))),
       "logits": LOGITS_COPIES * logits,
       "encoder": _layer_bytes(local, rows, input_length, input_length),
@@ -325,7 +331,9 @@ def scoring_plan(
   ]
   return Plan(
     {
-      "parameters": placed_bytes(scorer.abstract(), mesh),
+      "parameters": placed_bytes(
+        scorer.abstract(), mesh, sharding.split_over_model
+      ),
       "activations": sum(sizes),
     }
   )

@@ -310,10 +310,9 @@ def lazy_params(
   if not own:
     stored.check(files.read(), abstract, files.path)
 
-  def on(mesh):
-    there = sharding.placed(abstract, mesh)
+  def make(there):
     if own:
       return native.load_params(str(files.path), there)
     return stored.place(files.read(), there, files.path)
 
-  return sharding.LazyParams(abstract, on)
+  return sharding.LazyParams(abstract, make)

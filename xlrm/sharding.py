@@ -78,13 +78,13 @@ class MeshConfig:
     return data, self.model
 
 
-def num_parts(path: str, shape: tuple[int, ...], mesh: AnyMesh) -> int:
-  """Into how many parts a leaf is split."""
-  axes = [axis for axis in _spec(path, shape, mesh) if axis is not None]
-  return math.prod(mesh.shape[axis] for axis in axes)
+Rule = Callable[[str, tuple[int, ...], AnyMesh], PartitionSpec]
 
 
-def _spec(path: str, shape: tuple[int, ...], mesh: AnyMesh) -> PartitionSpec:
+def split_over_all(
+  path: str, shape: tuple[int, ...], mesh: AnyMesh
+) -> PartitionSpec:
+  """For training: over 'model' as the table says, and over 'data'."""
   if not shape or np.prod(shape) < SMALLEST:
     return PartitionSpec()
   spec: list[str | None] = [None] * len(shape)
@@ -103,24 +103,45 @@ def _spec(path: str, shape: tuple[int, ...], mesh: AnyMesh) -> PartitionSpec:
   return PartitionSpec(*spec)
 
 
-def tree_shardings(tree: Any, mesh: Mesh) -> Any:
+def split_over_model(
+  path: str, shape: tuple[int, ...], mesh: AnyMesh
+) -> PartitionSpec:
+  """For sampling and scoring: the devices of a row hold all its weights.
+
+  Split over 'data', too, they would have to be gathered for every token.
+  """
+  spec = split_over_all(path, shape, mesh)
+  return PartitionSpec(*(axis if axis == "model" else None for axis in spec))
+
+
+def num_parts(
+  path: str, shape: tuple[int, ...], mesh: AnyMesh, rule: Rule = split_over_all
+) -> int:
+  """Into how many parts a leaf is split."""
+  axes = [axis for axis in rule(path, shape, mesh) if axis is not None]
+  return math.prod(mesh.shape[axis] for axis in axes)
+
+
+def tree_shardings(tree: Any, mesh: Mesh, rule: Rule = split_over_all) -> Any:
   """One NamedSharding per leaf of a tree of parameters or of a whole state."""
   return jax.tree_util.tree_map_with_path(
     lambda path, leaf: NamedSharding(
-      mesh, _spec(optimizers.path_name(path), tuple(leaf.shape), mesh)
+      mesh, rule(optimizers.path_name(path), tuple(leaf.shape), mesh)
     ),
     tree,
   )
 
 
-def placed(abstract: types.Params, mesh: Mesh | None) -> types.Params:
+def placed(
+  abstract: types.Params, mesh: Mesh | None, rule: Rule = split_over_all
+) -> types.Params:
   """Shapes and dtypes with the shardings of a mesh; without one as they are."""
   if mesh is None:
     return abstract
   return jax.tree.map(
     lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
     abstract,
-    tree_shardings(abstract, mesh),
+    tree_shardings(abstract, mesh, rule),
   )
 
 
@@ -130,34 +151,39 @@ class LazyParams:
 
   Attributes:
     abstract: shapes and dtypes.
-    on: the mesh, or None for one device -> arrays, new ones at every call.
+    make: shapes and dtypes, with shardings if they are to be sharded -> arrays,
+      new ones at every call.
   """
 
   abstract: types.Params
-  on: Callable[[Mesh | None], types.Params]
+  make: Callable[[types.Params], types.Params]
+
+  def on(self, mesh: Mesh | None, rule: Rule = split_over_all) -> types.Params:
+    """The arrays on a mesh, or on one device without one."""
+    return self.make(placed(self.abstract, mesh, rule))
 
   @classmethod
   def given(cls, params: types.Params) -> "LazyParams":
     """Copies of arrays."""
 
-    def on(mesh):
-      places = jax.tree.map(_sharding_of, placed(_abstract(params), mesh))
-      moved = params if mesh is None else jax.device_put(params, places)
+    def make(there):
+      places = jax.tree.map(_sharding_of, there)
+      sharded = any(x is not None for x in jax.tree.leaves(places))
+      moved = jax.device_put(params, places) if sharded else params
       copy = lambda tree: jax.tree.map(jnp.array, tree)
       return jax.jit(copy, out_shardings=places)(moved)
 
-    return cls(_abstract(params), on)
+    return cls(_abstract(params), make)
 
   @classmethod
-  def computed(cls, make: Callable[[], types.Params]) -> "LazyParams":
+  def computed(cls, compute: Callable[[], types.Params]) -> "LazyParams":
     """Of a function that is compiled: no device ever holds them whole."""
-    abstract = jax.eval_shape(make)
 
-    def on(mesh):
-      places = jax.tree.map(_sharding_of, placed(abstract, mesh))
-      return jax.jit(make, out_shardings=places)()
+    def make(there):
+      places = jax.tree.map(_sharding_of, there)
+      return jax.jit(compute, out_shardings=places)()
 
-    return cls(abstract, on)
+    return cls(jax.eval_shape(compute), make)
 
 
 def _abstract(params: types.Params) -> types.Params:

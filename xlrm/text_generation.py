@@ -199,16 +199,17 @@ class Generator:
     hashes[: len(batch)] = [zlib.crc32(example_ids[i].encode()) for i in batch]
     if self.mesh is not None:
       inputs, hashes = sharding.shard((inputs, hashes), self.mesh)
-    return _sample(
-      self.model,
-      params,
-      self.config,
-      self.num_samples,
-      inputs,
-      hashes,
-      self.seed,
-      self.support,
-    )
+    with sharding.active(self.mesh):
+      return _sample(
+        self.model,
+        params,
+        self.config,
+        self.num_samples,
+        inputs,
+        hashes,
+        self.seed,
+        self.support,
+      )
 
   def _collect(self, results, batch, samples, cut) -> None:
     samples = jax.device_get(samples)

@@ -183,7 +183,7 @@ def run(
     return []
   prompts = [row["inputs_pretokenized"] for row in rows]
   ids = [row["id"] for row in rows]
-  params = loaded.lazy_params.on(devices)
+  params = loaded.lazy_params.on(devices, sharding.split_over_model)
   drawn, greedy = (
     text_generation.Generator(
       model=loaded.model,
@@ -206,7 +206,7 @@ def run(
   scores = {
     name: text_generation.score_texts(
       scorer.model,
-      scorer.lazy_params.on(devices),
+      scorer.lazy_params.on(devices, sharding.split_over_model),
       [row["reward_inputs"] for row in rows],
       texts,
       batch_size=score_batch_size,

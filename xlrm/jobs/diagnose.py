@@ -76,7 +76,7 @@ def load_scorer_or_base(
   description = None if verdict else pretrained.read_description(path)
   if verdict or description.kind == pretrained.RESPONSE_SCORER:
     loaded = pretrained.load_scorer(path)
-    return loaded.model, loaded.lazy_params.on(mesh)
+    return loaded.model, loaded.lazy_params.on(mesh, sharding.split_over_model)
   base = pretrained.load_language_model(path)
   description = dataclasses.replace(
     description,
@@ -84,7 +84,7 @@ def load_scorer_or_base(
     max_response_length=lengths["targets"],
   )
   scorer = pretrained.scorer_of(base.model, base.tokenizer, description)
-  base_params = base.lazy_params.on(mesh)
+  base_params = base.lazy_params.on(mesh, sharding.split_over_model)
   keys = jax.random.split(jax.random.key(seed), RANDOM_HEADS)
   params = scorer.from_language_model(keys[0], base_params)
   heads = jax.vmap(

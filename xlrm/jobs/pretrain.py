@@ -130,7 +130,10 @@ def _check_same_vocabulary(one: str, other: str) -> None:
 
 
 def _params(
-  base: pretrained.Pretrained, match_queries: bool, seed: int
+  base: pretrained.Pretrained,
+  match_queries: bool,
+  seed: int,
+  mesh: jax.sharding.Mesh,
 ) -> sharding.LazyParams:
   """The language model's parameters and fresh heads of detection."""
   config = base.model.config
@@ -145,7 +148,7 @@ def _params(
       for name, key in zip(("token", "prefix"), keys)
     }
 
-  def on(mesh):
+  def make(_):
     model = base.lazy_params.on(mesh)
     if match_queries:
       model = matching_queries(model, config.head_dim)
@@ -155,7 +158,7 @@ def _params(
     "model": base.model.abstract(),
     "detection": jax.eval_shape(heads),
   }
-  return sharding.LazyParams(abstract, on)
+  return sharding.LazyParams(abstract, make)
 
 
 def train(
@@ -202,7 +205,9 @@ def train(
   else:
     base = initial
     _check_same_vocabulary(base.vocabulary, vocabulary)
-  params = _params(base, initial is None and match_queries, config.seed)
+  devices = mesh.build()
+  fresh = initial is None
+  params = _params(base, fresh and match_queries, config.seed, devices)
   description = dataclasses.replace(
     base.description,
     max_input_length=lengths["inputs"],
@@ -223,7 +228,7 @@ def train(
     optimizer=optimizer,
     source=source,
     config=config,
-    mesh=mesh.build(),
+    mesh=devices,
     model_dir=model_dir,
     planned=memory_plan.Planned(
       base.model,

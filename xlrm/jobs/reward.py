@@ -72,9 +72,10 @@ def train(
   )
   scorer = pretrained.scorer_of(initial.model, initial.tokenizer, description)
   key = jax.random.key(config.seed)
+  devices = mesh.build()
   params = sharding.LazyParams(
     scorer.abstract(),
-    lambda mesh: scorer.from_language_model(key, initial.lazy_params.on(mesh)),
+    lambda _: scorer.from_language_model(key, initial.lazy_params.on(devices)),
   )
   return training.fit(
     params,
@@ -83,7 +84,7 @@ def train(
     frozen=tuple(frozen),
     source=source,
     config=config,
-    mesh=mesh.build(),
+    mesh=devices,
     model_dir=model_dir,
     begin=functools.partial(
       pretrained.write_description, model_dir, description, initial.vocabulary
