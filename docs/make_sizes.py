@@ -1,5 +1,6 @@
 """Writes docs/sizes.md: `python docs/make_sizes.py`. Minutes, no device."""
 
+import functools
 import pathlib
 
 import jax
@@ -25,7 +26,8 @@ HEAD = f"""# What fits where
 GiB that each device has to hold, for mT5 in bfloat16 over float32 parameters,
 layers recomputed in the backward pass (`remat`), Adafactor, {INPUTS} tokens in
 and {TARGETS} out, parameters and rows split over all devices (`MeshConfig()`:
-data = all, model = 1). **Bold does not fit** in {memory_plan.USABLE:.0%} of the
+data = all, model = 1; for best-of-n rows only, each device holding all
+weights). **Bold does not fit** in {memory_plan.USABLE:.0%} of the
 device. For your own job ask the job itself:
 
     xlrm run --gin_file=sft.gin ... --dry_run --devices=v4-32
@@ -34,6 +36,9 @@ or, without data and checkpoint,
 
     xlrm bench train --size=xl --dtype=bfloat16 --remat --dry_run \\
       --batch={ROWS} --inputs={INPUTS} --targets={TARGETS} --devices=v4-32
+
+Where it does not fit, `MeshConfig.model = 2` (or 4) splits heads, caches and
+the vocabulary as well, which these tables do not show.
 
 TPU slices are named as they are ordered: v4-32 is 32 cores and 16 devices,
 v5e-8 is 8 devices. This file is written by `docs/make_sizes.py`.
@@ -208,5 +213,7 @@ def text() -> str:
 
 
 if __name__ == "__main__":
+  for kind in (language_model.EncoderDecoder, scorer_lib.ResponseScorer):
+    kind.abstract = functools.cache(kind.abstract)  # asked for many times
   page = pathlib.Path(__file__).with_name("sizes.md")
   page.write_text(text(), encoding="utf-8")

@@ -88,7 +88,7 @@ def test_reward_models_know_other_languages_and_an_untrained_head_none(demo):
     row = by_pair[UNTRAINED, language]
     baseline = max(row["majority"], row["length"])
     assert row["accuracy"] - baseline < 0.05
-    assert row["heads"] == 20
+    assert row["heads"] == 1000
     # Nine in ten single heads, too, are below what a reward model must reach.
     assert row["spread"][1] - baseline < 0.1, row
     for other in LANGUAGES:
