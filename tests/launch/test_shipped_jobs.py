@@ -91,7 +91,10 @@ def chain(tmp_path_factory):
 
 def test_g23_the_chain_of_jobs_ends_in_a_report(chain):
   report = pathlib.Path(chain.path("report"), "report.html")
-  assert "<svg" in report.read_text(encoding="utf-8")
+  page = report.read_text(encoding="utf-8")
+  assert "<svg" in page
+  for stage in pretrained.read_description("nano").history:
+    assert stage in page
   lines = pathlib.Path(chain.path("report"), "records.jsonl").read_text(
     encoding="utf-8"
   )

@@ -101,7 +101,8 @@ def _configs(directories: Sequence[str]) -> dict[str, str]:
 
 def _base_history(records: Sequence[records_lib.EvalRecord]) -> list[str]:
   policies = sorted({x.policy for x in records})
-  return list(pretrained.read_description(policies[0]).history[:1])
+  history = pretrained.read_description(policies[0]).history
+  return list(history[:-1] or history)  # the last stage made the policy
 
 
 def run(
