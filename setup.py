@@ -33,6 +33,7 @@ EXTRAS = {
     "seqio>=0.0.20",  # task registry
     "tensorflow>=2.18",  # SeqIO's pipelines
     "tensorflow-datasets>=4.9",  # sources of SeqIO tasks
+    "pyarrow>=14",  # Parquet files; TensorFlow Datasets needs it, too
   ],
   "tpu": ["jax[tpu]>=0.10,<0.13"],  # libtpu
   "gpu": ["jax[cuda12]>=0.10,<0.13"],  # CUDA libraries

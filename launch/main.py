@@ -13,6 +13,8 @@ COMMANDS = {
   "demo": ("the whole experiment on the embedded world", "xlrm.launch.demo"),
   "vocab": ("trains a sentencepiece vocabulary", "xlrm.launch.vocab"),
   "convert": ("T5X, Hugging Face, xlrm checkpoints", "xlrm.launch.convert"),
+  "score": ("a reward model's scores of a file", "xlrm.launch.score"),
+  "inspect": ("looks at a task before training", "xlrm.launch.inspect_task"),
   "env": ("versions and devices, for bug reports", "xlrm.launch.environment"),
   "realtext": ("the same jobs on real text", "xlrm.launch.realtext"),
   "bench": ("speed of training, sampling, scoring", "xlrm.launch.bench"),

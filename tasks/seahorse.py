@@ -8,14 +8,15 @@ r"""SEAHORSE: human ratings of machine summaries in six languages.
 Tasks seahorse_rating.{language}: is the summary concise (question 6)? They
 read $XLRM_REAL_DATA/seahorse/validation.tsv, split by article, and rate the
 bare summary: the articles are not in it. `register` takes other files,
-questions, and the articles.
+questions, aggregates of questions, and the articles.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 import functools
 
 from xlrm.data import registry
 from xlrm.data import seahorse
+from xlrm.data import splits
 
 FILE = "$XLRM_REAL_DATA/seahorse/validation.tsv"
 LANGUAGES = tuple(sorted(seahorse.LANGUAGES.values()))
@@ -25,19 +26,24 @@ def register(
   name: str = "seahorse_rating",
   file: str | Mapping[str, str] = FILE,
   *,
-  question: int = 6,
-  articles: str | None = None,
+  question: int | Sequence[int] = 6,
+  aggregate: Callable[[seahorse.Answers], float | None] = seahorse.mean,
+  articles: str | Sequence[str] | None = None,
+  unjoined: str | None = None,
 ) -> None:
   """Registers the tasks `name`.{language} and their mixture.
 
   Args:
     name: 'dataset_kind'.
     file: one TSV, which is split by article, or split -> TSV.
-    question: 1 to 6.
-    articles: JSONL with `gem_id` and the article, path or glob; None rates
-      the bare summary.
+    question: 1 to 6, or several of them, as in (4, 5, 6).
+    aggregate: several answers to one rating: `seahorse.mean`,
+      `seahorse.all_yes` or a function of yours.
+    articles: files with `gem_id` and the article, or 'tfds:gem/xsum', or
+      several of these; None rates the bare summary.
+    unjoined: beginning of the names of files that list the gem_ids without an
+      article.
   """
-  splits = seahorse.SPLITS if isinstance(file, str) else tuple(file)
   names = []
   for language in LANGUAGES:
     seahorse.check(language, question)
@@ -46,10 +52,19 @@ def register(
       file=file,
       language=language,
       question=question,
+      aggregate=aggregate,
       articles=articles,
+      unjoined=unjoined,
     )
     task = f"{name}.{language}"
-    names.append(registry.register(task, read, kind="rating", splits=splits))
+    names.append(
+      registry.register(
+        task,
+        read,
+        kind="rating",
+        splits=splits.SPLITS if isinstance(file, str) else tuple(file),
+      )
+    )
   registry.register_mixture(name, names)
 
 

@@ -12,6 +12,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 LAYERS = (
   ("xlrm.types", 0),
   ("xlrm.records", 0),
+  ("xlrm.files", 0),
   ("xlrm.miniworld", 0),
   ("xlrm.tokenizer", 0),
   ("xlrm.batches", 0),

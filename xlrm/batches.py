@@ -23,7 +23,7 @@ from xlrm import converters
 from xlrm import row_order
 
 Example = converters.Example
-NPZ_FORMAT = 2
+NPZ_FORMAT = 3
 
 
 class BatchSource(Protocol):
@@ -40,6 +40,10 @@ class BatchSource(Protocol):
 
   def fingerprint(self) -> str:
     """Changes when the batches do."""
+
+  @property
+  def truncate_inputs_from_left(self) -> bool:
+    """Long inputs lose their beginning, as conversations should."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,6 +62,8 @@ class ArraySource:
     texts: the texts of each split, for jobs that generate.
     parts: (number of examples, rate) of the tasks of a mixture, in the order
       of `train`; empty is one part.
+    truncate_inputs_from_left: long inputs keep their end, as conversations
+      should.
   """
 
   train: Sequence[Example]
@@ -71,6 +77,7 @@ class ArraySource:
     default_factory=dict
   )
   parts: Sequence[tuple[int, float]] = ()
+  truncate_inputs_from_left: bool = False
 
   def __post_init__(self):
     if self.batch_size < 1:
@@ -95,17 +102,27 @@ class ArraySource:
     groups = [len(x["targets"]) for x in (*self.train, *self.validation)]
     return {"responses": max(groups, default=1), **self.lengths}
 
+  def _from_left(self, examples: Sequence[Example]) -> Sequence[Example]:
+    if not self.truncate_inputs_from_left:
+      return examples
+    longest = self.lengths["inputs"]
+    return [
+      {**x, "inputs": converters.clip(x["inputs"], longest, from_left=True)}
+      for x in examples
+    ]
+
   @functools.cached_property
   def _stream(self) -> tuple[Sequence[Example], list[int], list[float]]:
     """Training rows (packed once), and sizes and rates of their parts."""
     parts = self.parts or [(len(self.train), 1.0)]
     rates = [rate for _, rate in parts]
+    train = self._from_left(self.train)
     if not self.packing:
-      return self.train, [size for size, _ in parts], rates
+      return train, [size for size, _ in parts], rates
     packed, sizes, start = [], [], 0
     for index, (size, _) in enumerate(parts):
       order = start + row_order.permutation(size, self.seed, index, stream=0)
-      rows = converters.pack([self.train[i] for i in order], self.lengths)
+      rows = converters.pack([train[i] for i in order], self.lengths)
       packed += rows
       sizes.append(len(rows))
       start += size
@@ -149,7 +166,7 @@ class ArraySource:
 
   def validation_batches(self) -> Iterator[Any]:
     """All validation examples in their order, the last batch filled up."""
-    examples = self.validation
+    examples = self._from_left(self.validation)
     if self.packing:
       examples = converters.pack(examples, self.lengths)
     for start in range(0, len(examples), self.batch_size):
@@ -172,6 +189,7 @@ class ArraySource:
       self.packing,
       _kind(self.converter),
       [(int(size), float(rate)) for size, rate in self.parts],
+      *(["from left"] if self.truncate_inputs_from_left else ()),
     )
     digest = hashlib.sha256(repr(settings).encode())
     for split in ("train", "validation"):
@@ -246,6 +264,7 @@ def write_npz(path: str | os.PathLike, source: ArraySource) -> None:
       format=np.asarray(NPZ_FORMAT),
       kind=np.asarray(kind),
       parts=np.asarray(source.parts, np.float64).reshape(-1, 2),
+      from_left=np.asarray(source.truncate_inputs_from_left),
       texts=np.frombuffer(json.dumps(dict(source.texts)).encode(), np.uint8),
       **_flatten(source.train, "train"),
       **_flatten(source.validation, "validation"),
@@ -297,4 +316,5 @@ def npz_source(
     packing=packing,
     texts=json.loads(arrays["texts"].tobytes()),
     parts=[(int(size), float(rate)) for size, rate in arrays["parts"]],
+    truncate_inputs_from_left=bool(arrays["from_left"]),
   )

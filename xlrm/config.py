@@ -29,8 +29,11 @@ CONFIGURABLES = {
   "reward.train": "xlrm.jobs.reward:train",
   "best_of_n.run": "xlrm.jobs.best_of_n:run",
   "diagnose.run": "xlrm.jobs.diagnose:run",
+  "score.run": "xlrm.jobs.score:run",
+  "ScoreConfig": "xlrm.jobs.score:ScoreConfig",
   "evaluate.run": "xlrm.jobs.evaluate:run",
   "GenerationEvaluation": "xlrm.jobs.sft:GenerationEvaluation",
+  "RewardLossConfig": "xlrm.jobs.reward:RewardLossConfig",
   "BestOfNConfig": "xlrm.jobs.best_of_n:BestOfNConfig",
   "SamplingConfig": "xlrm.sampling:SamplingConfig",
   "TrainConfig": "xlrm.training:TrainConfig",
@@ -41,6 +44,10 @@ CONFIGURABLES = {
   "warmup_rsqrt": "xlrm.optimizers:warmup_rsqrt",
   "warmup_cosine": "xlrm.optimizers:warmup_cosine",
   "mt5": "xlrm.models.t5:mt5",
+  "Ensemble": "xlrm.scorer:Ensemble",
+  "mean_score": "xlrm.scorer:mean_score",
+  "min_score": "xlrm.scorer:min_score",
+  "MeanMinusDeviations": "xlrm.scorer:MeanMinusDeviations",
   "load_language_model": "xlrm.pretrained:load_language_model",
   "new_language_model": "xlrm.pretrained:new_language_model",
   "load_tokenizer": "xlrm.pretrained:load_tokenizer",
@@ -249,6 +256,40 @@ def _check_selectors(sources: Sequence[Source]) -> None:
           )
 
 
+def _bound(text: str) -> dict[str, int]:
+  """Configurables whose parameters a text binds, with their line."""
+  found: dict[str, int] = {}
+  for number, line in enumerate(text.splitlines(), 1):
+    code = line.split("#")[0]
+    block = re.match(r"^(?:\w+/)?([A-Za-z_][\w.]*):\s*$", code)
+    one = re.match(r"^(?:\w+/)?([A-Za-z_][\w.]*)\.\w+\s*=", code)
+    for match in (block, one):
+      if match:
+        found.setdefault(match[1], number)
+  return found
+
+
+def _check_called(sources: Sequence[Source], own: Sequence[Source]) -> None:
+  """What the user's own text binds is called by something.
+
+  gin keeps such a binding in silence. Included files are not checked: a file
+  that replaces an optimizer leaves the bindings of the one before unused.
+  """
+  called = set()
+  for source in sources:
+    for line in source.text.splitlines():
+      code = line.split("#")[0]
+      called |= set(re.findall(r"@(?:\w+/)?([A-Za-z_][\w.]*)", code))
+  for source in own:
+    for name, line in _bound(source.text).items():
+      if name not in called:
+        raise ConfigError(
+          f"{source.name}:{line}: nothing calls {name}, so what it is given "
+          f"is never used; bind it where it belongs (parameter = @{name}()); "
+          f"called are: {', '.join(sorted(called))}"
+        )
+
+
 def _explain(error: Exception, source: Source) -> ConfigError:
   """gin's own message, shortened, with the nearest parameter."""
   text = str(error).strip()
@@ -370,12 +411,16 @@ def load(
     ConfigError, FileNotFoundError: one message with file, line or name.
   """
   search = [*map(pathlib.Path, search_paths), gin_directory()]
-  sources = [s for name in gin_files for s in _sources(name, search)]
+  by_file = [_sources(name, search) for name in gin_files]
+  sources = [source for found in by_file for source in found]
+  own = [x for x in (f[-1] for f in by_file) if not x.name.endswith(SAVED)]
   if bindings:
     text = "".join(f"{line}\n" for line in bindings)
     sources.append(Source("command line", text))
+    own.append(sources[-1])
   _check_macros(sources)
   _check_selectors(sources)
+  _check_called(sources, own)
   _check_required(sources)
   gin.clear_config()
   _register("\n".join(source.text for source in sources))

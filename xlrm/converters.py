@@ -46,6 +46,27 @@ def count_long(
   return counts
 
 
+def balance(examples: Sequence[Example]) -> str:
+  """How often which judgment occurs, in words; '' if there are none."""
+  if not examples or not {"rating", "ranks"} & set(examples[0]):
+    return ""
+  if "rating" in examples[0]:
+    ratings = np.asarray([x["rating"] for x in examples])
+    good, total = int((ratings > 0.5).sum()), len(ratings)
+    graded = int(((ratings > 0) & (ratings < 1)).sum())
+    return (
+      f"{good / total:.1%} rated good, {1 - good / total:.1%} bad, "
+      f"{graded} of {total} between yes and no"
+    )
+  sizes = [len(x["ranks"]) for x in examples]
+  tied = sum(len(set(x["ranks"])) < len(x["ranks"]) for x in examples)
+  first = sum(x["ranks"][0] == min(x["ranks"]) for x in examples)
+  return (
+    f"{min(sizes)} to {max(sizes)} responses per prompt, {tied} of "
+    f"{len(sizes)} with ties, the first is best in {first}"
+  )
+
+
 def _stack(rows: Sequence[np.ndarray], length: int, fill: int) -> np.ndarray:
   """[[5, 1], [1]], 3, 0 -> [[5, 1, 0], [1, 0, 0]]"""
   result = np.full((len(rows), length), fill, np.int32)
@@ -93,7 +114,7 @@ def to_preferences(
   """Ranked responses: `targets` a list of arrays, `ranks` one int for each.
 
   Args:
-    examples: the prompts.
+    examples: the prompts; `margin` says by how much scores should differ.
     lengths: also `responses`, the size N of a group; smaller groups are
       completed with rank -1. Without it N is the largest of these groups.
 
@@ -116,7 +137,9 @@ def to_preferences(
     weights[row, :count] = _weights(responses, lengths["targets"])
     ranks[row, :count] = example["ranks"]
   inputs = _stack([x["inputs"] for x in examples], lengths["inputs"], 0)
-  return types.Preferences(types.Batch(inputs, targets, weights), ranks)
+  margins = np.asarray([x.get("margin", 0.0) for x in examples], np.float32)
+  batch = types.Batch(inputs, targets, weights)
+  return types.Preferences(batch, ranks, margins)
 
 
 def to_corrupted(

@@ -339,7 +339,9 @@ def detection_loss(
 
 
 def ranking_loss(
-  scores: Float[types.Array, "B N"], ranks: Int[types.Array, "B N"]
+  scores: Float[types.Array, "B N"],
+  ranks: Int[types.Array, "B N"],
+  margins: Float[types.Array, " B"] | None = None,
 ) -> Loss:
   """Negative Plackett-Luce log-likelihood of each prompt's ranking.
 
@@ -350,11 +352,15 @@ def ranking_loss(
   with weight 1 - l/m (l = 0, 1, ..), an approximation of the mean over its
   orders. Two tied responses alone cost
   2 log(e^a + e^b) - log 2 - a - b, least (log 2) where a = b.
+  With a margin m every response competes with s_j + m against those ranked
+  above it; two responses: -log sigmoid(s_best - s_worst - m), as in Llama 2
+  (https://arxiv.org/abs/2307.09288) and TRL.
 
   Args:
     scores: s.
     ranks: 0 is best, equal is a tie, -1 is no response. A prompt with fewer
       than two responses counts nothing.
+    margins: m, in units of the score; None is 0.
   """
   present = ranks >= 0
   present &= jnp.sum(present, axis=-1, keepdims=True) >= 2
@@ -368,10 +374,30 @@ def ranking_loss(
   remaining = 1.0 - drawn_before / jnp.maximum(group, 1.0)
   pool = jnp.where(tied, remaining[..., None], below.astype(jnp.float32))
   pool = jnp.where(present[:, :, None], pool, 1.0)
-  log_pool = jax.nn.logsumexp(scores[:, None, :], b=pool, axis=-1)
+  rivals = jnp.broadcast_to(scores[:, None, :], pool.shape)
+  if margins is not None:
+    lead = margins.astype(jnp.float32)[:, None, None]
+    rivals = rivals + jnp.where(below, lead, 0.0)
+  log_pool = jax.nn.logsumexp(rivals, b=pool, axis=-1)
   total = jnp.sum(jnp.where(present, log_pool - scores, 0.0))
   weight = jnp.sum(jnp.any(present, axis=-1).astype(jnp.float32))
-  margin = scores[:, :, None] - scores[:, None, :]
-  right = jnp.where(below, 0.5 * (1.0 + jnp.sign(margin)), 0.0)
-  metrics = {"accuracy": (jnp.sum(right), jnp.sum(below.astype(jnp.float32)))}
+  lead = scores[:, :, None] - scores[:, None, :]
+  right = jnp.where(below, 0.5 * (1.0 + jnp.sign(lead)), 0.0)
+  pairs = jnp.sum(below.astype(jnp.float32))
+  gap = jnp.sum(jnp.where(below, lead, 0.0))
+  metrics = {"accuracy": (jnp.sum(right), pairs), "score_gap": (gap, pairs)}
   return Loss(total, weight, metrics)
+
+
+def centring_loss(
+  scores: Float[types.Array, "B N"], counted: Bool[types.Array, "B N"]
+) -> Float[types.Array, ""]:
+  """Sum over prompts of (2 * mean of the prompt's scores)^2.
+
+  A ranking loss fixes differences only; this holds the scores near zero
+  (https://arxiv.org/abs/2312.09244). Of a pair it is (s_best + s_worst)^2.
+  """
+  scores = jnp.where(counted, scores.astype(jnp.float32), 0.0)
+  counts = jnp.sum(counted.astype(jnp.float32), axis=-1)
+  means = jnp.sum(scores, axis=-1) / jnp.maximum(counts, 1.0)
+  return jnp.sum(jnp.square(2.0 * means))

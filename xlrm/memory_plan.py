@@ -16,6 +16,7 @@ import re
 from typing import Any
 
 import jax
+from jax.extend import core as extend_core
 import jax.numpy as jnp
 import optax
 
@@ -173,7 +174,7 @@ def kept_bytes(
   seen = {id(x) for x in program.invars}
   total = 0
   for variable in program.outvars:
-    shaped = not isinstance(variable, jax.extend.core.Literal)
+    shaped = not isinstance(variable, extend_core.Literal)
     if shaped and id(variable) not in seen:
       seen.add(id(variable))
       if not jax.dtypes.issubdtype(variable.aval.dtype, jax.dtypes.prng_key):

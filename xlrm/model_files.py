@@ -45,6 +45,8 @@ class Description:
     extra_ids: sentinel ids behind the pieces of the vocabulary.
     history: one sentence per stage of training, oldest first.
     scorer_layer: decoder layer that a scorer reads, None is the last.
+    truncate_inputs_from_left: prompts that are too long lose their beginning,
+      as in the model's training.
   """
 
   kind: str
@@ -54,6 +56,7 @@ class Description:
   extra_ids: int
   history: tuple[str, ...] = ()
   scorer_layer: int | None = None
+  truncate_inputs_from_left: bool = False
 
   def __post_init__(self):
     if self.kind not in (LANGUAGE_MODEL, RESPONSE_SCORER):

@@ -124,6 +124,7 @@ def scorer_of(
     max_input_length=description.max_input_length,
     max_response_length=description.max_response_length,
     layer=description.scorer_layer,
+    truncate_inputs_from_left=description.truncate_inputs_from_left,
   )
 
 

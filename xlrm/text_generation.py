@@ -13,6 +13,7 @@ import zlib
 import jax
 import numpy as np
 
+from xlrm import converters
 from xlrm import sampling
 from xlrm import sharding
 from xlrm import tokenizer as tokenizer_lib
@@ -75,7 +76,7 @@ def _padded(rows: Sequence[Sequence[int]], shape: tuple[int, int]):
   return array
 
 
-def _prompt_ids(tokenizer, prompts, example_ids, max_length):
+def _prompt_ids(tokenizer, prompts, example_ids, max_length, from_left):
   """Ids ending in EOS, at most max_length each, and which were cut."""
   rows, cut = [], []
   for i, (prompt, example_id) in enumerate(zip(prompts, example_ids)):
@@ -86,7 +87,8 @@ def _prompt_ids(tokenizer, prompts, example_ids, max_length):
         "tokens"
       )
     cut.append(len(ids) >= max_length)
-    rows.append([*ids[: max_length - 1], types.EOS_ID])
+    ids = np.asarray([*ids, types.EOS_ID], np.int32)
+    rows.append(converters.clip(ids, max_length, from_left=from_left))
   if any(cut):
     print(
       f"{sum(cut)} of {len(cut)} prompts are longer than {max_length} tokens "
@@ -110,6 +112,7 @@ class Generator:
     seed: a response depends on it, on the example id and on the number of
       the response, not on what else is drawn.
     mesh: spreads the prompts of a batch over its 'data' axis.
+    truncate_inputs_from_left: longer prompts lose their beginning.
   """
 
   model: language_model.LanguageModel
@@ -120,6 +123,7 @@ class Generator:
   num_samples: int = 1
   seed: int = 0
   mesh: jax.sharding.Mesh | None = None
+  truncate_inputs_from_left: bool = False
 
   def __post_init__(self):
     for name in ("batch_size", "num_samples"):
@@ -156,7 +160,11 @@ class Generator:
     """
     self._check_ids(prompts, example_ids)
     rows, cut = _prompt_ids(
-      self.tokenizer, prompts, example_ids, self.max_input_length
+      self.tokenizer,
+      prompts,
+      example_ids,
+      self.max_input_length,
+      self.truncate_inputs_from_left,
     )
     results: list[Generation | None] = [None] * len(rows)
     waiting = None

@@ -61,6 +61,7 @@ class Preferences:
 
   batch: Batch
   ranks: Array  # [B N] int32: 0 is best, equal is a tie, -1 is no response
+  margins: Array | None = None  # [B] float32, by how much scores should differ
 
 
 @struct.dataclass

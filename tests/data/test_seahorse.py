@@ -7,6 +7,7 @@ import pytest
 
 from xlrm.data import seahorse
 from xlrm.data import source
+from xlrm.data import splits
 
 HEADER = "\t".join(seahorse.COLUMNS)
 
@@ -45,9 +46,15 @@ def test_only_yes_and_no_count_and_the_rest_is_told(tmp_path, capsys):
   assert len({row["id"] for row in rows}) == 3
   assert all(row["reward_inputs"] == "" for row in rows)
   told = capsys.readouterr().out
-  assert "3 rows kept of No 2, Unsure 1, Yes 1, blank 1" in told
+  assert "SEAHORSE ru train, question 6 (conciseness)" in told
+  assert [" ".join(x.split()[:3]) for x in told.splitlines()[2:5]] == [
+    "rows kept 3",
+    "Unsure 1 xlsum_russian-validation-1",
+    "blank 1 xlsum_russian-validation-1",
+  ]
   assert "BARE SUMMARY" in told
-  assert not seahorse.ratings("train", file=files, language="vi")
+  with pytest.raises(ValueError, match="nothing is left of SEAHORSE vi train"):
+    seahorse.ratings("train", file=files, language="vi")
   assert "BARE SUMMARY" not in capsys.readouterr().out  # said once
 
 
@@ -71,7 +78,7 @@ def test_articles_are_joined_by_gem_id(tmp_path, capsys, field):
   )
   assert row["reward_inputs"] == "статья" and row["gem_id"] == "a-1"
   told = capsys.readouterr().out
-  assert "no article 1" in told and "BARE" not in told
+  assert "no article" in told and "  a-2" in told and "BARE" not in told
 
 
 def test_one_file_is_split_by_article(tmp_path):
@@ -79,7 +86,7 @@ def test_one_file_is_split_by_article(tmp_path):
   path = write(tmp_path / "x.tsv", *lines)
   by_split = {
     split: seahorse.ratings(split, file=path, language="ru")
-    for split in seahorse.SPLITS
+    for split in splits.SPLITS
   }
   articles = {
     split: {row["gem_id"] for row in rows} for split, rows in by_split.items()
@@ -164,7 +171,7 @@ def test_real_tasks_share_no_article_and_lose_no_row(real_data):
     32,
     module="xlrm.tasks.seahorse",
   )
-  rows = {split: made.examples(split) for split in seahorse.SPLITS}
+  rows = {split: made.examples(split) for split in splits.SPLITS}
   total = sum(map(len, rows.values()))
   assert total == sum(count for count, _ in REAL.values())
   articles = [{row["gem_id"] for row in found} for found in rows.values()]

@@ -8,18 +8,19 @@ import numpy as np
 from xlrm import text_generation
 from xlrm.evaluation import accuracy
 from xlrm.jobs import diagnose
+from xlrm.jobs import random_heads
 from xlrm.miniworld import rows
 
 LENGTHS = {"inputs": 64, "targets": 32}
 
 
 def test_random_heads_score_as_each_of_them_alone():
-  heads = diagnose.load_scorer_or_base("nano", LENGTHS)
+  heads = random_heads.load("nano", LENGTHS)
   found = rows.rating_rows("es", "test", 0, 7)
   documents = [row.document for row in found]
   texts = [row.summary for row in found]
   scores = heads.scores(documents, texts, batch_size=4)
-  assert scores.shape == (diagnose.RANDOM_HEADS, 7)
+  assert scores.shape == (random_heads.RANDOM_HEADS, 7)
   for index in (0, 7):
     head = jax.tree.map(lambda x, i=index: x[i], heads.params["head"])
     alone = text_generation.score_texts(

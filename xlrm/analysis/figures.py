@@ -7,6 +7,7 @@ from xlrm.analysis import curves
 from xlrm.analysis import names
 from xlrm.analysis import palette
 from xlrm.evaluation import accuracy as accuracy_lib
+from xlrm.evaluation import calibration
 
 Series = Sequence[tuple[int | float, int | float]]  # (step, value)
 
@@ -185,3 +186,44 @@ def training(lines: Mapping[str, Series], *, name: str, label: str) -> str:
     axes.legend(frameon=False, fontsize=8, ncols=2, handlelength=1.6)
 
   return canvas.draw(paint, name=name, width=4.3, height=2.6)
+
+
+def reliability(
+  lines: Mapping[str, Sequence[calibration.Bin]], *, name: str
+) -> str:
+  """How often responses of each predicted probability are good.
+
+  The dashed diagonal is a reward model that is right about itself; the area of
+  a dot grows with the number of responses.
+  """
+
+  def paint(axes: canvas.Axes) -> None:
+    axes.plot(
+      [0, 1], [0, 1], color=palette.MUTED, linewidth=0.9, linestyle=(0, (5, 3))
+    )
+    for i, (reward_model, bins) in enumerate(lines.items()):
+      colour = palette.category(i)
+      xs, ys = [x.predicted for x in bins], [x.observed for x in bins]
+      total = sum(x.n for x in bins)
+      axes.plot(
+        xs, ys, color=colour, linewidth=1.3, label=names.language(reward_model)
+      )
+      axes.scatter(
+        xs,
+        ys,
+        s=[8 + 160 * x.n / total for x in bins],
+        color=colour,
+        marker=palette.marker(i),
+        linewidths=0,
+        alpha=0.8,
+      )
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_ylim(-0.03, 1.03)
+    ticks = [0, 0.25, 0.5, 0.75, 1]
+    axes.set_xticks(ticks, [f"{100 * x:.0f}%" for x in ticks])
+    axes.set_yticks(ticks, [f"{100 * x:.0f}%" for x in ticks])
+    axes.set_xlabel("predicted to be good")
+    axes.set_ylabel("rated good")
+    axes.legend(frameon=False, fontsize=8, handlelength=1.6)
+
+  return canvas.draw(paint, name=name, width=4.0, height=3.4)

@@ -1,6 +1,7 @@
 """Heatmaps: the transfer matrix, and what reward models are blind to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+import math
 from typing import Any
 
 from xlrm.analysis import canvas
@@ -143,3 +144,46 @@ def faults(
   height = 1.05 + 0.36 * len(rows)
   width = 1.6 + 0.52 * len(kinds)
   return canvas.draw(paint, name=name, width=width, height=height)
+
+
+def values(
+  found: Mapping[tuple[str, str], tuple[float, str, str]],
+  *,
+  name: str,
+  middle: float,
+  span: float | None,
+) -> str:
+  """A property of every reward model (row) in every language (column).
+
+  Args:
+    found: (reward model, language) -> number, its text, the small text.
+    middle: number without colour.
+    span: distance from it with full colour; None: the largest of all.
+  """
+  rows = list(dict.fromkeys(row for row, _ in found))
+  columns = list(dict.fromkeys(column for _, column in found))
+  numbers = [x for x, _, _ in found.values() if math.isfinite(x)]
+  widest = span or max([abs(x - middle) for x in numbers] + [1e-9])
+
+  def paint(axes: canvas.Axes) -> None:
+    _grid(axes, [names.language(x) for x in rows], columns)
+    axes.set_xticks(range(len(columns)), [names.language(x) for x in columns])
+    axes.xaxis.tick_top()
+    for y, row in enumerate(rows):
+      for x, column in enumerate(columns):
+        number, main, small = found.get((row, column), (math.nan, "", ""))
+        if not math.isfinite(number):
+          _missing(axes, x, y, "\u2013")
+          continue
+        outline = {"edgecolor": palette.INK, "linewidth": 1.4}
+        colour = palette.diverging(number, middle, widest)
+        _cell(axes, x, y, colour, **(outline if row == column else {}))
+        style = {"ha": "center", "color": palette.text_on(colour)}
+        axes.text(x, y + 0.05, main, size=11, va="bottom", **style)
+        axes.text(x, y + 0.12, small, size=7, va="top", **style)
+
+  longest = max(len(names.language(row)) for row in rows)
+  width = 0.6 + 0.075 * longest + 1.12 * max(len(columns), 2)
+  return canvas.draw(
+    paint, name=name, width=width, height=0.5 + 0.56 * len(rows)
+  )

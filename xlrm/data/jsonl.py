@@ -1,17 +1,21 @@
-"""Tasks from JSONL files: summaries, rated summaries, ranked responses.
+"""Tasks from files of rows: summaries, rated responses, ranked responses.
 
-One JSON object per line, in `.jsonl` or `.jsonl.gz`, local or any path that
-TensorFlow reads; a path may be a glob and may name environment variables.
-`fields` says which column holds what.
+One JSON object per line (`.jsonl`, `.jsonl.gz`) or a Parquet file, local or
+gs://; a path may be a glob and may name environment variables. Columns are
+recognised, see `forms`, or named by `fields`. What is left out is counted in a
+table printed when the task is loaded.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
+import csv
 import functools
-import json
+import io
 from typing import Any
 
-from xlrm.data import files
+from xlrm import files
+from xlrm.data import forms
 from xlrm.data import registry
+from xlrm.data import tally as tally_lib
 
 SUMMARY_FIELDS = {"id": "id", "document": "document", "summary": "summary"}
 RATING_FIELDS = {**SUMMARY_FIELDS, "rating": "rating"}
@@ -21,177 +25,143 @@ PREFERENCE_FIELDS = {
   "responses": "responses",
   "ranks": "ranks",
 }
+SUBSETS = ("dataset", "subset", "domain")  # columns that name a part of a file
+Parse = Callable[..., dict[str, Any]]
 
 
-def read(pattern: str) -> Iterator[tuple[str, dict[str, Any]]]:
-  """('file:line', object) of every line; blank lines are skipped.
-
-  Raises:
-    ValueError: a line is no JSON object, or a file has none.
-  """
-  for path in files.expand(pattern):
-    place = ""
-    for number, line in enumerate(files.read_text(path).split("\n"), 1):
-      if not line.strip():
-        continue
-      place = f"{path}:{number}"
-      try:
-        row = json.loads(line)
-      except ValueError as error:
-        raise ValueError(
-          f"{place}: one JSON object was expected ({error})"
-        ) from error
-      if not isinstance(row, dict):
-        raise ValueError(
-          f"{place}: a JSON object was expected, not {type(row).__name__}"
-        )
-      yield place, row
-    if not place:
-      raise ValueError(f"{path}:1: the file is empty; JSON lines were expected")
-
-
-def column(place: str, row: Mapping[str, Any], name: str) -> Any:
-  """A column of a row, or an error that lists those it has."""
-  if name not in row:
-    raise files.missing(place, name, list(row))
-  return row[name]
+def _read(
+  split: str,
+  *,
+  task: str,
+  paths: Mapping[str, str],
+  language: str,
+  fields: Mapping[str, str] | None,
+  parse: Parse,
+) -> list[dict[str, Any]]:
+  """The rows of a split, each by `parse`; prints what was left out."""
+  tally = tally_lib.Tally(f"{task} {split}")
+  dataset = task.partition(".")[0].rpartition("_")[0] or task
+  rows = []
+  for number, (place, row) in enumerate(files.rows(paths[split])):
+    try:
+      made = parse(place, row, fields)
+    except tally_lib.Dropped as reason:
+      tally.drop(str(reason), place)
+      continue
+    named = f"{task}/{split}/{number}"
+    if fields is None:
+      named = str(row.get("id", named))
+    elif "id" in fields:
+      named = str(files.column(place, row, fields["id"]))
+    part = next((row[x] for x in SUBSETS if isinstance(row.get(x), str)), None)
+    texts = {"id": named, "language": language, "dataset": part or dataset}
+    rows.append({**texts, **made})
+  return tally.close(rows)
 
 
-def text(place: str, row: Mapping[str, Any], name: str) -> str:
-  """A column that must be text."""
-  value = column(place, row, name)
-  if not isinstance(value, str):
-    raise ValueError(f"{place}: text was expected in {name!r}, not {value!r}")
-  return value
-
-
-def _rating(place: str, row: Mapping[str, Any], name: str) -> float:
-  value = column(place, row, name)
-  if not isinstance(value, int | float) or not 0 <= value <= 1:
-    raise ValueError(
-      f"{place}: a number in [0, 1] was expected in {name!r}, not {value!r}"
-    )
-  return float(value)
-
-
-def _identity(
-  place: str, row: Mapping[str, Any], fields: Mapping[str, str], default: str
-) -> str:
-  if "id" not in fields:
-    return default
-  return str(column(place, row, fields["id"]))
-
-
-def _texts(task, language, document, instruction):
+def _summary(
+  place: str,
+  row: Mapping[str, Any],
+  fields: Mapping[str, str],
+  *,
+  instruction: str,
+  bare: bool,
+  excluded: str | None,
+) -> dict[str, Any]:
+  if excluded is not None and row.get("gem_id") in _ids(excluded):
+    raise tally_lib.Dropped("article of a reward model's training data")
+  document = files.text(place, row, fields["document"])
+  summary = files.text(place, row, fields["summary"])
+  if not document.strip() or not summary.strip():
+    raise tally_lib.Dropped("without text")
   return {
-    "language": language,
-    "dataset": task.partition(".")[0].rpartition("_")[0] or task,
     "inputs": instruction + document,
-    "reward_inputs": document,
+    "reward_inputs": "" if bare else document,
+    "targets": summary,
   }
 
 
-def _summaries(
-  split: str,
+@functools.lru_cache(maxsize=4)
+def _ids(pattern: str) -> frozenset[str]:
+  """The `gem_id` column of TSV files."""
+  found = set()
+  for path in files.expand(pattern):
+    lines = io.StringIO(files.read_text(path), newline="")
+    reader = csv.DictReader(lines, delimiter="\t")
+    if "gem_id" not in (reader.fieldnames or ()):
+      raise files.missing(f"{path}:1", "gem_id", reader.fieldnames or ())
+    found |= {row["gem_id"] for row in reader}
+  return frozenset(found)
+
+
+def _rating(
+  place: str,
+  row: Mapping[str, Any],
+  fields: Mapping[str, str] | None,
   *,
-  task: str,
-  paths: Mapping[str, str],
-  language: str,
-  fields: Mapping[str, str],
-  instruction: str,
-  bare: bool,
-) -> list[dict[str, Any]]:
-  rows, blank = [], 0
-  for number, (place, row) in enumerate(read(paths[split])):
-    document = text(place, row, fields["document"])
-    summary = text(place, row, fields["summary"])
-    if not document.strip() or not summary.strip():
-      blank += 1
-      continue
-    made = _texts(task, language, document, instruction)
-    made["id"] = _identity(place, row, fields, f"{task}/{split}/{number}")
-    if bare:
-      made["reward_inputs"] = ""
-    rows.append({**made, "targets": summary})
-  if blank:
-    print(f"{task} {split}: {blank} rows without text left out", flush=True)
-  return rows
+  scale: tuple[float, float],
+) -> dict[str, Any]:
+  names = None
+  if fields is not None:
+    names = (fields.get("document"), fields["summary"], fields["rating"])
+  found = forms.rated(place, row, names)
+  low, high = scale
+  if not low <= found.rating <= high:
+    raise ValueError(
+      f"{place}: the rating {found.rating:g} is not in [{low:g}, {high:g}]; "
+      "`scale` says from where to where ratings go"
+    )
+  return {
+    "inputs": found.prompt,
+    "reward_inputs": found.prompt,
+    "targets": found.response,
+    "rating": (found.rating - low) / (high - low),
+    "fault": "",
+  }
 
 
-def _ratings(
-  split: str,
-  *,
-  task: str,
-  paths: Mapping[str, str],
-  language: str,
-  fields: Mapping[str, str],
-) -> list[dict[str, Any]]:
-  rows = []
-  for number, (place, row) in enumerate(read(paths[split])):
-    document = ""
-    if "document" in fields:
-      document = text(place, row, fields["document"])
-    made = _texts(task, language, document, "")
-    made["id"] = _identity(place, row, fields, f"{task}/{split}/{number}")
-    made["targets"] = text(place, row, fields["summary"])
-    made["rating"] = _rating(place, row, fields["rating"])
-    rows.append({**made, "fault": ""})
-  return rows
-
-
-def _preferences(
-  split: str,
-  *,
-  task: str,
-  paths: Mapping[str, str],
-  language: str,
-  fields: Mapping[str, str],
-) -> list[dict[str, Any]]:
-  rows = []
-  for number, (place, row) in enumerate(read(paths[split])):
-    made = _texts(task, language, text(place, row, fields["prompt"]), "")
-    made["id"] = _identity(place, row, fields, f"{task}/{split}/{number}")
-    responses = column(place, row, fields["responses"])
-    ranks = column(place, row, fields["ranks"])
-    if not _ranked(responses, ranks):
-      raise ValueError(
-        f"{place}: a list of texts in {fields['responses']!r} and as many "
-        f"whole ranks (0 is best) in {fields['ranks']!r} were expected"
-      )
-    made["responses"], made["ranks"] = responses, ranks
-    rows.append({**made, "targets": responses[ranks.index(min(ranks))]})
-  return rows
-
-
-def _ranked(responses: Any, ranks: Any) -> bool:
-  if not isinstance(responses, list) or not isinstance(ranks, list):
-    return False
-  whole = all(type(rank) is int and rank >= 0 for rank in ranks)
-  texts = all(isinstance(response, str) for response in responses)
-  return whole and texts and len(responses) == len(ranks) > 0
+def _preference(
+  place: str,
+  row: Mapping[str, Any],
+  fields: Mapping[str, str] | None,
+) -> dict[str, Any]:
+  if fields is not None:
+    row = {
+      name: files.column(place, row, column)
+      for name, column in fields.items()
+      if name != "id"
+    }
+  found = forms.ranked(place, row)
+  best = found.ranks.index(min(found.ranks))
+  return {
+    "inputs": found.prompt,
+    "reward_inputs": found.prompt,
+    "targets": found.responses[best],
+    "responses": list(found.responses),
+    "ranks": list(found.ranks),
+    "margin": float(found.margin),
+  }
 
 
 def _register(
   kind: str,
-  rows: Callable[..., list[dict[str, Any]]],
+  parse: Parse,
   name: str,
   paths: Mapping[str, str],
-  fields: Mapping[str, str],
-  vocabulary: str | None,
-  extra_ids: int,
-  **settings: Any,
+  language: str,
+  fields: Mapping[str, str] | None,
+  options: Mapping[str, Any],
 ) -> str:
-  fields = dict(fields)
   read_split = functools.partial(
-    rows, task=name, paths=dict(paths), fields=fields, **settings
+    _read,
+    task=name,
+    paths=dict(paths),
+    language=language,
+    fields=fields and dict(fields),
+    parse=parse,
   )
   return registry.register(
-    name,
-    read_split,
-    kind=kind,
-    splits=tuple(paths),
-    vocabulary=vocabulary,
-    extra_ids=extra_ids,
+    name, read_split, kind=kind, splits=tuple(paths), **options
   )
 
 
@@ -203,6 +173,7 @@ def register_summaries(
   fields: Mapping[str, str] = SUMMARY_FIELDS,
   language_name: str | None = None,
   bare: bool = False,
+  excluded: str | None = None,
   vocabulary: str | None = None,
   extra_ids: int = 0,
 ) -> str:
@@ -216,22 +187,21 @@ def register_summaries(
     language_name: English name for the instruction; None: looked up.
     bare: reward models read the summary alone, as where they were trained on
       ratings without documents.
+    excluded: TSV files with a column `gem_id`; rows with one of these ids are
+      left out, so that no policy is trained or tested on an article that a
+      reward model was trained on.
     vocabulary: see `registry.register`.
     extra_ids: see `registry.register`.
   """
   _check_fields(fields, SUMMARY_FIELDS)
-  return _register(
-    "summary",
-    _summaries,
-    name,
-    paths,
-    fields,
-    vocabulary,
-    extra_ids,
-    language=language,
+  parse = functools.partial(
+    _summary,
     instruction=registry.instruction(language, language_name),
     bare=bare,
+    excluded=excluded,
   )
+  options = {"vocabulary": vocabulary, "extra_ids": extra_ids}
+  return _register("summary", parse, name, paths, language, fields, options)
 
 
 def register_ratings(
@@ -239,18 +209,36 @@ def register_ratings(
   paths: Mapping[str, str],
   language: str,
   *,
-  fields: Mapping[str, str] = RATING_FIELDS,
+  fields: Mapping[str, str] | None = None,
+  scale: Sequence[float] = (0.0, 1.0),
+  truncate_inputs_from_left: bool = False,
   vocabulary: str | None = None,
   extra_ids: int = 0,
 ) -> str:
-  """Registers rated summaries; `rating` is a number in [0, 1].
+  """Registers rated responses; returns the name of the task.
 
-  See `register_summaries`; without `document` among `fields` the reward model
-  reads the bare summary.
+  See `register_summaries`.
+
+  Args:
+    fields: `summary`, `rating` and, if there are such, `document` and `id`;
+      None recognises the columns, see `forms`. Without `document` the reward
+      model reads the bare response.
+    scale: the worst and the best rating, such as (1, 5); the tasks' ratings
+      are from 0 to 1.
+    truncate_inputs_from_left: see `registry.register`.
   """
-  _check_fields(fields, RATING_FIELDS, optional=("id", "document"))
-  settings = (name, paths, fields, vocabulary, extra_ids)
-  return _register("rating", _ratings, *settings, language=language)
+  if fields is not None:
+    _check_fields(fields, RATING_FIELDS, optional=("id", "document"))
+  low, high = map(float, scale)
+  if not low < high:
+    raise ValueError(f"scale {tuple(scale)}: the worst rating comes first")
+  parse = functools.partial(_rating, scale=(low, high))
+  options = {
+    "vocabulary": vocabulary,
+    "extra_ids": extra_ids,
+    "truncate_inputs_from_left": truncate_inputs_from_left,
+  }
+  return _register("rating", parse, name, paths, language, fields, options)
 
 
 def register_preferences(
@@ -258,17 +246,30 @@ def register_preferences(
   paths: Mapping[str, str],
   language: str,
   *,
-  fields: Mapping[str, str] = PREFERENCE_FIELDS,
+  fields: Mapping[str, str] | None = None,
+  truncate_inputs_from_left: bool = True,
   vocabulary: str | None = None,
   extra_ids: int = 0,
 ) -> str:
-  """Registers ranked responses: a list of texts, and a rank for each.
+  """Registers pairs or rankings of responses; returns the name of the task.
 
-  See `register_summaries`; rank 0 is best, equal ranks are ties.
+  See `register_summaries`.
+
+  Args:
+    fields: `prompt`, `responses`, `ranks` and, if there is one, `id`; None
+      recognises the columns, see `forms`.
+    truncate_inputs_from_left: see `registry.register`.
   """
-  _check_fields(fields, PREFERENCE_FIELDS)
-  settings = (name, paths, fields, vocabulary, extra_ids)
-  return _register("preference", _preferences, *settings, language=language)
+  if fields is not None:
+    _check_fields(fields, PREFERENCE_FIELDS)
+  options = {
+    "vocabulary": vocabulary,
+    "extra_ids": extra_ids,
+    "truncate_inputs_from_left": truncate_inputs_from_left,
+  }
+  return _register(
+    "preference", _preference, name, paths, language, fields, options
+  )
 
 
 def _check_fields(fields, known, optional=("id",)) -> None:

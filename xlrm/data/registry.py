@@ -19,12 +19,31 @@ from xlrm.data import identity
 
 INSTRUCTION = "Summarize the following text in {language}: "
 LANGUAGE_NAMES = {
+  "ar": "Arabic",
+  "cs": "Czech",
   "de": "German",
+  "el": "Greek",
   "en": "English",
   "es": "Spanish",
+  "fa": "Persian",
+  "fr": "French",
+  "he": "Hebrew",
+  "hi": "Hindi",
+  "id": "Indonesian",
+  "it": "Italian",
+  "ja": "Japanese",
+  "ko": "Korean",
+  "nl": "Dutch",
+  "pl": "Polish",
+  "pt": "Portuguese",
+  "pt-BR": "Portuguese",
+  "ro": "Romanian",
   "ru": "Russian",
+  "th": "Thai",
   "tr": "Turkish",
+  "uk": "Ukrainian",
   "vi": "Vietnamese",
+  "zh": "Chinese",
 }
 TEXTS = ("id", "language", "dataset", "inputs", "reward_inputs", "targets")
 COLUMNS = {
@@ -46,6 +65,7 @@ class Definition:
     splits: names of the splits.
     reader: what reads the rows, in words: its name, arguments and code.
     vocabulary: path and sentinels of SeqIO's own vocabulary.
+    from_left: long inputs lose their beginning, not their end.
   """
 
   name: str
@@ -53,6 +73,7 @@ class Definition:
   splits: tuple[str, ...]
   reader: str
   vocabulary: tuple[str, int]
+  from_left: bool = False
 
   def __post_init__(self):
     if self.kind not in COLUMNS:
@@ -76,6 +97,7 @@ def register(
   splits: Sequence[str] = ("train", "validation"),
   vocabulary: str | None = None,
   extra_ids: int = 0,
+  truncate_inputs_from_left: bool = False,
 ) -> str:
   """Registers a task and returns its name.
 
@@ -85,12 +107,15 @@ def register(
       (what the policy reads, instruction included), `reward_inputs` (what a
       reward model reads) and `targets`. A rating's rows also have `rating` in
       [0, 1]; rankings have `responses`, a list of texts, and `ranks`, one int
-      each. Further columns of text or numbers travel along.
+      each (0 best, equal is a tie), and may have `margin`, by how much scores
+      should differ at least. Further columns of text or numbers travel along.
     kind: a key of COLUMNS.
     splits: those that `read` knows.
     vocabulary: sentencepiece file for SeqIO's own token ids; xlrm's jobs
       tokenize with their model's. None is the nano model's.
     extra_ids: sentinels behind its pieces.
+    truncate_inputs_from_left: long inputs lose their beginning, as
+      conversations should; reward models remember it.
 
   Raises:
     ValueError: the name is taken by another definition.
@@ -99,7 +124,12 @@ def register(
     vocabulary = pretrained.vocabulary_path("nano")
     extra_ids = pretrained.read_description("nano").extra_ids
   definition = Definition(
-    name, kind, tuple(splits), identity.describe(read), (vocabulary, extra_ids)
+    name,
+    kind,
+    tuple(splits),
+    identity.describe(read),
+    (vocabulary, extra_ids),
+    truncate_inputs_from_left,
   )
   known = _definitions.get(name)
   if known == definition and name in seqio.TaskRegistry.names():
@@ -240,7 +270,17 @@ def kind_of(name: str) -> str:
   return known.kind if known else "summary"
 
 
-def instruction(language: str, language_name: str | None = None) -> str:
+def from_left(name: str) -> bool:
+  """Whether the long inputs of a task lose their beginning."""
+  known = _definitions.get(name)
+  return known is not None and known.from_left
+
+
+def instruction(
+  language: str,
+  language_name: str | None = None,
+  template: str = INSTRUCTION,
+) -> str:
   """The paper's instruction, which stands before what a policy reads.
 
   Raises:
@@ -254,4 +294,4 @@ def instruction(language: str, language_name: str | None = None) -> str:
       f"the language {language!r} has no English name here{hint}; known: "
       f"{', '.join(LANGUAGE_NAMES)}; give language_name"
     )
-  return INSTRUCTION.format(language=spoken)
+  return template.format(language=spoken)

@@ -135,6 +135,7 @@ def token_examples(
     if kind == "preference":
       example["targets"] = [ids(text) for text in row["responses"]]
       example["ranks"] = list(row["ranks"])
+      example["margin"] = np.float32(row.get("margin", 0.0))
     examples.append(example)
   return examples
 

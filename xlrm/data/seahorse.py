@@ -6,16 +6,17 @@ the second step trains on literal backslashes. Answers are Yes, No, Unsure or
 blank. The articles are not in the files: they come from GEM by `gem_id`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import csv
 import functools
-import hashlib
 import io
 import json
+import os
 from typing import Any
 
-from xlrm.data import files
-from xlrm.data import jsonl
+from xlrm import files
+from xlrm.data import splits
+from xlrm.data import tally as tally_lib
 
 LANGUAGES = {
   "de": "de",
@@ -42,8 +43,8 @@ COLUMNS = (
   *(f"question{number}" for number in range(1, 7)),
 )
 ARTICLE_FIELDS = ("text", "document", "source")  # mlsum, xlsum; xsum; wiki
-SPLITS = ("train", "validation", "test")
-HELD_OUT = 0.1  # share of articles in each of validation and test
+TFDS = "tfds:"
+Answers = Sequence[float | None]  # of the asked questions; None is no answer
 
 
 def _unescape(place: str, text: str) -> str:
@@ -100,28 +101,79 @@ def _row(
   }
 
 
-def split_of(gem_id: str) -> str:
-  """Splits by article, stable: all summaries of one are on the same side."""
-  digest = hashlib.sha256(gem_id.encode("utf-8")).digest()
-  place = int.from_bytes(digest[:8], "big") / 2**64
-  if place < HELD_OUT:
-    return "validation"
-  return "test" if place < 2 * HELD_OUT else "train"
+def mean(answers: Answers) -> float | None:
+  """Share of Yes; None if a question has no answer."""
+  return None if None in answers else sum(answers) / len(answers)
 
 
-def read_articles(pattern: str) -> dict[str, str]:
-  """gem_id -> article, of JSONL exports of GEM.
+def all_yes(answers: Answers) -> float | None:
+  """1 if every answer is Yes, 0 if one is No; None if it cannot be told.
 
-  The text is in the first of ARTICLE_FIELDS that a row has.
+  A summary that is not comprehensible (question 1) was asked nothing else.
   """
-  articles = {}
-  for place, row in jsonl.read(pattern):
+  if 0.0 in answers:
+    return 0.0
+  return None if None in answers else 1.0
+
+
+def _articles_of(rows, articles: dict[str, str]) -> None:
+  for place, row in rows:
     present = [name for name in ARTICLE_FIELDS if name in row]
     if not present:
       raise files.missing(place, " or ".join(ARTICLE_FIELDS), list(row))
-    gem_id = jsonl.text(place, row, "gem_id")
-    articles[gem_id] = jsonl.text(place, row, present[0])
+    gem_id = files.text(place, row, "gem_id")
+    articles[gem_id] = files.text(place, row, present[0])
+
+
+def _tfds_rows(name: str) -> Iterator[tuple[str, dict[str, str]]]:
+  """Every split of a TFDS dataset, such as 'gem/xsum'."""
+  import tensorflow_datasets as tfds  # takes seconds
+
+  try:
+    by_split = tfds.load(name)
+  except Exception as error:  # whatever TFDS meets on its way
+    raise ValueError(
+      f"{TFDS}{name} cannot be read: {error} (download and prepare it first: "
+      f"tfds build {name})"
+    ) from error
+  for split, dataset in by_split.items():
+    for number, row in enumerate(tfds.as_numpy(dataset)):
+      texts = {k: x.decode() for k, x in row.items() if isinstance(x, bytes)}
+      yield f"{TFDS}{name}/{split}/{number}", texts
+
+
+@functools.lru_cache(maxsize=8)
+def read_articles(*patterns: str) -> Mapping[str, str]:
+  """gem_id -> article, of exports of GEM (docs/datasets.md makes them).
+
+  Args:
+    patterns: .jsonl, .jsonl.gz or .parquet, paths or globs, or the name of a
+      TFDS dataset: 'tfds:gem/xsum'. The text is in the first of
+      ARTICLE_FIELDS that a row has.
+  """
+  articles: dict[str, str] = {}
+  for pattern in patterns:
+    if pattern.startswith(TFDS):
+      _articles_of(_tfds_rows(pattern.removeprefix(TFDS)), articles)
+    else:
+      _articles_of(files.rows(pattern), articles)
   return articles
+
+
+def _rating(row: Mapping[str, str], questions, aggregate) -> float:
+  """
+  Raises:
+    Dropped: the answers do not tell.
+  """
+  given = [row[f"question{number}"].strip() for number in questions]
+  unknown = [x for x in given if x not in ("Yes", "No", "Unsure", "")]
+  if unknown:
+    raise tally_lib.Dropped(f"answer {unknown[0]!r}")
+  rating = aggregate([ANSWERS.get(answer) for answer in given])
+  if rating is None:
+    unsure = "Unsure" in given
+    raise tally_lib.Dropped("Unsure" if unsure else "blank")
+  return float(rating)
 
 
 def ratings(
@@ -129,46 +181,67 @@ def ratings(
   *,
   file: str | Mapping[str, str],
   language: str,
-  question: int = 6,
-  articles: str | None = None,
+  question: int | Sequence[int] = 6,
+  aggregate: Callable[[Answers], float | None] = mean,
+  articles: str | Sequence[str] | None = None,
+  unjoined: str | None = None,
 ) -> list[dict[str, Any]]:
   """Rated summaries of one language as rows of a rating task.
 
   Prints how many rows were kept and why the others were not.
 
   Args:
-    split: of SPLITS.
+    split: 'train', 'validation' or 'test'.
     file: one TSV, split by article here; or a TSV for each split.
     language: one of ours.
-    question: 1 to 6; answers other than Yes and No are left out.
-    articles: JSONL with the articles by gem_id, path or glob; rows without
-      one are left out. None: the reward model reads the bare summary.
+    question: 1 to 6, or several of them.
+    aggregate: their answers (Yes 1, No 0, else None) to a rating in [0, 1], or
+      None, which leaves the row out.
+    articles: see `read_articles`; rows without an article are left out. None:
+      the reward model reads the bare summary.
+    unjoined: file to which the gem_ids without an article are written.
   """
   by_split = not isinstance(file, str)
   paths = files.expand(file[split] if by_split else file)
   if split == "train" and any("duplicates" in path for path in paths):
     raise ValueError(f"{paths}: SEAHORSE's duplicates overlap its validation")
-  texts = None if articles is None else read_articles(articles)
-  counts: dict[str, int] = {}
-  rows = []
+  texts = None
+  if articles is not None:
+    patterns = (articles,) if isinstance(articles, str) else articles
+    texts = read_articles(*patterns)
+  questions = (question,) if isinstance(question, int) else tuple(question)
+  names = ", ".join(f"{x} ({QUESTIONS[x - 1]})" for x in questions)
+  tally = tally_lib.Tally(f"SEAHORSE {language} {split}, question {names}")
+  rows, without = [], {}
   for path in paths:
     for number, row in enumerate(read(path)):
       if row["language"] != language:
         continue
-      if not by_split and split_of(row["gem_id"]) != split:
+      if not by_split and splits.split_of(row["gem_id"]) != split:
         continue
-      answer = row[f"question{question}"].strip()
-      reason = answer or "blank"
-      if answer in ANSWERS and texts is not None:
-        reason = answer if row["gem_id"] in texts else "no article"
-      counts[reason] = counts.get(reason, 0) + 1
-      if reason in ANSWERS:
-        article = "" if texts is None else texts[row["gem_id"]]
-        rows.append(_rated(row, number, split, article, ANSWERS[answer]))
-  _report(language, split, question, counts)
+      try:
+        rating = _rating(row, questions, aggregate)
+        if not row["summary"].strip():
+          raise tally_lib.Dropped("blank summary")
+        if texts is not None and row["gem_id"] not in texts:
+          without[row["gem_id"]] = None
+          raise tally_lib.Dropped("no article")
+      except tally_lib.Dropped as reason:
+        tally.drop(str(reason), row["gem_id"])
+        continue
+      article = "" if texts is None else texts[row["gem_id"]]
+      rows.append(_rated(row, number, split, article, rating))
   if texts is None:
     warn_bare(str(file))
-  return rows
+  if unjoined is not None and without:
+    _write_ids(f"{unjoined}.{language}.{split}.txt", without)
+  return tally.close(rows)
+
+
+def _write_ids(path: str, ids: Mapping[str, None]) -> None:
+  with open(f"{path}.partial", "w", encoding="utf-8") as file:
+    file.writelines(f"{gem_id}\n" for gem_id in ids)
+  os.replace(f"{path}.partial", path)
 
 
 def _rated(row, number: int, split: str, article: str, rating: float) -> dict:
@@ -186,16 +259,6 @@ def _rated(row, number: int, split: str, article: str, rating: float) -> dict:
   }
 
 
-def _report(language, split, question, counts) -> None:
-  kept = sum(counts.get(answer, 0) for answer in ANSWERS)
-  table = ", ".join(f"{name} {counts[name]}" for name in sorted(counts))
-  print(
-    f"SEAHORSE {language} {split}, question {question} "
-    f"({QUESTIONS[question - 1]}): {kept} rows kept of {table or 'none'}",
-    flush=True,
-  )
-
-
 @functools.cache  # said once, and then loudly
 def warn_bare(file: str) -> None:
   print(
@@ -205,12 +268,14 @@ def warn_bare(file: str) -> None:
   )
 
 
-def check(language: str, question: int) -> None:
+def check(language: str, question: int | Sequence[int]) -> None:
   """Raises ValueError for a language or question that SEAHORSE has not."""
   known = sorted(LANGUAGES.values())
   if language not in known:
     raise ValueError(
       f"SEAHORSE has no language {language!r}; it has {', '.join(known)}"
     )
-  if question not in range(1, 7):
-    raise ValueError(f"question {question} is not in 1..6")
+  questions = (question,) if isinstance(question, int) else tuple(question)
+  wrong = [x for x in questions if x not in range(1, 7)]
+  if wrong or not questions:
+    raise ValueError(f"question {(wrong or ['none'])[0]} is not in 1..6")

@@ -53,20 +53,44 @@ def _run_file(path: str) -> None:
   spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
-def _tasks(name: str) -> list[tuple[seqio.Task, float]]:
-  """The tasks of a task or mixture, with their rates."""
-  found = registry.get(name)
-  if not isinstance(found, seqio.Mixture):
-    return [(found, 1.0)]
-  rates = registry.rates_of(found)
-  return [(task, rates[task.name]) for task in found.tasks]
+Names = str | Sequence[str] | Mapping[str, float]
 
 
-def _kind(name: str) -> str:
-  kinds = {registry.kind_of(task.name) for task, _ in _tasks(name)}
-  if len(kinds) > 1:
-    raise ValueError(f"mixture {name!r} mixes kinds: {sorted(kinds)}")
-  return kinds.pop()
+def _tasks(names: Names) -> list[tuple[seqio.Task, float]]:
+  """The tasks of tasks and mixtures, with their rates."""
+  if isinstance(names, Mapping):
+    wanted = dict(names)
+  else:
+    wanted = dict.fromkeys([names] if isinstance(names, str) else names, 1.0)
+  tasks: dict[str, tuple[seqio.Task, float]] = {}
+  for name, weight in wanted.items():
+    if not weight > 0:
+      raise ValueError(f"the weight of {name!r} is {weight}, not above 0")
+    found, rates = registry.get(name), {name: 1.0}
+    if isinstance(found, seqio.Mixture):
+      rates = registry.rates_of(found)
+    total = sum(rates.values())
+    parts = found.tasks if isinstance(found, seqio.Mixture) else [found]
+    for task in parts:
+      if task.name in tasks:
+        raise ValueError(f"{names}: the task {task.name!r} is in it twice")
+      share = rates[task.name] / total if len(wanted) > 1 else rates[task.name]
+      tasks[task.name] = (task, weight * share)
+  if not tasks:
+    raise ValueError("no task was named")
+  return list(tasks.values())
+
+
+def _one(names: Names, property_of, what: str) -> Any:
+  """What all tasks agree in."""
+  found = {property_of(task.name) for task, _ in _tasks(names)}
+  if len(found) > 1:
+    raise ValueError(f"{names!r} mixes {what}: {sorted(map(str, found))}")
+  return found.pop()
+
+
+def _kind(names: Names) -> str:
+  return _one(names, registry.kind_of, "kinds")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,7 +98,9 @@ class SeqioSource:
   """Batches of a SeqIO task or mixture; implements BatchSource.
 
   Attributes:
-    mixture_or_task: registered name.
+    mixture_or_task: registered name, or several: a list (evenly mixed), or
+      names with their weights, {'seahorse_rating.en': 2, 'seahorse_rating.de':
+      1}; a mixture among several counts as one.
     lengths: tokens of `inputs` and of each target, EOS included.
     batch_size: prompts per batch, over all devices.
     tokenizer: the model's; None is that of the task.
@@ -82,10 +108,11 @@ class SeqioSource:
     seed: of the order.
     packing: several SFT examples per row.
     max_validation_examples: of each task, the first ones; None is all.
-    truncate_inputs_from_left: long inputs keep their end, as dialogues should.
+    truncate_inputs_from_left: long inputs keep their end, as conversations
+      should; None is what the tasks say.
   """
 
-  mixture_or_task: str
+  mixture_or_task: Names
   lengths: Mapping[str, int]
   batch_size: int
   tokenizer: tokenizer_lib.Tokenizer | None = None
@@ -93,24 +120,21 @@ class SeqioSource:
   seed: int = 0
   packing: bool = False
   max_validation_examples: int | None = None
-  truncate_inputs_from_left: bool = False
+  truncate_inputs_from_left: bool | None = None
 
   def __post_init__(self):
     """Checks the name; reads nothing yet."""
     import_module(self.module)
     _kind(self.mixture_or_task)
+    if self.truncate_inputs_from_left is None:
+      side = _one(self.mixture_or_task, registry.from_left, "sides to cut")
+      object.__setattr__(self, "truncate_inputs_from_left", side)
 
   def _examples(self, task: seqio.Task, split: str) -> list[batches.Example]:
     if split not in task.splits:
       return []
     kind = registry.kind_of(task.name)
-    made = rows_lib.token_examples(task, split, kind, self.tokenizer)
-    if self.truncate_inputs_from_left:
-      for example in made:
-        example["inputs"] = converters.clip(
-          example["inputs"], self.lengths["inputs"], from_left=True
-        )
-    return made
+    return rows_lib.token_examples(task, split, kind, self.tokenizer)
 
   @functools.cached_property
   def arrays(self) -> batches.ArraySource:
@@ -131,6 +155,7 @@ class SeqioSource:
       seed=self.seed,
       packing=self.packing,
       parts=parts if len(parts) > 1 else (),
+      truncate_inputs_from_left=self.truncate_inputs_from_left,
     )
     self._report(made)
     return made
@@ -143,11 +168,15 @@ class SeqioSource:
       f"{count} {name} over {made.lengths[name]} tokens"
       for name, count in counts.items()
     )
+    side = " (from the left)" if self.truncate_inputs_from_left else ""
     print(
       f"{self.mixture_or_task}: {len(made.train)} training and "
-      f"{len(made.validation)} validation examples; cut: {cut}",
+      f"{len(made.validation)} validation examples; cut: {cut}{side}",
       flush=True,
     )
+    judged = converters.balance(made.train)
+    if judged:
+      print(f"{self.mixture_or_task}, training: {judged}", flush=True)
 
   def train_batches(self, start_step: int) -> Iterator[Any]:
     """See BatchSource.

@@ -2,7 +2,8 @@
 
 A response is predicted good if its score is above 0 (sigmoid above one half).
 Accuracy says nothing alone: a row holds it beside the majority class and
-beside the best guess from length alone, and per kind of fault.
+beside the best guess from length alone, both chosen on training data, and per
+kind of fault. Of rankings the accuracy is that of pairs, averaged over prompts.
 """
 
 from collections.abc import Sequence
@@ -54,11 +55,12 @@ class AccuracyRow:
   Attributes:
     reward_model: its name, in a study its source language.
     language: of the rated responses.
-    n: ratings.
+    n: ratings, or prompts with a ranking.
     accuracy: share that it predicts right.
     low: lower end of the 95% Wilson interval.
     high: upper end.
-    majority: accuracy of always predicting these ratings' commoner class.
+    majority: accuracy of always predicting the commoner class of training
+      ratings; one half for rankings.
     length: accuracy of the length baseline.
     auc: probability that a good response scores above a bad one.
     by_fault: fault -> its accuracy.
@@ -93,15 +95,25 @@ def _is_good(ratings: Numbers) -> np.ndarray:
   return ratings > 0.5
 
 
-def fit_length_baseline(lengths: Numbers, ratings: Numbers) -> LengthBaseline:
+def majority_class(ratings: Numbers) -> bool:
+  """Whether most of the ratings are good; of TRAINING rows."""
+  return bool(_is_good(ratings).mean() >= 0.5)
+
+
+def fit_length_baseline(
+  lengths: Numbers, ratings: Numbers, *, pairs: bool = False
+) -> LengthBaseline:
   """Threshold and direction with the highest accuracy on TRAINING rows.
 
   lengths [1, 2, 8, 9], ratings [1, 1, 0, 0] -> threshold 2, shorter is better
+
+  Args:
+    pairs: lengths are differences; the threshold is 0.
   """
   lengths, good = np.asarray(lengths, np.float64), _is_good(ratings)
   if lengths.shape != good.shape or not good.size:
     raise ValueError(f"{lengths.size} lengths for {good.size} ratings")
-  thresholds = [lengths.min() - 1, *np.unique(lengths)]
+  thresholds = [0.0] if pairs else [lengths.min() - 1, *np.unique(lengths)]
   candidates = [
     LengthBaseline(float(threshold), longer)
     for threshold in thresholds
@@ -137,6 +149,14 @@ def _fault(
   )
 
 
+def _per_prompt(
+  values: np.ndarray, prompts: Sequence[int] | np.ndarray
+) -> np.ndarray:
+  """The mean of each prompt."""
+  _, places = np.unique(np.asarray(prompts), return_inverse=True)
+  return np.bincount(places, values) / np.bincount(places)
+
+
 def accuracy_row(
   reward_model: str,
   language: str,
@@ -146,6 +166,8 @@ def accuracy_row(
   lengths: Numbers,
   baseline: LengthBaseline,
   faults: Sequence[str] | None = None,
+  majority_good: bool | None = None,
+  prompts: Sequence[int] | np.ndarray | None = None,
 ) -> AccuracyRow:
   """Judges a reward model on the held-out ratings of one language.
 
@@ -155,6 +177,10 @@ def accuracy_row(
     lengths: of the responses, in the unit that `baseline` was fitted in.
     baseline: fitted on training ratings.
     faults: what is wrong with each response; NO_FAULT or "" where nothing.
+    majority_good: class that the majority baseline predicts; None is the
+      commoner one of these ratings.
+    prompts: of pairs, the number of each one's prompt, see `trials`; pairs of
+      one prompt are one observation.
   """
   scores, good = np.asarray(scores, np.float64), _is_good(ratings)
   if not scores.size or not scores.shape == good.shape == np.shape(lengths):
@@ -167,18 +193,27 @@ def accuracy_row(
       f"{reward_model} gave {language} a score that is no number"
     )
   right = ((scores > 0) == good).astype(np.float64)
+  length = (baseline.predict(lengths) == good).astype(np.float64)
+  if prompts is not None:
+    right = _per_prompt(np.where(scores == 0, 0.5, right), prompts)
+    length = _per_prompt(np.where(np.equal(lengths, 0), 0.5, length), prompts)
+    majority = 0.5
+  elif majority_good is not None:
+    majority = float((good == majority_good).mean())
+  else:
+    majority = float(max(good.mean(), 1 - good.mean()))
   low, high = win_rates.wilson(right)
   names = np.asarray([""] * scores.size if faults is None else faults)
   found = sorted(set(names[~good].tolist()) - {"", NO_FAULT})
   return AccuracyRow(
     reward_model=reward_model,
     language=language,
-    n=int(scores.size),
+    n=int(right.size),
     accuracy=float(right.mean()),
     low=low,
     high=high,
-    majority=float(max(good.mean(), 1 - good.mean())),
-    length=float((baseline.predict(lengths) == good).mean()),
+    majority=majority,
+    length=float(length.mean()),
     auc=auc(scores[good], scores[~good]),
     by_fault={
       name: _fault(scores[~good & (names == name)], scores[good])

@@ -22,6 +22,7 @@ from xlrm import memory_plan
 from xlrm import pretrained
 from xlrm import records
 from xlrm import sampling
+from xlrm import scorer as scorer_lib
 from xlrm import sharding
 from xlrm import text_generation
 
@@ -119,7 +120,7 @@ def run(
   *,
   source: batches.BatchSource,
   policy: str,
-  rewards: Mapping[str, str],
+  rewards: Mapping[str, scorer_lib.Spec],
   model_dir: str,
   config: BestOfNConfig = BestOfNConfig(),
   sampler: sampling.SamplingConfig = sampling.SamplingConfig(),
@@ -136,7 +137,7 @@ def run(
     source: prompts: rows of its split `split`.
     policy: model directory of the SFT model.
     rewards: name of a reward model (in a study its source language) to its
-      model directory.
+      model directory, or to an ensemble, see `scorer.load`.
     study: written into every record.
     mesh: spreads weights and prompts; each reward model is on it only while
       it scores.
@@ -145,8 +146,7 @@ def run(
   """
   loaded = pretrained.load_language_model(policy, dtype=dtype)
   scorers = {
-    name: pretrained.load_scorer(path, dtype=dtype)
-    for name, path in rewards.items()
+    name: scorer_lib.load(spec, dtype=dtype) for name, spec in rewards.items()
   }
   rows = source.examples(split)[: config.max_prompts]
   if not rows:
@@ -173,13 +173,14 @@ def run(
     )
     print(f"sampling: {sampling_plan.text(named)}")
     for name, scorer in scorers.items():
-      scoring_plan = memory_plan.scoring_plan(
-        scorer.model,
-        devices,
-        batch_size=score_batch_size,
-        num_responses=config.num_samples + 2,
-      )
-      print(f"reward model {name}: {scoring_plan.text(named)}")
+      for member in scorer.members:
+        scoring_plan = memory_plan.scoring_plan(
+          member.model,
+          devices,
+          batch_size=score_batch_size,
+          num_responses=config.num_samples + 2,
+        )
+        print(f"reward model {name}: {scoring_plan.text(named)}")
     return []
   prompts = [row["inputs_pretokenized"] for row in rows]
   ids = [row["id"] for row in rows]
@@ -194,6 +195,7 @@ def run(
       num_samples=num_samples,
       seed=config.seed,
       mesh=devices,
+      truncate_inputs_from_left=loaded.description.truncate_inputs_from_left,
     ).generate(params, prompts, ids)
     for sampler_config, num_samples in (
       (sampler, config.num_samples + 1),
@@ -204,13 +206,10 @@ def run(
   texts = [a.texts + b.texts for a, b in zip(drawn, greedy)]
   logprobs = [a.logprobs + b.logprobs for a, b in zip(drawn, greedy)]
   scores = {
-    name: text_generation.score_texts(
-      scorer.model,
-      scorer.lazy_params.on(devices, sharding.split_over_model),
+    name: scorer.on(devices).score(
       [row["reward_inputs"] for row in rows],
       texts,
       batch_size=score_batch_size,
-      mesh=devices,
     )
     for name, scorer in scorers.items()
   }

@@ -1,11 +1,13 @@
 """Job: what reward models know of languages that they never saw.
 
-Accuracy on the held-out ratings of every language, never without the majority
-and the length baseline beside it; the length baseline's threshold and
-direction are chosen on that language's training ratings, as in the paper.
+Each reward model scores the held-out judgments of every language, ratings or
+rankings, and some training judgments. From the scores come the accuracy
+matrix, never without the majority and the length baseline beside it, and what
+else a reader should know before trusting them: the gap between training and
+held-out rows, calibration, length, words. Each as figure, CSV and JSON.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 import dataclasses
 import functools
 import json
@@ -18,130 +20,214 @@ import numpy as np
 
 from xlrm import batches
 from xlrm import pretrained
+from xlrm import scorer as scorer_lib
 from xlrm import sharding
-from xlrm import text_generation
+from xlrm.analysis import diagnosis_page
+from xlrm.analysis import diagnosis_tables
 from xlrm.evaluation import accuracy
-from xlrm.models import scorer as scorer_lib
+from xlrm.evaluation import agreement
+from xlrm.evaluation import diagnosis
+from xlrm.evaluation import judgments as judgments_lib
+from xlrm.jobs import random_heads
 
 ACCURACY = "accuracy.json"
-RANDOM_HEADS = 1000  # a tenth of 20 would be two
+SCORES = "scores.jsonl"
+PAGE = "diagnosis.html"
+Judge = scorer_lib.RewardModel | random_heads.RandomHeads
 
 
-@dataclasses.dataclass(frozen=True)
-class RandomHeads:
-  """A language model under several random heads: what a base knows untrained.
-
-  Attributes:
-    scorer: reads the states.
-    params: one tree per head, stacked in `head` only.
-  """
-
-  scorer: scorer_lib.ResponseScorer
-  params: Any
-
-  def scores(
-    self, prompts: Sequence[str], texts: Sequence[str], batch_size: int
-  ) -> np.ndarray:
-    """[heads, texts]; the backbone runs once for all heads."""
-    bare = dataclasses.replace(self.scorer, tokenizer=None)
-    size = min(batch_size, len(texts))
-    columns = np.zeros((self.params["head"]["bias"].shape[0], len(texts)))
-    for first in range(0, len(texts), size):
-      start = min(first, len(texts) - size)  # one shape: the last overlaps
-      rows = slice(start, start + size)
-      batch = self.scorer.prepare(
-        list(prompts[rows]), [[text] for text in texts[rows]]
-      )
-      columns[:, rows] = _scores_of_heads(bare, self.params, batch)[..., 0]
-    return columns
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _scores_of_heads(scorer, params, batch) -> jax.Array:
-  """[heads B N]"""
-  return jax.vmap(lambda head: scorer.scores({**params, "head": head}, batch))(
-    params["head"]
-  )
-
-
-def load_scorer_or_base(
-  path: str,
+def load_judge(
+  spec: scorer_lib.Spec,
   lengths: Mapping[str, int],
   seed: int = 0,
   mesh: jax.sharding.Mesh | None = None,
-) -> tuple[scorer_lib.Scorer, Any] | RandomHeads:
-  """A reward model; of a language model the backbone under random heads,
-  which show what a head without training scores."""
-  verdict = str(path).startswith(pretrained.VERDICT)
-  description = None if verdict else pretrained.read_description(path)
-  if verdict or description.kind == pretrained.RESPONSE_SCORER:
-    loaded = pretrained.load_scorer(path)
-    return loaded.model, loaded.lazy_params.on(mesh, sharding.split_over_model)
-  base = pretrained.load_language_model(path)
-  description = dataclasses.replace(
-    description,
-    max_input_length=lengths["inputs"],
-    max_response_length=lengths["targets"],
+) -> Judge:
+  """A reward model; of a language model the backbone under random heads."""
+  if isinstance(spec, str) and not spec.startswith(pretrained.VERDICT):
+    kind = pretrained.read_description(spec).kind
+    if kind != pretrained.RESPONSE_SCORER:
+      return random_heads.load(spec, lengths, seed, mesh)
+  return scorer_lib.load(spec).on(mesh)
+
+
+def _accuracy_row(
+  name: str,
+  language: str,
+  judgments: judgments_lib.Judgments,
+  trials,
+  baselines: judgments_lib.Baselines,
+) -> accuracy.AccuracyRow:
+  return accuracy.accuracy_row(
+    name,
+    language,
+    scores=trials.scores,
+    ratings=trials.ratings,
+    lengths=trials.lengths,
+    baseline=baselines.length,
+    faults=None if judgments.ranks else judgments.faults,
+    majority_good=baselines.majority_good,
+    prompts=trials.prompts,
   )
-  scorer = pretrained.scorer_of(base.model, base.tokenizer, description)
-  base_params = base.lazy_params.on(mesh, sharding.split_over_model)
-  keys = jax.random.split(jax.random.key(seed), RANDOM_HEADS)
-  params = scorer.from_language_model(keys[0], base_params)
-  heads = jax.vmap(
-    lambda key: scorer.from_language_model(key, base_params)["head"]
-  )(keys)
-  return RandomHeads(scorer, {**params, "head": heads})
 
 
-def accuracy_rows(
-  scorers: Mapping[str, tuple[scorer_lib.Scorer, Any] | RandomHeads],
+def accuracy_of_heads(
+  name: str,
+  language: str,
+  heads: random_heads.RandomHeads,
+  judgments: judgments_lib.Judgments,
+  baselines: judgments_lib.Baselines,
+  batch_size: int,
+) -> accuracy.AccuracyRow:
+  """The mean over random heads."""
+  counts = [len(group) for group in judgments.texts]
+  prompts = [x for x, n in zip(judgments.prompts, counts) for _ in range(n)]
+  texts = [x for group in judgments.texts for x in group]
+  ends = np.cumsum(counts)[:-1]
+  rows = []
+  for scores in heads.scores(prompts, texts, batch_size):
+    groups = [x.tolist() for x in np.split(scores, ends)]
+    trials = judgments.scored(groups).trials
+    rows.append(_accuracy_row(name, language, judgments, trials, baselines))
+  return accuracy.mean_row(rows)
+
+
+@dataclasses.dataclass
+class Results:
+  """What the job found, in the order of languages and reward models."""
+
+  accuracies: list[accuracy.AccuracyRow]
+  rows: list[diagnosis.DiagnosisRow]
+  agreements: dict[str, agreement.Agreement]
+  scores: list[dict[str, Any]]
+  notes: list[str]
+
+
+def _splits(
+  source: batches.BatchSource, split: str, language: str, most: int
+) -> tuple[
+  judgments_lib.Judgments, judgments_lib.Judgments, judgments_lib.Judgments
+]:
+  """Held-out rows, all training rows, and those of them that are scored."""
+  held_out = source.examples(split)
+  if not held_out:
+    raise ValueError(f"{language}: the split {split!r} has no judgments")
+  try:
+    training = source.examples("train")
+  except ValueError:  # there is no such split
+    training = []
+  some = np.linspace(0, len(training) - 1, min(most, len(training))).astype(int)
+  return (
+    judgments_lib.Judgments.of_rows(held_out),
+    judgments_lib.Judgments.of_rows(training),
+    judgments_lib.Judgments.of_rows([training[i] for i in some]),
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Language:
+  """What reward models are asked in one language."""
+
+  code: str
+  held_out: judgments_lib.Judgments
+  seen: judgments_lib.Judgments
+  baselines: judgments_lib.Baselines
+
+
+def _language(
+  code: str,
+  source: batches.BatchSource,
+  split: str,
+  max_training_rows: int,
+  found: Results,
+) -> Language:
+  held_out, training, seen = _splits(source, split, code, max_training_rows)
+  if not len(training):
+    found.notes.append(
+      f"{code} has no training split: its baselines are fitted on the {split} "
+      "judgments themselves, where they can only look better, and no "
+      "temperature is fitted."
+    )
+  people = agreement.of_duplicates(
+    held_out.keys if held_out.ratings else [], held_out.ratings
+  )
+  if people is not None:
+    found.agreements[code] = people
+  baselines = judgments_lib.Baselines.fit(
+    training if len(training) else held_out
+  )
+  return Language(code, held_out, seen, baselines)
+
+
+def _ask(
+  name: str,
+  judge: scorer_lib.RewardModel,
+  language: Language,
+  batch_size: int,
+  found: Results,
+) -> None:
+  """Adds what a reward model says in one language."""
+  score = functools.partial(judge.score, batch_size=batch_size)
+  held_out, seen = language.held_out, language.seen
+  scores = score(held_out.prompts, held_out.texts)
+  scored = held_out.scored(scores)
+  found.accuracies.append(
+    _accuracy_row(
+      name, language.code, held_out, scored.trials, language.baselines
+    )
+  )
+  before = None
+  if len(seen):
+    before = seen.scored(score(seen.prompts, seen.texts))
+  found.rows.append(
+    diagnosis.diagnosis_row(name, language.code, scored, before)
+  )
+  found.scores += [
+    {
+      "reward_model": name,
+      "language": language.code,
+      "id": example_id,
+      "scores": group,
+    }
+    for example_id, group in zip(held_out.ids, scores)
+  ]
+
+
+def diagnose(
+  rewards: Mapping[str, scorer_lib.Spec],
   sources: Mapping[str, batches.BatchSource],
+  *,
+  lengths: Mapping[str, int],
   split: str,
   batch_size: int,
+  max_training_rows: int,
+  seed: int = 0,
   mesh: jax.sharding.Mesh | None = None,
-) -> list[accuracy.AccuracyRow]:
-  """One row per reward model and language."""
-  rows = []
-  for language, source in sources.items():
-    training = source.examples("train")
-    held_out = source.examples(split)
-    if not training or not held_out:
-      raise ValueError(
-        f"{language}: {len(training)} training and {len(held_out)} {split} "
-        "ratings; both are needed"
-      )
-    baseline = accuracy.fit_length_baseline(
-      [len(row["targets_pretokenized"].split()) for row in training],
-      [row["rating"] for row in training],
-    )
-    texts = [row["targets_pretokenized"] for row in held_out]
-    documents = [row["reward_inputs"] for row in held_out]
-    for name, scorer in scorers.items():
-      if isinstance(scorer, RandomHeads):
-        columns = scorer.scores(documents, texts, batch_size)
-      else:
-        groups = text_generation.score_texts(
-          *scorer,
-          documents,
-          [[x] for x in texts],
-          batch_size=batch_size,
-          mesh=mesh,
-        )
-        columns = [[group[0] for group in groups]]
-      found = [
-        accuracy.accuracy_row(
+) -> Results:
+  """Loads one reward model after another and asks it in every language."""
+  found = Results([], [], {}, [], [])
+  languages = [
+    _language(code, source, split, max_training_rows, found)
+    for code, source in sources.items()
+  ]
+  for name, spec in rewards.items():
+    judge = load_judge(spec, lengths, seed, mesh)
+    for language in languages:
+      if isinstance(judge, random_heads.RandomHeads):
+        row = accuracy_of_heads(
           name,
-          language,
-          scores=scores,
-          ratings=[row["rating"] for row in held_out],
-          lengths=[len(text.split()) for text in texts],
-          baseline=baseline,
-          faults=[row["fault"] for row in held_out],
+          language.code,
+          judge,
+          language.held_out,
+          language.baselines,
+          batch_size,
         )
-        for scores in columns
-      ]
-      rows.append(accuracy.mean_row(found) if len(found) > 1 else found[0])
-  return rows
+        found.accuracies.append(row)
+      else:
+        _ask(name, judge, language, batch_size, found)
+  order = list(sources)
+  for rows in (found.accuracies, found.rows):
+    rows.sort(key=lambda row: order.index(row.language))
+  return found
 
 
 def write_rows(path: pathlib.Path, rows: list[accuracy.AccuracyRow]) -> None:
@@ -171,26 +257,60 @@ def read_rows(path: str | os.PathLike) -> list[accuracy.AccuracyRow]:
   return rows
 
 
+def _write(path: pathlib.Path, text: str) -> None:
+  temporary = path.with_name(f"{path.name}.partial")
+  temporary.write_text(text, encoding="utf-8")
+  os.replace(temporary, path)
+
+
+def write(directory: pathlib.Path, found: Results, title: str) -> None:
+  """Writes tables, figures, the page and every score."""
+  write_rows(directory / ACCURACY, found.accuracies)
+  tables = diagnosis_tables.all_tables(
+    found.accuracies, found.rows, found.agreements
+  )
+  for table in tables:
+    _write(directory / f"{table.name}.csv", table.csv())
+  lines = [json.dumps(x, ensure_ascii=False) for x in found.scores]
+  _write(directory / SCORES, "".join(f"{line}\n" for line in lines))
+  try:
+    drawn = diagnosis_page.drawings(tables, found.rows)
+  except ImportError as error:
+    print(f"no figures: {error}", flush=True)
+    return
+  for name, svg in drawn.items():
+    _write(directory / f"{name}.svg", svg)
+  page = diagnosis_page.render(title, tables, drawn, found.notes)
+  _write(directory / PAGE, page)
+
+
 def run(
   *,
   sources: Mapping[str, batches.BatchSource],
-  rewards: Mapping[str, str],
+  rewards: Mapping[str, scorer_lib.Spec],
   model_dir: str,
   lengths: Mapping[str, int],
   split: str = "test",
   batch_size: int = 64,
+  max_training_rows: int = 200,
+  title: str = "What reward models know of languages they never saw",
   seed: int = 0,
   mesh: sharding.MeshConfig = sharding.MeshConfig(),
   dry_run: bool | str = False,
 ) -> list[accuracy.AccuracyRow]:
-  """Writes `accuracy.json` and prints it as a table.
+  """Writes tables, figures and one page, and prints the accuracy.
 
   Args:
-    sources: language to its ratings.
-    rewards: name to the directory of a reward model, or of a language model
-      (it gets RANDOM_HEADS random heads, and the row is their mean).
+    sources: language to its ratings or rankings. Rows that were rated twice
+      also show how far people agree.
+    rewards: name to a reward model or an ensemble (see `scorer.load`), or to a
+      language model, which gets RANDOM_HEADS random heads; the row is their
+      mean.
     lengths: tokens that a random head's model reads.
     split: held-out split.
+    max_training_rows: of each language, scored for the gap to held-out rows
+      and to fit a temperature; 0 leaves both out.
+    title: of the page.
     seed: of random heads.
     mesh: spreads weights and rows.
     dry_run: print the plan, score nothing.
@@ -198,12 +318,18 @@ def run(
   if dry_run:
     print(f"accuracy of {', '.join(rewards)} on {', '.join(sources)}")
     return []
-  devices = mesh.build()
-  scorers = {
-    name: load_scorer_or_base(path, lengths, seed, devices)
-    for name, path in rewards.items()
-  }
-  rows = accuracy_rows(scorers, sources, split, batch_size, devices)
-  write_rows(pathlib.Path(model_dir) / ACCURACY, rows)
-  print(accuracy.table(rows), flush=True)
-  return rows
+  found = diagnose(
+    rewards,
+    sources,
+    lengths=lengths,
+    split=split,
+    batch_size=batch_size,
+    max_training_rows=max_training_rows,
+    seed=seed,
+    mesh=mesh.build(),
+  )
+  write(pathlib.Path(model_dir), found, title)
+  for note in found.notes:
+    print(note)
+  print(accuracy.table(found.accuracies), flush=True)
+  return found.accuracies

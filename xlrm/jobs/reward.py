@@ -1,9 +1,9 @@
 """Job: a reward model from human judgments, ratings or rankings.
 
-Pointwise ratings are trained with binary cross-entropy, rankings with
-Plackett-Luce (a pair is Bradley-Terry). The model starts from a language
-model, in the paper the SFT model of the same language, and reads no
-instruction.
+Ratings, yes or no or between them, are trained with binary cross-entropy,
+rankings with Plackett-Luce (a pair is Bradley-Terry). The model starts from a
+language model, in the paper the SFT model of the same language, and reads no
+instruction. The encoder reads a prompt once for all its responses.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from xlrm import batches
@@ -24,13 +25,50 @@ from xlrm import types
 from xlrm.models import scorer as scorer_lib
 
 
-def reward_loss(scorer: scorer_lib.Scorer) -> training.LossFunction:
+@dataclasses.dataclass(frozen=True)
+class RewardLossConfig:
+  """What is added to the loss of a ranking; ratings have neither.
+
+  Attributes:
+    margin: by how much scores of different ranks should differ at least; added
+      to margin_scale times the margin of the row.
+    margin_scale: of margins that the data has (TRL's column `margin`).
+    centring: weight of `losses.centring_loss`, which holds scores near 0
+      (TRL's center_rewards_coefficient; 0.01 is usual).
+  """
+
+  margin: float = 0.0
+  margin_scale: float = 1.0
+  centring: float = 0.0
+
+  def __post_init__(self):
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      if not 0 <= value < float("inf"):
+        raise ValueError(f"{field.name} {value} is not a number from 0")
+
+
+def reward_loss(
+  scorer: scorer_lib.Scorer, config: RewardLossConfig = RewardLossConfig()
+) -> training.LossFunction:
   """The loss that fits the judgments of a batch."""
+
+  def ranking(scores, judged):
+    margins = config.margin + config.margin_scale * (
+      jnp.zeros(len(judged.ranks)) if judged.margins is None else judged.margins
+    )
+    loss = losses.ranking_loss(scores, judged.ranks, margins)
+    if not config.centring:
+      return loss
+    counted = judged.ranks >= 0
+    penalty = config.centring * losses.centring_loss(scores, counted)
+    metrics = {**loss.metrics, "centring": (penalty, loss.weight)}
+    return loss.replace(total=loss.total + penalty, metrics=metrics)
 
   def loss_fn(params, judged, key=None):
     scores = scorer.scores(params, judged.batch, dropout_key=key)
     if isinstance(judged, types.Preferences):
-      return losses.ranking_loss(scores, judged.ranks)
+      return ranking(scores, judged)
     counted = judged.batch.weights.sum(-1) > 0
     return losses.rating_loss(scores, judged.ratings, counted)
 
@@ -45,6 +83,7 @@ def train(
   model_dir: str,
   initial: pretrained.Pretrained,
   lengths: Mapping[str, int],
+  loss: RewardLossConfig = RewardLossConfig(),
   layer: int | None = None,
   frozen: Sequence[str] = (),
   mesh: sharding.MeshConfig = sharding.MeshConfig(),
@@ -56,6 +95,7 @@ def train(
   Args:
     initial: the language model to start from.
     lengths: tokens of `inputs` and of `targets`, EOS included.
+    loss: margin and centring of rankings.
     layer: decoder layer that the head reads; None is what the language model
       recommends, else the last.
     frozen: regular expressions of parameter paths that stay as they are.
@@ -69,6 +109,7 @@ def train(
     max_response_length=lengths["targets"],
     history=(*initial.description.history, history or "reward model"),
     scorer_layer=layer or initial.description.scorer_layer,
+    truncate_inputs_from_left=source.truncate_inputs_from_left,
   )
   scorer = pretrained.scorer_of(initial.model, initial.tokenizer, description)
   key = jax.random.key(config.seed)
@@ -79,7 +120,7 @@ def train(
   )
   return training.fit(
     params,
-    loss_fn=reward_loss(scorer),
+    loss_fn=reward_loss(scorer, loss),
     optimizer=optimizer,
     frozen=tuple(frozen),
     source=source,
@@ -90,7 +131,7 @@ def train(
       pretrained.write_description, model_dir, description, initial.vocabulary
     ),
     planned=memory_plan.Planned(
-      scorer, lambda m: (m.abstract(), reward_loss(m))
+      scorer, lambda m: (m.abstract(), reward_loss(m, loss))
     ),
     description="reward model",
     dry_run=dry_run,

@@ -84,6 +84,7 @@ def rouge_evaluation(
   lengths: Mapping[str, int],
   config: GenerationEvaluation,
   mesh: jax.sharding.Mesh,
+  from_left: bool = False,
 ) -> Callable[[Any, int], dict[str, float]] | None:
   """A hook for `fit`: means over greedy outputs; None without rows."""
   chosen = examples[: config.num_examples]
@@ -99,6 +100,7 @@ def rouge_evaluation(
     ),
     num_samples=1,
     mesh=mesh,
+    truncate_inputs_from_left=from_left,
   )
 
   def evaluate(params, step):
@@ -155,6 +157,7 @@ def train(
     max_input_length=lengths["inputs"],
     max_response_length=lengths["targets"],
     history=(*initial.description.history, history or "SFT"),
+    truncate_inputs_from_left=source.truncate_inputs_from_left,
   )
   devices = mesh.build()
   return training.fit(
@@ -172,6 +175,7 @@ def train(
       lengths,
       evaluation,
       devices,
+      source.truncate_inputs_from_left,
     ),
     begin=functools.partial(
       pretrained.write_description, model_dir, description, initial.vocabulary

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 import numpy as np
 
+from xlrm import converters
 from xlrm import tokenizer as tokenizer_lib
 from xlrm import types
 from xlrm.models import language_model
@@ -70,6 +71,7 @@ class ResponseScorer(Scorer):
     max_input_length: tokens of a prompt, EOS included.
     max_response_length: tokens of a response, EOS included.
     layer: read the state after this many decoder layers; None means all.
+    truncate_inputs_from_left: prompts that are too long lose their beginning.
   """
 
   model: language_model.EncoderDecoder
@@ -77,6 +79,7 @@ class ResponseScorer(Scorer):
   max_input_length: int
   max_response_length: int
   layer: int | None = None
+  truncate_inputs_from_left: bool = False
 
   def init(self, key: jax.Array) -> types.Params:
     """Fresh parameters `{"backbone": T5X's tree, "head": ...}`."""
@@ -183,13 +186,16 @@ class ResponseScorer(Scorer):
     targets = np.zeros(shape, np.int32)
     for i, texts in enumerate(responses):
       for j, text in enumerate(texts):
-        targets[i, j] = self._ids(text, self.max_response_length)
+        targets[i, j] = self._ids(text, self.max_response_length, False)
     inputs = np.zeros((len(responses), self.max_input_length), np.int32)
     for i, text in enumerate(reward_inputs):
-      inputs[i] = self._ids(text, self.max_input_length)
+      inputs[i] = self._ids(
+        text, self.max_input_length, self.truncate_inputs_from_left
+      )
     weights = (targets != types.PAD_ID).astype(np.float32)
     return types.check_shapes(types.Batch(inputs, targets, weights))
 
-  def _ids(self, text: str, length: int) -> np.ndarray:
-    ids = [*self.tokenizer.encode(text)[: length - 1], types.EOS_ID]
-    return np.pad(np.asarray(ids, np.int32), (0, length - len(ids)))
+  def _ids(self, text: str, length: int, from_left: bool) -> np.ndarray:
+    ids = np.asarray([*self.tokenizer.encode(text), types.EOS_ID], np.int32)
+    ids = converters.clip(ids, length, from_left=from_left)
+    return np.pad(ids, (0, length - len(ids)))

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from xlrm.data import files
+from xlrm import files
 
 
 def test_globs_are_sorted_and_variables_replaced(tmp_path, monkeypatch):

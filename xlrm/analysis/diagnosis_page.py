@@ -1,0 +1,106 @@
+"""The diagnosis of reward models as figures and as one page.
+
+Made from its tables and nothing else, so the same scores give the same bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from xlrm.analysis import diagnosis_tables
+from xlrm.analysis import figures
+from xlrm.analysis import heatmaps
+from xlrm.analysis import markup
+from xlrm.analysis import names
+from xlrm.analysis import stylesheet
+from xlrm.evaluation import diagnosis
+
+CURVES = "reliability"
+
+
+def drawings(
+  tables: Sequence[diagnosis_tables.Table],
+  rows: Sequence[diagnosis.DiagnosisRow],
+) -> dict[str, str]:
+  """Name of a file, without ending -> SVG."""
+  drawn = {
+    table.name: heatmaps.values(
+      table.cells(), name=table.name, middle=table.middle, span=table.span
+    )
+    for table in tables
+    if table.name != CURVES
+  }
+  for language in dict.fromkeys(row.language for row in rows):
+    lines = {
+      x.reward_model: x.calibration.bins for x in rows if x.language == language
+    }
+    name = f"{CURVES}_{language}"
+    drawn[name] = figures.reliability(lines, name=name)
+  return drawn
+
+
+def _description(table: diagnosis_tables.Table) -> str:
+  cells = table.cells().items()
+  return "; ".join(
+    f"{names.language(model)} on {names.language(language)} {main} ({small})"
+    for (model, language), (_, main, small) in cells
+  )
+
+
+def render(
+  title: str,
+  tables: Sequence[diagnosis_tables.Table],
+  drawn: Mapping[str, str],
+  notes: Sequence[str],
+) -> str:
+  """The page as text; figures in the order of the tables."""
+  cards = [
+    markup.figure(drawn[x.name], x.title, x.subtitle, _description(x))
+    for x in tables
+    if x.name in drawn
+  ]
+  curves = [
+    markup.figure(
+      svg,
+      f"Reliability on {names.language(name.removeprefix(CURVES + '_'))}",
+      "share rated good against predicted probability; diagonal: right",
+      "see reliability.csv",
+    )
+    for name, svg in drawn.items()
+    if name.startswith(CURVES + "_")
+  ]
+  files = "".join(
+    f'<li><a href="{name}.csv">{name}.csv</a></li>'
+    for name in (markup.text(x.name) for x in tables)
+  )
+  said = "".join(markup.paragraph(note) for note in notes)
+  body = markup.section(
+    "matrices",
+    "Rows: reward models; columns: languages",
+    markup.paragraph(
+      "Outlined: a reward model in its own language. Blue is better or more, "
+      "brown worse or less.",
+      "lead",
+    ),
+    markup.grid(cards),
+  ) + markup.section("curves", "Reliability", markup.grid(curves))
+  return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{markup.text(title)}</title>
+<style>{stylesheet.CSS}</style>
+</head>
+<body>
+<header class="top">
+<p class="eyebrow">xlrm diagnosis</p>
+<h1>{markup.text(title)}</h1>
+{said}
+</header>
+<main id="main">
+{body}
+<section id="files" aria-labelledby="files-title">
+<h2 id="files-title">The numbers</h2><ul>{files}</ul></section>
+</main>
+</body>
+</html>
+"""
