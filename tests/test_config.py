@@ -82,3 +82,18 @@ def test_g28_a_job_that_never_began_leaves_nothing(tmp_path):
   with pytest.raises(ValueError, match="nearest: miniworld_summary"):
     job.run()
   assert not folder.exists()
+
+
+def test_g23_a_binding_that_nothing_calls_is_an_error(tmp_path):
+  with pytest.raises(config.ConfigError, match="nothing calls adamw, so what"):
+    config.load(["sft.gin"], [*REQUIRED, "adamw.learning_rate = 1e-3"])
+  path = tmp_path / "mine.gin"
+  path.write_text("include 'sft.gin'\nnew_language_model.seed = 3\n")
+  with pytest.raises(config.ConfigError, match="mine.gin:2: nothing calls new"):
+    config.load([str(path)], REQUIRED)
+  # What an included file binds may lose its caller.
+  path.write_text(
+    "include 'sft.gin'\nsft.train.optimizer = @adamw()\n"
+    "adamw.learning_rate = 1e-3\nLEARNING_RATE = 1.0\n"
+  )
+  config.load([str(path)], [*REQUIRED, "MeshConfig.model = 2"])

@@ -1,4 +1,5 @@
 import itertools
+import math
 import re
 
 import jax
@@ -312,26 +313,39 @@ def test_detection_loss_counts_what_was_asked():
   assert gradient(logits)[0, 0, 2] == 0
 
 
-def ranking(scores, ranks):
-  ranks = jnp.asarray(ranks)
-  total = lambda s: losses.ranking_loss(s, ranks).total
-  return jax.value_and_grad(total)(jnp.asarray(scores, jnp.float32))
+@jax.jit
+def compiled_ranking(scores, ranks, margins):
+  total = lambda s: losses.ranking_loss(s, ranks, margins).total
+  return jax.value_and_grad(total)(scores)
 
 
-def plackett_luce(scores, ranks):
-  """A slow loop over draws, one prompt; Efron's ties; -1 is left out."""
+def ranking(scores, ranks, margin=0.0):
+  scores = jnp.asarray(scores, jnp.float32)
+  margins = jnp.full(len(scores), margin, jnp.float32)
+  return compiled_ranking(scores, jnp.asarray(ranks), margins)
+
+
+def plackett_luce(scores, ranks, margin=0.0):
+  """-log of the summed probability of every order that the ranking allows.
+
+  An order is drawn one response after the other, in proportion to e^score
+  among those left; those ranked below the one drawn have `margin` more.
+  """
   responses = [i for i, rank in enumerate(ranks) if rank >= 0]
-  if len(responses) < 2:
-    return 0.0
-  total = 0.0
-  for rank in sorted({ranks[i] for i in responses}):
-    group = [i for i in responses if ranks[i] == rank]
-    below = sum(np.exp(scores[i]) for i in responses if ranks[i] > rank)
-    tied = sum(np.exp(scores[i]) for i in group)
-    for drawn, i in enumerate(group):
-      pool = below + tied * (1 - drawn / len(group))
-      total += np.log(pool) - scores[i]
-  return total
+  allowed = 0.0
+  for order in itertools.permutations(responses):
+    drawn = [ranks[i] for i in order]
+    if drawn != sorted(drawn):
+      continue
+    probability = 1.0
+    for place, i in enumerate(order):
+      left = [
+        np.exp(scores[j] + margin * (ranks[j] > ranks[i]))
+        for j in order[place:]
+      ]
+      probability *= np.exp(scores[i]) / sum(left)
+    allowed += probability
+  return -np.log(allowed)
 
 
 @pytest.mark.parametrize(
@@ -345,16 +359,26 @@ def plackett_luce(scores, ranks):
     [1, -1, 0, -1],
     [-1, 0, -1, -1],
     [5, 7, -1, 5],
+    [0, 1, 2, 3, 4],
+    [0, 0, 0, 1, 1],
+    [2, 0, -1, 0, 1],
+    [1, 1, 0, 1, 1],
+    [3, 3, 3, -1, 9],
+    [0, 1, 1, 1, 1],
+    [0, 0, 0, 0, 1],
   ],
 )
-def test_ranking_loss_equals_a_slow_loop(ranks):
-  scores = np.random.default_rng(1).normal(size=4)
-  value, gradient = ranking([scores], [ranks])
-  assert_close(value, plackett_luce(scores, ranks))
-  for i in range(4):
-    step = np.eye(4)[i] * 1e-5
-    slope = plackett_luce(scores + step, ranks)
-    slope = (slope - plackett_luce(scores - step, ranks)) / 2e-5
+@pytest.mark.parametrize("margin", [0.0, 0.7])
+def test_g09_ranking_loss_is_the_sum_over_all_orders(ranks, margin):
+  size = len(ranks)
+  scores = np.random.default_rng(1).normal(size=size) * 2
+  value, gradient = ranking([scores], [ranks], margin)
+  assert_close(value, plackett_luce(scores, ranks, margin))
+  plackett = lambda s, r: plackett_luce(s, r, margin)
+  for i in range(size):
+    step = np.eye(size)[i] * 1e-5
+    slope = plackett(scores + step, ranks)
+    slope = (slope - plackett(scores - step, ranks)) / 2e-5
     np.testing.assert_allclose(gradient[0, i], slope, atol=1e-4)
 
 
@@ -395,15 +419,42 @@ def test_g09_finite_for_large_score_differences(difference):
   assert jnp.all(jnp.isfinite(jax.grad(rating)(scores)))
 
 
-def test_a_tie_pulls_two_scores_together():
-  value, gradient = ranking([[2.0, 0.5]], [[0, 0]])
-  swapped, _ = ranking([[0.5, 2.0]], [[0, 0]])
-  assert_close(value, swapped)
-  assert_close(gradient[0, 0], -gradient[0, 1])
-  assert gradient[0, 0] > 0
-  equal, gradient = ranking([[0.5, 0.5]], [[0, 0]])
-  assert_close(equal, np.log(2))
-  assert_close(gradient, np.zeros((1, 2)))
+def test_g09_large_groups_of_ties_are_exact_and_finite():
+  # Equal scores: k best of n in any order are one of n over k choices.
+  for k, n in ((3, 8), (8, 64)):
+    ranks = [0] * k + [1] * (n - k)
+    value, gradient = ranking([[0.3] * n], [ranks])
+    np.testing.assert_allclose(value, np.log(math.comb(n, k)), rtol=1e-5)
+    np.testing.assert_allclose(gradient.sum(), 0.0, atol=1e-5)
+  for spread in (1e2, 1e4):
+    scores = jnp.linspace(-spread, spread, 6)[None]
+    for ranks in ([0, 0, 0, 1, 1, 1], [1, 1, 0, 0, 0, 0], [0, 1, 1, 1, 2, 2]):
+      value, gradient = ranking(scores, [ranks])
+      assert jnp.isfinite(value) and jnp.all(jnp.isfinite(gradient))
+
+
+def test_a_tie_alone_says_nothing():
+  for ranks in ([0, 0, -1], [2, 2, 2]):
+    value, gradient = ranking([[2.0, 0.5, 1.0]], [ranks])
+    assert value == 0 and jnp.all(gradient == 0)
+    loss = losses.ranking_loss(jnp.ones((1, 3)), jnp.array([ranks]))
+    assert loss.weight == 0
+
+
+def test_margins_and_centring_are_those_of_trl():
+  scores = jnp.array([[1.5, 0.25], [-1.0, 2.0]])
+  ranks = jnp.array([[0, 1], [0, 1]])
+  margins = jnp.array([0.5, 0.0])
+  loss = losses.ranking_loss(scores, ranks, margins)
+  by_hand = np.log1p(np.exp(-(1.25 - 0.5))) + np.log1p(np.exp(3.0))
+  assert_close(loss.total, by_hand)
+  assert_close(loss.metrics["score_gap"], (1.25 - 3.0, 2.0))
+  centred = losses.centring_loss(scores, ranks >= 0)
+  assert_close(centred, 1.75**2 + 1.0**2)
+  one = losses.centring_loss(
+    jnp.array([[3.0, jnp.nan]]), jnp.array([[True, False]])
+  )
+  assert_close(one, 36.0)
 
 
 def test_g01_missing_responses_may_hold_nan():

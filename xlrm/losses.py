@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jaxtyping import Bool, Float, Int
+import numpy as np
 
 from xlrm import sharding
 from xlrm import types
@@ -338,6 +339,43 @@ def detection_loss(
   return _binary_loss(logits, replaced, replaced >= 0)
 
 
+def _log_one_minus_exp(log_u):
+  """log(1 - exp(-u)) of log u, finite in value and gradient everywhere."""
+  small = log_u < -10.0
+  u = jnp.exp(jnp.clip(jnp.where(small, 0.0, log_u), None, 5.0))
+  return jnp.where(small, log_u, jnp.log(-jnp.expm1(-u)))
+
+
+def _nodes(size: int) -> Float[np.ndarray, " K"]:
+  """Of the trapezoidal rule in `_log_all_first`, for groups of at most `size`.
+
+  The integrand falls at least as fast as e^x to the left, as exp(-e^x) to the
+  right of t = size, and its peak is no narrower than 1/sqrt(size + 1): with
+  these steps the rule errs by less than float32.
+  """
+  last = np.log(size + 8.0 * np.sqrt(size + 1.0) + 20.0)
+  return np.arange(-20.0, last, 0.9 / np.sqrt(size + 2.0))
+
+
+def _log_all_first(
+  log_odds: Float[types.Array, "B G N"],
+  members: Bool[types.Array, "B G N"],
+) -> Float[types.Array, "B G"]:
+  """log of the probability that all members are drawn before a rival.
+
+  With odds w_i of each member against the rival, as exponential clocks:
+  integral over t of e^-t prod_i (1 - e^(-w_i t)). It is the sum over all
+  orders of the members. t = e^x.
+  """
+  nodes = _nodes(log_odds.shape[-1])
+  x = jnp.asarray(nodes, jnp.float32)[None, None]
+  each = _log_one_minus_exp(log_odds[:, :, None] + x[..., None])
+  logs = jnp.sum(jnp.where(members[:, :, None], each, 0.0), axis=-1)
+  step = nodes[1] - nodes[0]
+  logs = logs + x - jnp.exp(x) + np.float32(np.log(step))
+  return jax.nn.logsumexp(logs, axis=-1)
+
+
 def ranking_loss(
   scores: Float[types.Array, "B N"],
   ranks: Int[types.Array, "B N"],
@@ -346,41 +384,39 @@ def ranking_loss(
   """Negative Plackett-Luce log-likelihood of each prompt's ranking.
 
   Without ties: sum over i of log(sum over j ranked at or below i of e^s_j)
-  - s_i. Two responses: -log sigmoid(s_best - s_worst), Bradley-Terry.
-  Ties as Efron treats them (https://doi.org/10.1080/01621459.1977.10480613):
-  while the m members of a tied group are drawn, the l-th draw finds the group
-  with weight 1 - l/m (l = 0, 1, ..), an approximation of the mean over its
-  orders. Two tied responses alone cost
-  2 log(e^a + e^b) - log 2 - a - b, least (log 2) where a = b.
+  - s_i. Two responses: -log sigmoid(s_best - s_worst), Bradley-Terry. With ties
+  the likelihood is that of all orders that the ranking allows, summed: a tie
+  says nothing of its members, but much of them against the others. The sum is
+  exact for groups of any size, see `_log_all_first`.
   With a margin m every response competes with s_j + m against those ranked
   above it; two responses: -log sigmoid(s_best - s_worst - m), as in Llama 2
   (https://arxiv.org/abs/2307.09288) and TRL.
 
   Args:
     scores: s.
-    ranks: 0 is best, equal is a tie, -1 is no response. A prompt with fewer
-      than two responses counts nothing.
+    ranks: 0 is best, equal is a tie, -1 is no response. A prompt without two
+      different ranks counts nothing.
     margins: m, in units of the score; None is 0.
   """
   present = ranks >= 0
-  present &= jnp.sum(present, axis=-1, keepdims=True) >= 2
   scores = jnp.where(present, scores.astype(jnp.float32), 0.0)
-  # Row i of a [N N] table is the draw of i, column j a response it may beat.
-  competes = present[:, :, None] & present[:, None, :]
-  below = competes & (ranks[:, None, :] > ranks[:, :, None])
-  tied = competes & (ranks[:, None, :] == ranks[:, :, None])
-  group = jnp.sum(tied, axis=-1, dtype=jnp.float32)
-  drawn_before = jnp.sum(jnp.tril(tied, -1), axis=-1, dtype=jnp.float32)
-  remaining = 1.0 - drawn_before / jnp.maximum(group, 1.0)
-  pool = jnp.where(tied, remaining[..., None], below.astype(jnp.float32))
-  pool = jnp.where(present[:, :, None], pool, 1.0)
-  rivals = jnp.broadcast_to(scores[:, None, :], pool.shape)
+  # Row i of a [N N] table is a response, column j another one.
+  both = present[:, :, None] & present[:, None, :]
+  below = both & (ranks[:, None, :] > ranks[:, :, None])
+  tied = both & (ranks[:, None, :] == ranks[:, :, None])
+  decides = jnp.any(below, axis=-1)  # the group that i is in is not the last
+  rivals = jnp.where(below, scores[:, None, :], -jnp.inf)
+  rivals = jnp.where(decides[..., None], rivals, 0.0)
+  rival = jax.nn.logsumexp(rivals, axis=-1)
   if margins is not None:
-    lead = margins.astype(jnp.float32)[:, None, None]
-    rivals = rivals + jnp.where(below, lead, 0.0)
-  log_pool = jax.nn.logsumexp(rivals, b=pool, axis=-1)
-  total = jnp.sum(jnp.where(present, log_pool - scores, 0.0))
-  weight = jnp.sum(jnp.any(present, axis=-1).astype(jnp.float32))
+    rival = rival + margins.astype(jnp.float32)[:, None]
+  alone = jax.nn.softplus(rival - scores)
+  group = -_log_all_first(scores[:, None, :] - rival[..., None], tied)
+  size = jnp.sum(tied, axis=-1)
+  first = jnp.sum(jnp.tril(tied, -1), axis=-1) == 0  # of its group
+  cost = jnp.where(size > 1, group, alone)
+  total = jnp.sum(jnp.where(decides & first, cost, 0.0))
+  weight = jnp.sum(jnp.any(decides, axis=-1).astype(jnp.float32))
   lead = scores[:, :, None] - scores[:, None, :]
   right = jnp.where(below, 0.5 * (1.0 + jnp.sign(lead)), 0.0)
   pairs = jnp.sum(below.astype(jnp.float32))

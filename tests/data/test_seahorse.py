@@ -177,3 +177,110 @@ def test_real_tasks_share_no_article_and_lose_no_row(real_data):
   articles = [{row["gem_id"] for row in found} for found in rows.values()]
   assert not articles[0] & (articles[1] | articles[2])
   assert not articles[1] & articles[2]
+
+
+def aggregated(tmp_path, aggregate, answers):
+  path = write(tmp_path / "x.tsv", line(**answers), line(question1="Unsure"))
+  try:
+    rows = seahorse.ratings(
+      "train",
+      file={"train": path},
+      language="ru",
+      question=(4, 5, 6),
+      aggregate=aggregate,
+    )
+  except ValueError:
+    return None
+  return rows[0]["rating"] if len(rows) == 2 else None
+
+
+@pytest.mark.parametrize(
+  "answers, mean, every",
+  [
+    (("Yes", "Yes", "Yes"), 1.0, 1.0),
+    (("Yes", "No", "No"), pytest.approx(1 / 3), 0.0),
+    (("Yes", "Unsure", "Yes"), None, None),
+    (("No", "Unsure", "Yes"), None, 0.0),
+    (("", "", ""), None, None),
+  ],
+)
+def test_several_questions_become_one_rating(tmp_path, answers, mean, every):
+  given = {f"question{4 + i}": answer for i, answer in enumerate(answers)}
+  assert aggregated(tmp_path, seahorse.mean, given) == mean
+  assert aggregated(tmp_path, seahorse.all_yes, given) == every
+
+
+def test_articles_from_parquet_and_several_files_and_a_list_of_the_rest(
+  tmp_path,
+):
+  import pyarrow
+  from pyarrow import parquet
+
+  path = write(tmp_path / "x.tsv", line("a-1"), line("a-2"), line("a-3"))
+  table = pyarrow.Table.from_pylist([{"gem_id": "a-1", "text": "eins"}])
+  parquet.write_table(table, tmp_path / "one.parquet")
+  two = tmp_path / "two.jsonl"
+  two.write_text(json.dumps({"gem_id": "a-3", "source": "три"}) + "\n")
+  rows = seahorse.ratings(
+    "train",
+    file={"train": path},
+    language="ru",
+    articles=[str(tmp_path / "one.parquet"), str(two)],
+    unjoined=str(tmp_path / "without"),
+  )
+  assert [row["reward_inputs"] for row in rows] == ["eins", "три"]
+  assert (tmp_path / "without.ru.train.txt").read_text() == "a-2\n"
+
+
+def test_articles_from_a_tfds_dataset(tmp_path, monkeypatch):
+  import tensorflow_datasets as tfds
+
+  class Gem(tfds.core.GeneratorBasedBuilder):
+    VERSION = tfds.core.Version("1.0.0")
+    name = "gem_for_a_test"
+    pkg_dir_path = tmp_path
+
+    def _info(self):
+      features = {"gem_id": tfds.features.Text(), "text": tfds.features.Text()}
+      return tfds.core.DatasetInfo(
+        builder=self, features=tfds.features.FeaturesDict(features)
+      )
+
+    def _split_generators(self, manager):
+      return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+      yield "a", {"gem_id": "a-1", "text": "ein Text"}
+
+  Gem(data_dir=str(tmp_path)).download_and_prepare()
+  real = tfds.load
+  monkeypatch.setattr(
+    tfds, "load", lambda name: real(name, data_dir=str(tmp_path))
+  )
+  found = seahorse.read_articles("tfds:gem_for_a_test")
+  assert dict(found) == {"a-1": "ein Text"}
+  with pytest.raises(ValueError, match="tfds:no_such_set cannot be read"):
+    seahorse.read_articles("tfds:no_such_set")
+
+
+def test_policies_are_not_trained_on_articles_of_the_reward_model(
+  tmp_path, registry, capsys
+):
+  from xlrm.tasks import gem
+
+  train = write(tmp_path / "train.tsv", line("xsum-validation-1", "en-US"))
+  for name in ("xsum", "xlsum", "wiki_lingua"):
+    for split in gem.SPLITS:
+      rows = [
+        {"gem_id": f"{name}-{split}-{i}", "document": "d", "summary": "s"}
+        for i in range(3)
+      ]
+      path = tmp_path / f"{name}_en.{split}.jsonl"
+      path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+  places = str(tmp_path / "{source}_{language}.{split}.jsonl")
+  gem.register("mine_summary", places, excluded=train)
+  made = source.SeqioSource("mine_summary.en", {"inputs": 8, "targets": 8}, 4)
+  found = [row["id"] for row in made.examples("validation")]
+  assert len(found) == 8 and "xsum-validation-1" not in found
+  assert [rate for _, rate in made.arrays.parts] == [1.0, 1.0, 1.0]
+  assert "article of a reward model" in capsys.readouterr().out

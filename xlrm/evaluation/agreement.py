@@ -8,6 +8,8 @@ from collections.abc import Hashable, Sequence
 import dataclasses
 import itertools
 
+import numpy as np
+
 from xlrm.evaluation import win_rates
 
 
@@ -47,5 +49,5 @@ def of_duplicates(
   ]
   if not shares:
     return None
-  low, high = win_rates.wilson(shares)
+  low, high = win_rates.wilson(np.asarray(shares))
   return Agreement(sum(shares) / len(shares), low, high, len(shares))
