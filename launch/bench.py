@@ -1,6 +1,7 @@
 """Speed of training, sampling and scoring with random weights.
 
   xlrm bench train --size=small --batch=8 --inputs=128 --targets=32
+  xlrm bench reward --size=small --batch=2 --samples=2 --inputs=512 --targets=64
   xlrm bench sample --size=small --batch=4 --samples=8
   xlrm bench train --size=xl --dtype=bfloat16 --remat --dry_run --devices=v4-32
 
@@ -18,7 +19,7 @@ import statistics
 import time
 from typing import Any
 
-KINDS = ("train", "sample", "score")
+KINDS = ("train", "reward", "sample", "score")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,25 +92,23 @@ def _random_batch(options, num_responses: int, vocabulary: int):
   )
 
 
-def _train(options, model) -> tuple[Callable[[], Any], int]:
+def _updates(options, model, loss_fn, batch) -> Callable[[], Any]:
+  """Steps of training, each from where the one before ended."""
   import jax
 
   from xlrm import optimizers
   from xlrm import sharding
   from xlrm import train_step
-  from xlrm.jobs import sft
 
   optimizer = optimizers.adafactor(1e-3)
   mesh = sharding.MeshConfig(model=options.model_axis).build()
   params = sharding.LazyParams.computed(lambda: model.init(jax.random.key(0)))
   state = train_step.initial_state(params, optimizer, mesh)
   step = train_step.jit_train_step(
-    train_step.make_train_step(sft.sft_loss(model, 1e-4), optimizer),
+    train_step.make_train_step(loss_fn, optimizer),
     jax.eval_shape(lambda: state),
   )
-  batch = sharding.shard(
-    _random_batch(options, 1, model.config.vocab_size), mesh
-  )
+  batch = sharding.shard(batch, mesh)
   kept = [state]
   del state
 
@@ -118,7 +117,39 @@ def _train(options, model) -> tuple[Callable[[], Any], int]:
       kept[0], metrics = step(kept[0], batch, jax.random.key(1))
     return metrics
 
+  return call
+
+
+def _train(options, model) -> tuple[Callable[[], Any], int]:
+  from xlrm.jobs import sft
+
+  batch = _random_batch(options, 1, model.config.vocab_size)
+  call = _updates(options, model, sft.sft_loss(model, 1e-4), batch)
   return call, options.batch * (options.inputs + options.targets)
+
+
+def _judged(options, vocabulary: int):
+  """Ratings of one response per prompt, or rankings of several."""
+  import numpy as np
+
+  from xlrm import types
+
+  batch = _random_batch(options, options.samples, vocabulary)
+  shape = (options.batch, options.samples)
+  if options.samples == 1:
+    return types.Ratings(batch, np.ones(shape, np.float32))
+  ranks = np.broadcast_to(np.arange(options.samples, dtype=np.int32), shape)
+  return types.Preferences(batch, ranks, np.zeros(options.batch, np.float32))
+
+
+def _reward(options, model) -> tuple[Callable[[], Any], int]:
+  from xlrm.jobs import reward
+
+  scorer = _scorer(options, model)
+  judged = _judged(options, model.config.vocab_size)
+  call = _updates(options, scorer, reward.reward_loss(scorer), judged)
+  tokens = options.inputs + options.samples * options.targets
+  return call, options.batch * tokens
 
 
 def _sample(options, model) -> tuple[Callable[[], Any], int]:
@@ -178,12 +209,13 @@ def flop_count(options, config) -> float:
   head = config.emb_dim * config.vocab_size
   prompt_tokens = options.batch * options.inputs
   responses = 1 if options.kind == "train" else options.samples
+  training = options.kind in ("train", "reward")
   tokens = options.batch * responses * options.targets
-  head = 0 if options.kind == "score" else head
+  head = 0 if options.kind in ("score", "reward") else head
   total = 2 * (
     prompt_tokens * (encoder + cross_keys) + tokens * (decoder + head)
   )
-  return 3 * total if options.kind == "train" else total
+  return 3 * total if training else total
 
 
 def _peak_memory() -> int:
@@ -200,7 +232,8 @@ def _model(options):
   from xlrm.models import language_model
   from xlrm.models import t5
 
-  dropout = options.dropout if options.kind == "train" else 0.0
+  training = options.kind in ("train", "reward")
+  dropout = options.dropout if training else 0.0
   config = t5.mt5(
     options.size,
     dtype=options.dtype,
@@ -217,6 +250,7 @@ def memory_of(options: argparse.Namespace):
   from xlrm import memory_plan
   from xlrm import optimizers
   from xlrm import sharding
+  from xlrm.jobs import reward
   from xlrm.jobs import sft
 
   model = _model(options)
@@ -231,6 +265,16 @@ def memory_of(options: argparse.Namespace):
       ),
       optimizer=optimizers.adafactor(1e-3),
       batch=_random_batch(options, 1, model.config.vocab_size),
+      mesh=mesh,
+    )
+  elif options.kind == "reward":
+    scorer = _scorer(options, model)
+    plan = memory_plan.training_plan(
+      memory_plan.Planned(
+        scorer, lambda m: (m.abstract(), reward.reward_loss(m))
+      ),
+      optimizer=optimizers.adafactor(1e-3),
+      batch=_judged(options, model.config.vocab_size),
       mesh=mesh,
     )
   elif options.kind == "sample":
@@ -260,8 +304,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
   model = _model(options)
   config = model.config
-  make = {"train": _train, "sample": _sample, "score": _score}[options.kind]
-  call, tokens = make(options, model)
+  make = {
+    "train": _train,
+    "reward": _reward,
+    "sample": _sample,
+    "score": _score,
+  }
+  call, tokens = make[options.kind](options, model)
   first, seconds = _timed(call, options.steps)
   peak = _peak_memory()
   device = jax.devices()[0]
