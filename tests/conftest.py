@@ -18,6 +18,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # miniworld and the like: they hold no arrays, and checks cost time.)
 CHECKED = [
   "xlrm.losses",
+  "xlrm.ranking_losses",
   "xlrm.models",
   "xlrm.sampling",
   "xlrm.token_draws",

@@ -21,6 +21,7 @@ LAYERS = (
   ("xlrm.denoising", 0),
   ("xlrm.models", 1),
   ("xlrm.losses", 1),
+  ("xlrm.ranking_losses", 1),
   ("xlrm.sampling", 1),
   ("xlrm.token_draws", 1),
   ("xlrm.best_of_n", 1),

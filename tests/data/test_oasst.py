@@ -7,6 +7,7 @@ import pytest
 
 from xlrm.data import forms
 from xlrm.data import oasst
+from xlrm.data import oasst_files
 from xlrm.data import source
 from xlrm.data import splits
 
@@ -254,7 +255,7 @@ def test_g28_broken_messages_name_the_line(tmp_path, change, expected):
   broken = {**prompter("q"), **change}
   file = write(tmp_path / "x.jsonl", [tree("t1", broken)])
   with pytest.raises(ValueError, match=expected):
-    oasst.read(file)
+    oasst_files.read(file)
 
 
 def test_a_changed_file_is_read_again(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 
 from xlrm import text_generation
 from xlrm.evaluation import accuracy
-from xlrm.jobs import diagnose
+from xlrm.evaluation import accuracy_files
 from xlrm.jobs import random_heads
 from xlrm.miniworld import rows
 
@@ -58,7 +58,7 @@ def test_the_mean_row_is_a_mean_over_heads_with_its_own_interval(tmp_path):
   assert mean.spread[0] < 0.2 and mean.spread[1] > 0.8
   assert "mean of 4 heads" in accuracy.table([mean])
   path = tmp_path / "accuracy.json"
-  diagnose.write_rows(path, [mean])
-  assert diagnose.read_rows(path) == [mean]
+  accuracy_files.write(path, [mean])
+  assert accuracy_files.read(path) == [mean]
   trained = dataclasses.replace(mean, heads=1)
   assert "heads" not in accuracy.table([trained])

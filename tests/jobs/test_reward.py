@@ -1,5 +1,7 @@
 """The reward job on a handful of rows: what it writes is what it trained."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -8,10 +10,13 @@ from xlrm import batches
 from xlrm import converters
 from xlrm import optimizers
 from xlrm import pretrained
+from xlrm import scorer
 from xlrm import sharding
 from xlrm import text_generation
 from xlrm import training
+from xlrm.jobs import diagnose
 from xlrm.jobs import reward
+from xlrm.jobs import score
 from xlrm.miniworld import rows
 
 LENGTHS = {"inputs": 64, "targets": 32}
@@ -82,3 +87,94 @@ def test_g11_a_loaded_reward_model_scores_as_the_trained_one(trained):
 def test_a_language_model_is_no_reward_model():
   with pytest.raises(ValueError, match="holds a language_model"):
     pretrained.load_scorer("nano")
+
+
+@pytest.fixture(scope="module")
+def conversations(tmp_path_factory):
+  """A reward model of two steps on long conversations, and its source."""
+  from xlrm.data import jsonl
+  from xlrm.data import registry
+  from xlrm.data import source
+
+  folder = tmp_path_factory.mktemp("dialogue")
+  path = folder / "pairs.jsonl"
+  turns = ["A fire destroyed 35 houses in Hanoi.", "Snow fell in Rome."]
+  made = [
+    {
+      "prompt": " ".join([turns[i % 2]] * (2 + 3 * i)),
+      "responses": ["The mayor of Rome left.", turns[0], turns[1]][: 2 + i % 2],
+      "ranks": [0, 1, 1][: 2 + i % 2],
+      "margin": 0.5,
+    }
+    for i in range(4)
+  ]
+  path.write_text("".join(json.dumps(row) + "\n" for row in made))
+  name = "same_preference.en"
+  paths = {"train": str(path), "validation": str(path), "test": str(path)}
+  jsonl.register_preferences(name, paths, "en")
+  base = pretrained.load_language_model("nano")
+  lengths = {"inputs": 40, "targets": 12}
+  data = source.SeqioSource(name, lengths, 4, tokenizer=base.tokenizer)
+  result = reward.train(
+    source=data,
+    optimizer=optimizers.adafactor(1e-3),
+    config=training.TrainConfig(train_steps=2, eval_period=2),
+    model_dir=str(folder / "rm"),
+    initial=base,
+    lengths=lengths,
+    loss=reward.RewardLossConfig(margin=0.1, centring=0.01),
+    mesh=sharding.MeshConfig(data=4, model=2),
+  )
+  yield data, str(folder / "rm"), result
+  registry.remove(name)
+
+
+def test_g08_one_example_scores_the_same_in_every_job(conversations, tmp_path):
+  """In training batches, as texts, in a file, in the diagnosis; long prompts
+  lose their beginning in all of them."""
+  data, path, _ = conversations
+  loaded = pretrained.load_scorer(path)
+  assert loaded.description.truncate_inputs_from_left
+  (batch,) = data.validation_batches()
+  trained = loaded.model.scores(loaded.params, batch.batch)
+  rows = data.examples("test")
+  texts = [row["responses"] for row in rows]
+  documents = [row["reward_inputs"] for row in rows]
+  as_texts = scorer.load(path)(documents, texts)
+  for i, (row, own) in enumerate(zip(rows, as_texts)):
+    np.testing.assert_allclose(trained[i, : len(own)], own, atol=1e-5)
+    assert (batch.ranks[i, : len(own)] == row["ranks"]).all()
+  file = tmp_path / "rows.jsonl"
+  lines = [
+    json.dumps({"prompt": a, "response": b}) for a, b in zip(documents, texts)
+  ]
+  file.write_text("\n".join(lines) + "\n")
+  output = str(tmp_path / "out.jsonl")
+  score.run(input=str(file), output=output, rewards=path)
+  in_file = [json.loads(x)["score"] for x in open(output, encoding="utf-8")]
+  found = diagnose.diagnose(
+    {"en": path},
+    {"en": data},
+    lengths=data.lengths,
+    split="test",
+    batch_size=2,
+    max_training_rows=4,
+  )
+  diagnosed = [row["scores"] for row in found.scores]
+  for own, *others in zip(as_texts, in_file, diagnosed, strict=True):
+    for other in others:
+      np.testing.assert_allclose(own, other, atol=1e-5)
+  assert found.accuracies[0].n == 4 and found.rows[0].words.n == 10
+
+
+def test_metrics_of_rankings_have_gap_and_centring(conversations):
+  _, _, result = conversations
+  last = result.history[-1]
+  for name in ("accuracy", "score_gap", "centring", "loss"):
+    assert np.isfinite(last[f"validation/{name}"])
+
+
+@pytest.mark.parametrize("field", ["margin", "margin_scale", "centring"])
+def test_loss_options_are_checked(field):
+  with pytest.raises(ValueError, match=f"{field} -1.0 is not a number from 0"):
+    reward.RewardLossConfig(**{field: -1.0})

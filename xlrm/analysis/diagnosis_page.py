@@ -82,25 +82,7 @@ def render(
     ),
     markup.grid(cards),
   ) + markup.section("curves", "Reliability", markup.grid(curves))
-  return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{markup.text(title)}</title>
-<style>{stylesheet.CSS}</style>
-</head>
-<body>
-<header class="top">
-<p class="eyebrow">xlrm diagnosis</p>
-<h1>{markup.text(title)}</h1>
-{said}
-</header>
-<main id="main">
-{body}
-<section id="files" aria-labelledby="files-title">
-<h2 id="files-title">The numbers</h2><ul>{files}</ul></section>
-</main>
-</body>
-</html>
-"""
+  listed = markup.section("files", "The numbers", f"<ul>{files}</ul>")
+  return markup.page(
+    "xlrm diagnosis", title, said, body + listed, stylesheet.CSS
+  )

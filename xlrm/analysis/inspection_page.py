@@ -173,24 +173,9 @@ def render(title: str, vocabulary: str, parts: Sequence[Part]) -> str:
     f"Rows as a model with the vocabulary of {vocabulary} reads them: "
     "tokenized, cut and decoded again."
   )
-  return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{markup.text(title)}</title>
-<style>{stylesheet.CSS}</style>
-</head>
-<body>
-<header class="top">
-<p class="eyebrow">xlrm inspect</p>
-<h1>{markup.text(title)}</h1>
-{said}
-</header>
-<main id="main">
-<section id="numbers" aria-label="Numbers">{_table(parts)}</section>
-{body}
-</main>
-</body>
-</html>
-"""
+  numbers = (
+    f'<section id="numbers" aria-label="Numbers">{_table(parts)}</section>'
+  )
+  return markup.page(
+    "xlrm inspect", title, said, f"{numbers}\n{body}", stylesheet.CSS
+  )

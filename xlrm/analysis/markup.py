@@ -84,6 +84,30 @@ def table(caption: str, head: str, rows: Iterable[str]) -> str:
   )
 
 
+def page(eyebrow: str, title: str, lead: str, body: str, css: str) -> str:
+  """A whole page; `lead` and `body` are complete elements."""
+  return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{text(title)}</title>
+<style>{css}</style>
+</head>
+<body>
+<header class="top">
+<p class="eyebrow">{text(eyebrow)}</p>
+<h1>{text(title)}</h1>
+{lead}
+</header>
+<main id="main">
+{body}
+</main>
+</body>
+</html>
+"""
+
+
 def columns(*titles: str) -> str:
   """A head row: the first two columns hold words, the others numbers."""
   cells = "".join(

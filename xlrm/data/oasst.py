@@ -11,48 +11,17 @@ parent that is not there or in a circle, or belongs to a tree that was never
 finished; so is everything below it, because what it answers cannot be read.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
-import functools
-import math
-import os
 from typing import Any
 
-from xlrm import files
 from xlrm.data import dialogue
+from xlrm.data import oasst_files
 from xlrm.data import registry
 from xlrm.data import splits
 from xlrm.data import tally as tally_lib
 
-PROMPTER, ASSISTANT = ROLES = ("prompter", "assistant")
-FINISHED = "ready_for_export"
 BELOW = "below a message left out"
-
-
-@dataclasses.dataclass(frozen=True)
-class Message:
-  """One turn of a tree.
-
-  Attributes:
-    parent: message that it answers; None at a root.
-    tree: its conversation tree; in a file that does not say, its root.
-    language: of its own text.
-    rank: among its siblings, 0 the best; None: it was not ranked.
-    rejected: by reviewers.
-    tree_state: of its tree, if the file says.
-  """
-
-  id: str
-  parent: str | None
-  tree: str
-  text: str
-  role: str
-  language: str
-  rank: int | None
-  deleted: bool
-  rejected: bool
-  synthetic: bool
-  tree_state: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,103 +38,16 @@ class Conversation:
   replies: tuple[tuple[str, int], ...]
 
 
-def _rank(place: str, value: Any) -> int | None:
-  if value is None or (isinstance(value, float) and math.isnan(value)):
-    return None
-  if isinstance(value, bool) or value != int(value) or value < 0:
-    raise ValueError(f"{place}: rank {value!r} is no whole number from 0")
-  return int(value)
-
-
-def _message(place, row, parent, tree, state) -> Message:
-  role = files.text(place, row, "role")
-  if role not in ROLES:
-    raise ValueError(
-      f"{place}: the role {role!r} is none of {', '.join(ROLES)}"
-    )
-  return Message(
-    id=files.text(place, row, "message_id"),
-    parent=parent,
-    tree=tree,
-    text=files.text(place, row, "text"),
-    role=role,
-    language=files.text(place, row, "lang"),
-    rank=_rank(place, row.get("rank")),
-    deleted=bool(row.get("deleted")),
-    rejected=row.get("review_result") is False,
-    synthetic=bool(row.get("synthetic")),
-    tree_state=state or FINISHED,
-  )
-
-
-def _nested(place, root, tree, state) -> Iterator[Message]:
-  """A message and its `replies`, those of replies too."""
-  waiting = [(root, root.get("parent_id"))]
-  while waiting:
-    row, parent = waiting.pop()
-    if not isinstance(row, Mapping):
-      raise ValueError(f"{place}: a message was expected, not {row!r}")
-    message = _message(place, row, parent, tree, state)
-    yield message
-    waiting += [(reply, message.id) for reply in row.get("replies") or ()]
-
-
-def read(pattern: str) -> list[Message]:
-  """The messages of all files, in the order of trees and ids.
-
-  Raises:
-    ValueError: a missing column, an unknown role, a broken file; names the
-      file and line.
-  """
-  found: list[Message] = []
-  for place, row in files.rows(pattern):
-    root = row.get("prompt", row)
-    if not isinstance(root, Mapping):
-      raise ValueError(f"{place}: 'prompt' must hold a message, not {root!r}")
-    tree = row.get("message_tree_id") or ""
-    found += _nested(place, root, tree, row.get("tree_state"))
-  by_id = {message.id: message for message in reversed(found)}
-  placed = []
-  for message in found:  # all below one root are one tree
-    root = _ancestors(message, by_id)[-1]
-    placed.append(dataclasses.replace(message, tree=root.tree or root.id))
-  return sorted(placed, key=lambda x: (x.tree, x.id))
-
-
-def _ancestors(message: Message, by_id: Mapping[str, Message]) -> list[Message]:
-  """The message and what it answers, up to a root; in a circle, once round."""
-  path, seen = [message], {message.id}
-  while path[-1].parent in by_id and path[-1].parent not in seen:
-    path.append(by_id[path[-1].parent])
-    seen.add(path[-1].id)
-  return path
-
-
-def _circular(message: Message, by_id: Mapping[str, Message]) -> bool:
-  return _ancestors(message, by_id)[-1].parent in by_id
-
-
-@functools.lru_cache(maxsize=2)
-def _read_once(pattern: str, stamp: tuple) -> tuple[Message, ...]:
-  return tuple(read(pattern))
-
-
-def _messages(pattern: str) -> tuple[Message, ...]:
-  """Read once for all languages and splits, again if a file has changed."""
-  paths = files.expand(pattern)
-  local = [os.stat(path) for path in paths if "://" not in path]
-  stamp = (*paths, *((x.st_mtime_ns, x.st_size) for x in local))
-  return _read_once(pattern, stamp)
-
-
 def _own_fault(
-  message: Message, by_id: Mapping[str, Message], language: str
+  message: oasst_files.Message,
+  by_id: Mapping[str, oasst_files.Message],
+  language: str,
 ) -> str | None:
   """Why a message is left out, whatever stands above it."""
   parent = by_id.get(message.parent)
   faults = (
-    ("tree not finished", message.tree_state != FINISHED),
-    ("in a circle", _circular(message, by_id)),
+    ("tree not finished", message.tree_state != oasst_files.FINISHED),
+    ("in a circle", oasst_files.is_circular(message, by_id)),
     ("parent missing", message.parent is not None and parent is None),
     ("deleted", message.deleted),
     ("rejected in review", message.rejected),
@@ -174,17 +56,17 @@ def _own_fault(
     ("answers its own role", parent and parent.role == message.role),
     (
       "begins with the assistant",
-      not message.parent and message.role == ASSISTANT,
+      not message.parent and message.role == oasst_files.ASSISTANT,
     ),
   )
   return next((reason for reason, is_so in faults if is_so), None)
 
 
 def _kept(
-  messages: Sequence[Message], language: str, split: str, tally
-) -> dict[str, Message]:
+  messages: Sequence[oasst_files.Message], language: str, split: str, tally
+) -> dict[str, oasst_files.Message]:
   """Those that can be read, with everything above them, by id."""
-  by_id: dict[str, Message] = {}
+  by_id: dict[str, oasst_files.Message] = {}
   repeated = []
   for message in messages:
     if message.id in by_id:
@@ -212,7 +94,7 @@ def _count_before_filters(messages, tally) -> None:
   """Of the language, whatever else is wrong with them."""
   groups: dict[str, int] = {}
   for message in messages:
-    if message.rank is not None and message.role == ASSISTANT:
+    if message.rank is not None and message.role == oasst_files.ASSISTANT:
       groups[message.parent] = groups.get(message.parent, 0) + 1
   sizes = [size for size in groups.values() if size > 1]
   tally.count("prompts with two ranked replies or more", len(sizes))
@@ -220,14 +102,18 @@ def _count_before_filters(messages, tally) -> None:
   tally.count("pairs of them, before filters", pairs)
 
 
-def _turns(message: Message, kept: Mapping[str, Message]):
+def _turns(
+  message: oasst_files.Message, kept: Mapping[str, oasst_files.Message]
+):
   path = [message]
   while path[-1].parent is not None:
     path.append(kept[path[-1].parent])
   return tuple(dialogue.Turn(x.role, x.text) for x in reversed(path))
 
 
-def _replies(found: Sequence[Message], tally) -> list[tuple[str, int]]:
+def _replies(
+  found: Sequence[oasst_files.Message], tally
+) -> list[tuple[str, int]]:
   """Ranked replies, best first; of identical texts the best-ranked."""
   replies: dict[str, int] = {}
   for reply in sorted(found, key=lambda x: (x.rank is None, x.rank, x.id)):
@@ -251,7 +137,7 @@ def conversations(
     language: every message must be in it.
   """
   tally = tally_lib.Tally(f"OpenAssistant {language} {split}")
-  messages = _messages(file)
+  messages = oasst_files.messages(file)
   inside = [
     x
     for x in messages
@@ -260,9 +146,9 @@ def conversations(
   tally.count("messages", len(inside))
   _count_before_filters(inside, tally)
   kept = _kept(messages, language, split, tally)
-  replies: dict[str, list[Message]] = {}
+  replies: dict[str, list[oasst_files.Message]] = {}
   for message in kept.values():
-    if message.role == ASSISTANT:
+    if message.role == oasst_files.ASSISTANT:
       replies.setdefault(message.parent, []).append(message)
   found = [
     Conversation(
@@ -271,7 +157,7 @@ def conversations(
       tuple(_replies(replies.get(message.id, ()), tally)),
     )
     for message in kept.values()
-    if message.role == PROMPTER
+    if message.role == oasst_files.PROMPTER
   ]
   tally.count("conversations that can be read", len(found))
   return found, tally

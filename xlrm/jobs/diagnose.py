@@ -25,6 +25,7 @@ from xlrm import sharding
 from xlrm.analysis import diagnosis_page
 from xlrm.analysis import diagnosis_tables
 from xlrm.evaluation import accuracy
+from xlrm.evaluation import accuracy_files
 from xlrm.evaluation import agreement
 from xlrm.evaluation import diagnosis
 from xlrm.evaluation import judgments as judgments_lib
@@ -230,33 +231,6 @@ def diagnose(
   return found
 
 
-def write_rows(path: pathlib.Path, rows: list[accuracy.AccuracyRow]) -> None:
-  """Writes rows as JSON, atomically."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_suffix(".partial")
-  values = [dataclasses.asdict(row) for row in rows]
-  temporary.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
-  os.replace(temporary, path)
-
-
-def read_rows(path: str | os.PathLike) -> list[accuracy.AccuracyRow]:
-  """Reads what `write_rows` wrote."""
-  rows = []
-  for fields in json.loads(pathlib.Path(path).read_text(encoding="utf-8")):
-    faults = fields.pop("by_fault")
-    fields["spread"] = tuple(fields.get("spread", ()))
-    rows.append(
-      accuracy.AccuracyRow(
-        **fields,
-        by_fault={
-          name: accuracy.FaultAccuracy(**value)
-          for name, value in faults.items()
-        },
-      )
-    )
-  return rows
-
-
 def _write(path: pathlib.Path, text: str) -> None:
   temporary = path.with_name(f"{path.name}.partial")
   temporary.write_text(text, encoding="utf-8")
@@ -265,7 +239,7 @@ def _write(path: pathlib.Path, text: str) -> None:
 
 def write(directory: pathlib.Path, found: Results, title: str) -> None:
   """Writes tables, figures, the page and every score."""
-  write_rows(directory / ACCURACY, found.accuracies)
+  accuracy_files.write(directory / ACCURACY, found.accuracies)
   tables = diagnosis_tables.all_tables(
     found.accuracies, found.rows, found.agreements
   )

@@ -20,6 +20,7 @@ from xlrm import records as records_lib
 from xlrm.analysis import curves
 from xlrm.analysis import report
 from xlrm.analysis import report_inputs
+from xlrm.evaluation import accuracy_files
 from xlrm.evaluation import judges as judges_lib
 from xlrm.jobs import best_of_n
 from xlrm.jobs import diagnose
@@ -151,7 +152,7 @@ def run(
   training = dict(training or {})
   accuracy = ()
   if diagnosis is not None:
-    accuracy = diagnose.read_rows(pathlib.Path(diagnosis) / diagnose.ACCURACY)
+    accuracy = accuracy_files.read(pathlib.Path(diagnosis) / diagnose.ACCURACY)
   inputs = report_inputs.ReportInputs(
     title=title,
     records=records,

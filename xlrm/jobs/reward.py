@@ -17,6 +17,7 @@ import optax
 
 from xlrm import batches
 from xlrm import losses
+from xlrm import ranking_losses
 from xlrm import memory_plan
 from xlrm import pretrained
 from xlrm import sharding
@@ -33,8 +34,8 @@ class RewardLossConfig:
     margin: by how much scores of different ranks should differ at least; added
       to margin_scale times the margin of the row.
     margin_scale: of margins that the data has (TRL's column `margin`).
-    centring: weight of `losses.centring_loss`, which holds scores near 0
-      (TRL's center_rewards_coefficient; 0.01 is usual).
+    centring: weight of `ranking_losses.centring_loss`, which holds scores near
+      0 (TRL's center_rewards_coefficient; 0.01 is usual).
   """
 
   margin: float = 0.0
@@ -57,11 +58,11 @@ def reward_loss(
     margins = config.margin + config.margin_scale * (
       jnp.zeros(len(judged.ranks)) if judged.margins is None else judged.margins
     )
-    loss = losses.ranking_loss(scores, judged.ranks, margins)
+    loss = ranking_losses.ranking_loss(scores, judged.ranks, margins)
     if not config.centring:
       return loss
     counted = judged.ranks >= 0
-    penalty = config.centring * losses.centring_loss(scores, counted)
+    penalty = config.centring * ranking_losses.centring_loss(scores, counted)
     metrics = {**loss.metrics, "centring": (penalty, loss.weight)}
     return loss.replace(total=loss.total + penalty, metrics=metrics)
 
