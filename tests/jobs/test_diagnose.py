@@ -8,6 +8,8 @@ import numpy as np
 from xlrm import text_generation
 from xlrm.evaluation import accuracy
 from xlrm.evaluation import accuracy_files
+from xlrm.evaluation import judgments
+from xlrm.jobs import diagnose
 from xlrm.jobs import random_heads
 from xlrm.miniworld import rows
 
@@ -62,3 +64,36 @@ def test_the_mean_row_is_a_mean_over_heads_with_its_own_interval(tmp_path):
   assert accuracy_files.read(path) == [mean]
   trained = dataclasses.replace(mean, heads=1)
   assert "heads" not in accuracy.table([trained])
+
+
+def test_random_heads_on_ratings_and_rankings_give_one_mean_row():
+  heads = random_heads.load("nano", LENGTHS)
+  found = rows.rating_rows("es", "test", 0, 6)
+  rated = judgments.Judgments.of_rows(
+    [
+      {
+        "id": row.id,
+        "reward_inputs": row.document,
+        "targets_pretokenized": row.summary,
+        "rating": row.rating,
+      }
+      for row in found
+    ]
+  )
+  ranked = judgments.Judgments.of_rows(
+    [
+      {
+        "id": row.id,
+        "reward_inputs": row.document,
+        "targets_pretokenized": row.summary,
+        "responses": [row.summary, "Paris."],
+        "ranks": [0, 1],
+      }
+      for row in found
+    ]
+  )
+  for asked in (rated, ranked):
+    baselines = judgments.Baselines.fit(asked)
+    row = diagnose.accuracy_of_heads("base", "es", heads, asked, baselines, 4)
+    assert row.n == 6 and row.heads == random_heads.RANDOM_HEADS
+    assert 0.3 < row.accuracy < 0.7

@@ -31,6 +31,7 @@ class Table:
     value: a row -> the number in a cell, its text, the small text.
     middle: the value without colour.
     span: distance from it with full colour; None: the largest there is.
+    baselines: further cells of the figure, by (what it is, language).
   """
 
   name: str
@@ -41,6 +42,9 @@ class Table:
   value: Callable[[Mapping[str, Any]], tuple[float, str, str]]
   middle: float
   span: float | None
+  baselines: Mapping[tuple[str, str], tuple[float, str, str]] = (
+    dataclasses.field(default_factory=dict)
+  )
 
   def csv(self) -> str:
     """Comma-separated, a header first; numbers to 6 places, NaN is empty."""
@@ -52,7 +56,7 @@ class Table:
 
   def cells(self) -> dict[tuple[str, str], tuple[float, str, str]]:
     """(reward model, language) -> what its cell shows."""
-    found = {}
+    found = dict(self.baselines)
     for row in self.rows:
       fields = dict(zip(self.columns, row))
       place = (fields["reward_model"], fields["language"])
@@ -68,6 +72,11 @@ def _written(value: Cell) -> Cell:
 
 def accuracy(rows: Sequence[accuracy_lib.AccuracyRow]) -> Table:
   """Accuracy, its interval and its baselines."""
+  baselines = {
+    (name, row.language): (0.0, f"{100 * getattr(row, name):.1f}", "baseline")
+    for name in ("majority", "length")
+    for row in rows
+  }
   names = "n accuracy low high majority length auc".split()
   return Table(
     name="accuracy",
@@ -91,6 +100,7 @@ def accuracy(rows: Sequence[accuracy_lib.AccuracyRow]) -> Table:
     ),
     middle=0.0,
     span=None,
+    baselines=baselines,
   )
 
 

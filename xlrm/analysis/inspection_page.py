@@ -93,9 +93,9 @@ def _table(parts: Sequence[Part]) -> str:
     "task",
     "language",
     "rows",
-    "prompt tokens, median",
+    "prompt",
     "cut",
-    "response tokens, median",
+    "response",
     "cut",
     "tokens per word",
     "unknown",
@@ -136,8 +136,8 @@ def _table(parts: Sequence[Part]) -> str:
     for part in parts
   ]
   return markup.table(
-    "Lengths in tokens, truncation, vocabulary and duplicates; red: more than "
-    "a tenth cut, more than a hundredth unknown",
+    "Median lengths in tokens, truncation, vocabulary, duplicates; red: more "
+    "than a tenth cut, more than a hundredth unknown",
     head,
     rows,
   )

@@ -47,9 +47,18 @@ TFDS = "tfds:"
 Answers = Sequence[float | None]  # of the asked questions; None is no answer
 
 
+# How wikiHow's image markup begins, a JSON object that came into some summaries
+# of WikiLingua with escapes of its own.
+IMAGE_MARKUP = r'{"smallUrl":"https:\/\/'
+
+
 def _unescape(place: str, text: str) -> str:
+  """`\\u0438` -> `\u0438`; inside image markup also `\\/` -> `/`."""
   try:
-    return json.loads(f'"{text}"', strict=False)
+    decoded = json.loads(f'"{text}"', strict=False)
+    if IMAGE_MARKUP in decoded:
+      decoded = decoded.replace(r"\/", "/").replace(r"\"", '"')
+    return decoded
   except ValueError as error:
     raise ValueError(
       f"{place}: the summary was expected to be the inside of a JSON string "

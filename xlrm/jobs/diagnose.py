@@ -84,10 +84,14 @@ def accuracy_of_heads(
   prompts = [x for x, n in zip(judgments.prompts, counts) for _ in range(n)]
   texts = [x for group in judgments.texts for x in group]
   ends = np.cumsum(counts)[:-1]
+  blank = judgments.scored([[0.0] * count for count in counts]).trials
   rows = []
   for scores in heads.scores(prompts, texts, batch_size):
-    groups = [x.tolist() for x in np.split(scores, ends)]
-    trials = judgments.scored(groups).trials
+    if judgments.ranks:
+      groups = [x.tolist() for x in np.split(scores, ends)]
+      trials = judgments.scored(groups).trials
+    else:
+      trials = dataclasses.replace(blank, scores=scores)
     rows.append(_accuracy_row(name, language, judgments, trials, baselines))
   return accuracy.mean_row(rows)
 
