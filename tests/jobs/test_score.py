@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,6 +124,19 @@ def test_an_interrupted_job_of_other_rows_is_not_continued(
   with pytest.raises(ValueError, match="was begun with another model"):
     score.run(input=file, output=str(output), rewards=reward)
   assert (tmp_path / "out.jsonl.partial").read_text() == "{}\n"
+
+
+def test_a_model_trained_again_is_another_one(reward, file, tmp_path):
+  other = tmp_path / "rm"
+  shutil.copytree(reward, other)
+  rows_read = score._read(file, SMALL)
+  before = score._identity(rows_read, [str(other)], SMALL)
+  assert before == score._identity(rows_read, [str(other)], SMALL)
+  (other / "best.json").write_text('{"step": 5}')
+  after = score._identity(rows_read, [str(other)], SMALL)
+  assert after != before
+  os.utime(other / "params.npz", (1, 1))
+  assert score._identity(rows_read, [str(other)], SMALL) != after
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from typing import Any
 import tqdm
 
 from xlrm import files
+from xlrm import model_files
+from xlrm import pretrained
 from xlrm import scorer as scorer_lib
 from xlrm import sharding
 
@@ -77,15 +79,35 @@ def _read(
   ]
 
 
+def _weights(path: str) -> str:
+  """Changes when a model is trained again under the same name.
+
+  Descriptions and manifests (they hold the checksums of checkpoints) by their
+  content, archives by size and time.
+  """
+  folder = pathlib.Path(
+    model_files.resolve(path.removeprefix(pretrained.VERDICT))
+  )
+  digest = hashlib.sha256()
+  for file in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):
+    digest.update(file.read_bytes())
+  for file in sorted([*folder.glob("*.npz"), *folder.glob("*.safetensors")]):
+    found = file.stat()
+    digest.update(f"{file.name} {found.st_size} {found.st_mtime_ns}".encode())
+  return digest.hexdigest()
+
+
 def _identity(
   rows: Sequence[tuple], rewards: scorer_lib.Spec, config: ScoreConfig
 ) -> str:
   """Changes when the output would."""
-  judge: Any = rewards
+  combine = ""
   if isinstance(rewards, scorer_lib.Ensemble):
-    combine = rewards.combine
-    judge = (rewards.paths, getattr(combine, "__qualname__", repr(combine)))
-  digest = hashlib.sha256(repr((judge, config)).encode())
+    combine = getattr(rewards.combine, "__qualname__", repr(rewards.combine))
+    rewards = rewards.paths
+  paths = [rewards] if isinstance(rewards, str | os.PathLike) else rewards
+  models = [(str(path), _weights(str(path))) for path in paths]
+  digest = hashlib.sha256(repr((models, combine, config)).encode())
   for row, *_ in rows:
     digest.update(json.dumps(row, sort_keys=True).encode())
   return digest.hexdigest()
