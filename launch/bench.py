@@ -34,6 +34,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--steps", type=int, default=5, help="timed")
   parser.add_argument("--temperature", type=float, default=1.0)
   parser.add_argument(
+    "--rows", type=int, help="sample: responses under way; default all"
+  )
+  parser.add_argument(
+    "--mean_length",
+    type=int,
+    help="sample: responses end by chance; default full length",
+  )
+  parser.add_argument(
+    "--int8", action="store_true", help="sample: output matrix in int8"
+  )
+  parser.add_argument(
     "--remat", action="store_true", help="recompute layers in training"
   )
   parser.add_argument(
@@ -152,27 +163,73 @@ def _reward(options, model) -> tuple[Callable[[], Any], int]:
   return call, options.batch * tokens
 
 
-def _sample(options, model) -> tuple[Callable[[], Any], int]:
+def _random_params(model):
+  """Leaf by leaf: a compiled `init` takes several times their memory."""
   import jax
   import jax.numpy as jnp
+  import numpy as np
 
+  rng = np.random.default_rng(0)
+
+  def leaf(shape):
+    array = rng.standard_normal(shape.shape, np.float32)
+    array *= shape.shape[0] ** -0.5
+    return jnp.asarray(array)
+
+  return jax.tree.map(leaf, model.abstract())
+
+
+def _sample(options, model) -> tuple[Callable[[], Any], int]:
+  """Responses of full length, or ended by chance after --mean_length tokens."""
+  import numpy as np
+
+  from xlrm import sample_stream
   from xlrm import sampling
 
-  params = jax.jit(model.init)(jax.random.key(0))
+  size = model.config.vocab_size
+  temperature, support = options.temperature, np.ones(size, bool)
+  support[:2] = False  # without EOS every response has full length
+  if options.mean_length:
+    # All but equal probabilities on so many tokens, EOS one of them.
+    temperature, support = 1e6, np.arange(size) - 1 < options.mean_length
+    support[0] = False
   config = sampling.SamplingConfig(
-    max_tokens=options.targets, temperature=options.temperature
+    max_tokens=options.targets,
+    temperature=temperature,
+    int8_output_matrix=options.int8,
   )
-  # Without EOS every response has full length.
-  support = jnp.ones(model.config.vocab_size, bool).at[jnp.arange(2)].set(False)
-  batch = _random_batch(options, 1, model.config.vocab_size)
-  keys = jax.random.split(jax.random.key(2), options.batch)
-  run = jax.jit(
-    lambda params, inputs: sampling.sample(
-      model, params, inputs, keys, config, options.samples, support
+  weights = sample_stream.prepare(
+    model, _random_params(model), config, support
+  )
+  prompts = np.asarray(_random_batch(options, 1, size).inputs)
+  rows = options.rows or options.batch * options.samples
+  grid = sample_stream.choose_grid(
+    model,
+    batch_size=rows,
+    num_prompts=options.batch,
+    num_samples=options.samples,
+    prompt_length=options.inputs,
+  )
+
+  def call():
+    stream = sample_stream.Stream(
+      model,
+      weights,
+      config,
+      list(prompts),
+      range(options.batch),
+      num_samples=options.samples,
+      grid=grid,
+      lengths=[options.inputs],
     )
-  )
-  tokens = options.batch * options.samples * options.targets
-  return lambda: run(params, batch.inputs), tokens
+    usage = stream.run(lambda index, tokens, logprobs: None)
+    call.facts = {
+      "grid": [grid.slots, grid.lanes],
+      "useful_share": round(usage.share, 4),
+      "tokens": usage.useful,
+    }
+
+  return call, options.batch * options.samples * options.targets
 
 
 def _scorer(options, model):
@@ -249,6 +306,7 @@ def memory_of(options: argparse.Namespace):
 
   from xlrm import memory_plan
   from xlrm import optimizers
+  from xlrm import sample_stream
   from xlrm import sharding
   from xlrm.jobs import reward
   from xlrm.jobs import sft
@@ -281,8 +339,14 @@ def memory_of(options: argparse.Namespace):
     plan = memory_plan.sampling_plan(
       model,
       mesh,
-      batch_size=options.batch,
-      num_samples=options.samples,
+      grid=sample_stream.choose_grid(
+        model,
+        batch_size=options.rows or options.batch * options.samples,
+        num_prompts=options.batch,
+        num_samples=options.samples,
+        prompt_length=options.inputs,
+        data_shards=mesh.shape["data"],
+      ),
       input_length=options.inputs,
       max_tokens=options.targets,
     )
@@ -313,6 +377,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
   call, tokens = make[options.kind](options, model)
   first, seconds = _timed(call, options.steps)
   peak = _peak_memory()
+  facts = getattr(call, "facts", {})
+  tokens = facts.pop("tokens", tokens)
   device = jax.devices()[0]
   on_cpu = device.platform == "cpu"
   return {
@@ -329,6 +395,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     "flops_per_second": round(flop_count(options, config) / seconds),
     "matrix_product_flops_per_second": round(matrix_product_rate()),
     "peak_memory_bytes": int(peak),
+    **facts,
     "device": environment.cpu_name() if on_cpu else device.device_kind,
     "num_devices": jax.device_count(),
     "jax": jax.__version__,

@@ -20,6 +20,7 @@ CHECKED = [
   "xlrm.losses",
   "xlrm.ranking_losses",
   "xlrm.models",
+  "xlrm.sample_stream",
   "xlrm.sampling",
   "xlrm.token_draws",
   "xlrm.best_of_n",

@@ -7,6 +7,7 @@ import pytest
 from xlrm import losses
 from xlrm import memory_plan
 from xlrm import optimizers
+from xlrm import sample_stream
 from xlrm import sampling
 from xlrm import sharding
 from xlrm import train_step
@@ -155,8 +156,10 @@ def test_an_mt5_small_step_takes_what_was_planned(lengths):
 def test_sampling_takes_what_was_planned():
   model = _model()
   mesh = sharding.MeshConfig(1, 1).abstract(1)
-  sizes = dict(batch_size=8, num_samples=16, input_length=64, max_tokens=32)
-  plan = memory_plan.sampling_plan(model, mesh, **sizes)
+  grid = sample_stream.Grid(8, 16)
+  plan = memory_plan.sampling_plan(
+    model, mesh, grid=grid, input_length=64, max_tokens=32
+  )
   caches = 2 * 2 * 8 * (16 * 32 + 64) * 4 * 16 * 4  # 2 layers, keys and values
   memory = 8 * 64 * (64 * 4 + 1)  # the encoder's states and the mask
   assert plan.bytes["keys, values"] == pytest.approx(caches + memory, rel=0.01)
@@ -221,3 +224,15 @@ def test_the_vocabulary_head_is_part_of_the_plan():
   chunks = 2 * losses.CHUNK_SIZE * config.vocab_size * 4
   assert alone == chunks
   assert shared == chunks // 2 + 2 * 4 * config.emb_dim * 256
+
+
+def test_a_batch_that_does_not_fit_is_told_the_largest_that_does():
+  plan_of = lambda size: memory_plan.Plan({"x": 100 + 7 * size})
+  memory_plan.check_batch_fits(plan_of, 10, None)
+  memory_plan.check_batch_fits(plan_of, 10, 170)
+  with pytest.raises(ValueError, match="batch_size 64 .* fits is 10$"):
+    memory_plan.check_batch_fits(plan_of, 64, 176)
+  with pytest.raises(ValueError, match="not even batch_size 1 fits"):
+    memory_plan.check_batch_fits(plan_of, 64, 100)
+  mesh = sharding.MeshConfig(1, 1).build(jax.devices()[:1])
+  assert memory_plan.available_bytes(mesh) > 2**20

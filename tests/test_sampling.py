@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+import types
 
 import distributions
 import jax
@@ -24,14 +25,15 @@ class Bigrams(language_model.LanguageModel):
   """
 
   on_step: object = None
+  config = types.SimpleNamespace(dtype="float32")
 
   def encode(self, params, inputs):
     return jax.nn.one_hot(inputs[:, 0], VOCABULARY)
 
-  def start(self, params, memory, num_samples, max_tokens):
+  def start(self, params, memory, num_lanes, max_tokens):
     return memory
 
-  def step(self, params, cache, tokens):
+  def step(self, params, cache, tokens, ages):
     if self.on_step is not None:
       jax.debug.callback(self.on_step)
     return self._state(cache, tokens), cache

@@ -5,6 +5,7 @@ import jax
 import numpy as np
 import pytest
 
+from xlrm import sample_stream
 from xlrm import sampling
 from xlrm import sharding
 from xlrm import text_generation
@@ -137,17 +138,21 @@ def test_a_mesh_changes_no_sample(generator, params, generations):
   spread = dataclasses.replace(generator, mesh=mesh)
   found = spread.generate(params, PROMPTS[:2], IDS[:2])
   assert [x.texts for x in found] == [x.texts for x in generations[:2]]
-  with pytest.raises(ValueError, match="batch_size 3 is not divisible"):
-    dataclasses.replace(generator, mesh=mesh, batch_size=3)
 
 
-def test_one_compilation_per_padded_length(generator, params, generations):
-  compiled = text_generation._sample._cache_size()
-  more = [*PROMPTS, "a a a", "b " * 33]
-  generator.generate(params, more, [f"{i}" for i in range(len(more))])
+def test_chunks_are_what_each_would_be_alone(generator, params):
+  """Bit by bit, so that an interrupted job can go on with the next chunk."""
+  chunks = list(generator.chunks(params, PROMPTS, IDS, 2))
+  assert [len(chunk) for chunk in chunks] == [2, 2, 1]
+  assert chunks[1] == generator.generate(params, PROMPTS[2:4], IDS[2:4])
+  assert chunks[2] == generator.generate(params, PROMPTS[4:], IDS[4:])
+
+
+def test_equal_shapes_are_compiled_once(generator, params, generations):
+  compiled = sample_stream._advance._cache_size()
   again = dataclasses.replace(generator)  # another generator, equal shapes
   again.generate(params, PROMPTS, IDS)
-  assert text_generation._sample._cache_size() == compiled
+  assert sample_stream._advance._cache_size() == compiled
 
 
 def test_no_prompts(generator, params):
@@ -167,7 +172,7 @@ def test_bad_prompts(generator, params, prompts, ids, message):
     generator.generate(params, prompts, ids)
 
 
-@pytest.mark.parametrize("name", ["batch_size", "num_samples"])
+@pytest.mark.parametrize("name", ["batch_size", "num_samples", "min_rows"])
 def test_bad_counts(generator, name):
   with pytest.raises(ValueError, match=f"{name} 0 is below 1"):
     dataclasses.replace(generator, **{name: 0})

@@ -16,7 +16,9 @@ VOCABULARY = 50
 def _draws(logits, options, num, key):
   words = jax.random.bits(key, (10, num // 10, 2), jnp.uint32)
   draw = lambda part: jax.vmap(
-    lambda words: token_draws.draw(logits, words, **dict(options))
+    lambda words: token_draws.draw(
+      logits[:, None], words[:, None], **dict(options)
+    )
   )(part)
   return jax.tree.map(jnp.ravel, jax.lax.map(draw, words))
 
@@ -71,9 +73,12 @@ def test_top_k_and_top_p_keep_exactly_the_likeliest_of_a_large_vocabulary():
   for options in ({"top_k": 50}, {"top_p": 0.5}):
     limits = (options.get("top_k", 0), options.get("top_p", 1.0))
     restrict = jax.jit(
-      lambda x, limits=limits: token_draws._restrict(x, jnp.max(x), *limits)
+      lambda x, limits=limits: token_draws._restrict(
+        x, jnp.max(x, axis=(0, 1), keepdims=True), *limits
+      )
     )
-    kept = np.asarray(restrict(logits.reshape(-1, 256))).ravel() > -1e8
+    blocks = logits.reshape(-1, token_draws.BLOCK, 1)
+    kept = np.asarray(restrict(blocks)).ravel() > -1e8
     expected = distributions.reference_distribution(logits, **options) > 0
     np.testing.assert_array_equal(kept, expected)
 
@@ -97,17 +102,21 @@ def test_edges_of_restricted_draws(logits, options, expected):
 def test_g04_extreme_random_words_draw_only_tokens_of_the_support(word):
   logits = np.full(1000, -1e9, np.float32)
   logits[[3, 300, 301, 970]] = [-3, 80, 79, -60]
-  words = jnp.full(2, word, jnp.uint32)
-  token, logprob = jax.jit(token_draws.draw)(jnp.asarray(logits), words)
-  assert int(token) in (300, 301)
-  assert np.isfinite(logprob)
+  words = jnp.full((2, 1), word, jnp.uint32)
+  token, logprob = jax.jit(token_draws.draw)(
+    jnp.asarray(logits)[:, None], words
+  )
+  assert int(token[0]) in (300, 301)
+  assert np.isfinite(logprob).all()
 
 
 def test_greedy_takes_the_lowest_of_equal_ids():
   logits = np.zeros(600, np.float32)
   logits[[300, 301, 599]] = 2
   draw = jax.jit(functools.partial(token_draws.draw, greedy=True))
-  token, logprob = draw(jnp.asarray(logits), jnp.zeros(2, jnp.uint32))
-  assert int(token) == 300
+  token, logprob = draw(
+    jnp.asarray(logits)[:, None], jnp.zeros((2, 1), jnp.uint32)
+  )
+  assert int(token[0]) == 300
   full = np.log(distributions.reference_distribution(logits))
-  assert float(logprob) == pytest.approx(full[300], abs=1e-5)
+  assert float(logprob[0]) == pytest.approx(full[300], abs=1e-5)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 import dataclasses
 import functools
 import math
+import os
 import re
 from typing import Any
 
@@ -22,6 +23,8 @@ import optax
 
 from xlrm import losses
 from xlrm import optimizers
+from xlrm import sample_stream
+from xlrm import sampling
 from xlrm import sharding
 from xlrm import train_step
 from xlrm import types
@@ -118,7 +121,7 @@ class Plan:
       on: the devices planned for; None lists all kinds.
     """
     rows = [*self.bytes.items(), ("total", self.total)]
-    lines = [f"  {name:<12} {size / GIB:9.3f}" for name, size in rows]
+    lines = [f"  {name:<13} {size / GIB:9.3f}" for name, size in rows]
     kinds = [on] if on else [devices(name) for name in DEVICES]
     verdicts = [
       f"{x.name} ({x.gib:g}) {'yes' if self.fits(x) else 'NO'}" for x in kinds
@@ -267,40 +270,42 @@ def _head_bytes(config, data: int, model: int) -> int:
   return chunks + (gathered if data > 1 else 0)
 
 
+LOGITS_COPIES = 2  # logits and their exponentials
+
+
 def sampling_plan(
   model: language_model.EncoderDecoder,
   mesh: sharding.AnyMesh,
   *,
-  batch_size: int,
-  num_samples: int,
+  grid: sample_stream.Grid,
   input_length: int,
   max_tokens: int,
 ) -> Plan:
   """Of drawing responses: weights, keys and values, logits of one step."""
   data, parts = (mesh.shape[axis] for axis in sharding.AXES)
-  rows = -(-batch_size // data)
+  slots = -(-grid.slots // data)
   local = model.part_of(parts)
-  inputs = jax.ShapeDtypeStruct((rows, input_length), jnp.int32)
+  inputs = jax.ShapeDtypeStruct((slots, input_length), jnp.int32)
 
   def start(params, inputs):
     memory = local.encode(params, inputs)
-    return memory, local.start(params, memory, num_samples, max_tokens)
+    return memory, local.start(params, memory, grid.lanes, max_tokens)
 
   kept = jax.eval_shape(start, local.abstract(), inputs)
-  logits = rows * num_samples * local.config.vocab_size * 4
+  logits = slots * grid.lanes * local.config.vocab_size * 4
+  size = jnp.dtype(local.config.dtype).itemsize
+  width = local.config.emb_dim + sampling.PENALTY_COLUMNS
   return Plan(
     {
       "parameters": placed_bytes(
         model.abstract(), mesh, sharding.split_over_model
       ),
+      "output matrix": local.config.vocab_size * width * size,
       "keys, values": sum(map(_bytes_of, jax.tree.leaves(kept))),
       "logits": LOGITS_COPIES * logits,
-      "encoder": _layer_bytes(local, rows, input_length, input_length),
+      "encoder": _layer_bytes(local, slots, input_length, input_length),
     }
   )
-
-
-LOGITS_COPIES = 3  # logits, their exponentials, running sums
 
 
 def _layer_bytes(model, rows: int, length: int, keys: int) -> int:
@@ -337,4 +342,53 @@ def scoring_plan(
       ),
       "activations": sum(sizes),
     }
+  )
+
+
+def available_bytes(mesh: jax.sharding.Mesh) -> int | None:
+  """Memory of one of the mesh's devices that a program may take.
+
+  What the runtime says; on CPU what the machine has free, shared by its
+  devices. None where neither can be known.
+  """
+  device = mesh.devices.flat[0]
+  statistics = device.memory_stats() or {}
+  if "bytes_limit" in statistics:
+    return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
+  if device.platform == "cpu" and os.path.exists("/proc/meminfo"):
+    with open("/proc/meminfo", encoding="ascii") as file:
+      sizes = dict(line.split(":", 1) for line in file)
+    free = int(sizes["MemAvailable"].split()[0]) * 1024
+    return free // mesh.devices.size
+  return None
+
+
+def check_batch_fits(
+  plan_of: Callable[[int], Plan], batch_size: int, available: int | None
+) -> None:
+  """Raises ValueError with the largest batch size that fits, if this does not.
+
+  Args:
+    plan_of: batch size -> what it takes.
+    batch_size: asked for.
+    available: bytes of one device; None is unknown, and anything fits.
+  """
+  if available is None or plan_of(batch_size).total <= available:
+    return
+  fits, too_large = 0, batch_size
+  while too_large - fits > 1:
+    middle = (fits + too_large) // 2
+    if plan_of(middle).total <= available:
+      fits = middle
+    else:
+      too_large = middle
+  way_out = (
+    f"the largest batch_size that fits is {fits}"
+    if fits
+    else "not even batch_size 1 fits: a larger 'model' axis, bfloat16 or "
+    "shorter lengths take less"
+  )
+  raise ValueError(
+    f"batch_size {batch_size} takes {plan_of(batch_size).total / GIB:.2f} GiB "
+    f"of the {available / GIB:.2f} that a device has free; {way_out}"
   )

@@ -2,10 +2,12 @@
 
 The encoder and the cross-attention keys run once per prompt. A token costs two
 random words, which belong to (prompt key, sample, step): a sample depends
-neither on the other rows of its batch nor on how many are drawn.
+neither on the other rows of its batch nor on how many are drawn. Responses run
+in lanes; a lane whose response has ended begins the next one of its prompt.
 """
 
 import dataclasses
+import functools
 import math
 import re
 from typing import Any
@@ -40,6 +42,9 @@ class SamplingConfig:
     top_k: the k likeliest tokens; 0 is off.
     top_p: the fewest likeliest tokens with at least this mass; 1 is off.
     greedy: take the likeliest token, the lowest id of equal ones.
+    int8_output_matrix: keep the output matrix in int8 with one scale per
+      token: a quarter of its memory; log-probabilities are those of the rounded
+      matrix and differ from the model's (docs/sampling.md has by how much).
   """
 
   max_tokens: int = 64
@@ -47,6 +52,7 @@ class SamplingConfig:
   top_k: int = 0
   top_p: float = 1.0
   greedy: bool = False
+  int8_output_matrix: bool = False
 
   def __post_init__(self):
     if self.max_tokens < 1:
@@ -105,45 +111,233 @@ def support_mask(
 
 
 @struct.dataclass
-class _Decoding:
-  """State of the loop over tokens."""
+class Weights:
+  """Parameters as decoding reads them, see `weights`."""
 
-  step: types.Array  # int32 scalar
+  params: types.Params
+  output: types.Array  # [V D + columns], compute dtype or int8
+  scales: types.Array | None = None  # [V] float32, of an int8 matrix
+  penalty: types.Array | None = None  # [V] float32, if not in the columns
+
+
+# Columns that hold what is added to a token's logit: one does, 16 keep the
+# width a multiple of what a vector unit takes.
+PENALTY_COLUMNS = 16
+
+
+def weights(
+  model: language_model.LanguageModel,
+  params: types.Params,
+  config: SamplingConfig,
+  support: Bool[types.Array, " V"] | None = None,
+) -> Weights:
+  """Lays out the output matrix for products with the states of a few lanes.
+
+  One row per token: on CPU a product of [V D] with 32 states takes three
+  quarters of the time of these states with [D V]. What a token outside the
+  support gets, EXCLUDED, is a further column there, which the states meet with
+  a one: added afterwards it would write all logits out once more.
+
+  Args:
+    model: of the parameters.
+    params: of the model.
+    config: says whether the matrix is rounded to int8.
+    support: tokens that can be drawn, see `support_mask`; None is all.
+  """
+  matrix = model.output_matrix(params).T
+  if support is None:
+    support = jnp.ones(matrix.shape[0], bool)
+  missing = -len(matrix) % token_draws.BLOCK
+  matrix = jnp.pad(matrix, ((0, missing), (0, 0)))
+  support = jnp.pad(jnp.asarray(support), (0, missing))
+  penalty = jnp.where(support, 0.0, losses.EXCLUDED).astype(jnp.float32)
+  dtype = model.config.dtype
+  if config.int8_output_matrix:
+    scales = jnp.max(jnp.abs(matrix), axis=1) / 127
+    scales = jnp.where(scales > 0, scales, 1.0).astype(jnp.float32)
+    levels = jnp.round(matrix / scales[:, None]).astype(jnp.int8)
+    return Weights(params, levels, scales, penalty)
+  if jax.default_backend() != "cpu":
+    return Weights(params, matrix.astype(dtype), None, penalty)
+  columns = jnp.pad(penalty[:, None], ((0, 0), (0, PENALTY_COLUMNS - 1)))
+  matrix = jnp.concatenate([matrix, columns.astype(matrix.dtype)], axis=1)
+  return Weights(params, matrix.astype(dtype))
+
+
+@struct.dataclass
+class Lanes:
+  """P prompts in slots, of each N responses under way, one per lane.
+
+  A lane whose response has ended begins the next one that its prompt wants.
+  An idle lane's `sample` is at least `wanted`.
+  """
+
   cache: Any
-  last: types.Array  # [B N] what the decoder reads next
-  done: types.Array  # [B N] bool: EOS was drawn, or a filler row
-  tokens: types.Array  # [B N T]
-  logprobs: types.Array  # [B N T]
+  prompt_keys: types.Array  # [P] keys
+  wanted: types.Array  # [P] int32, responses to the slot's prompt; 0: no prompt
+  started: types.Array  # [P] int32, how many of them have begun
+  sample: types.Array  # [P N] int32, which of them a lane draws
+  age: types.Array  # [P N] int32, tokens that it has
+  last: types.Array  # [P N] int32, what the decoder reads next
+  tokens: types.Array  # [P W T] int32
+  logprobs: types.Array  # [P W T] float32
+  steps: types.Array  # int32 scalar, taken so far
+
+  @property
+  def busy(self) -> Bool[types.Array, "P N"]:
+    return self.sample < self.wanted[:, None]
 
 
-def _start(model, params, inputs, num_samples, max_tokens) -> _Decoding:
-  memory = model.encode(params, inputs)
-  shape = (inputs.shape[0], num_samples)
-  filler = ~jnp.any(inputs > types.PAD_ID, axis=1)
-  return _Decoding(
-    step=jnp.zeros((), jnp.int32),
-    cache=model.start(params, memory, num_samples, max_tokens),
-    last=jnp.zeros(shape, jnp.int32),
-    done=jnp.broadcast_to(filler[:, None], shape),
-    tokens=jnp.zeros((*shape, max_tokens), jnp.int32),
-    logprobs=jnp.zeros((*shape, max_tokens), jnp.float32),
+def begin(
+  cache: Any,
+  prompt_keys: Key[types.Array, " P"],
+  wanted: Int[types.Array, " P"],
+  *,
+  num_lanes: int,
+  num_samples: int,
+  max_tokens: int,
+) -> Lanes:
+  """Lanes for the prompts of a fresh cache.
+
+  Args:
+    cache: of the model, with the same P and N.
+    prompt_keys: one per prompt.
+    wanted: responses to each prompt; 0 where there is none.
+    num_lanes: N.
+    num_samples: W, the most that a prompt can want.
+    max_tokens: T, the longest response.
+  """
+  slots = len(wanted)
+  first = jnp.broadcast_to(jnp.arange(num_lanes), (slots, num_lanes))
+  zeros = jnp.zeros((slots, num_lanes), jnp.int32)
+  responses = (slots, num_samples, max_tokens)
+  return Lanes(
+    cache=cache,
+    prompt_keys=prompt_keys,
+    wanted=wanted,
+    started=jnp.minimum(wanted, num_lanes),
+    sample=first,
+    age=zeros,
+    last=zeros,
+    tokens=jnp.zeros(responses, jnp.int32),
+    logprobs=jnp.zeros(responses, jnp.float32),
+    steps=jnp.zeros((), jnp.int32),
   )
 
 
-def _draw(sample_keys, step, logits, config) -> tuple[jax.Array, jax.Array]:
-  """Tokens and log-probabilities [B N] from keys [B N], logits [B N V]."""
+def _words(lanes: Lanes) -> jax.Array:
+  """[2 P*N]: they belong to (prompt key, sample, step)."""
 
-  def draw(key, logits):
-    words = jax.random.bits(jax.random.fold_in(key, step), (2,), jnp.uint32)
-    return token_draws.draw(
-      logits,
-      words,
-      top_k=config.top_k,
-      top_p=config.top_p,
-      greedy=config.greedy,
+  def words(key, sample, age):
+    key = jax.random.fold_in(jax.random.fold_in(key, sample), age)
+    return jax.random.bits(key, (2,), jnp.uint32)
+
+  each = jax.vmap(jax.vmap(words, (None, 0, 0)))
+  return each(lanes.prompt_keys, lanes.sample, lanes.age).reshape(-1, 2).T
+
+
+def _logits(
+  weights: Weights, hidden: Float[types.Array, "R D"], temperature: float
+) -> Float[types.Array, "V R"]:
+  """Divided by the temperature; EXCLUDED outside the support."""
+  if hidden.dtype == jnp.float32:
+    hidden = hidden / temperature  # a few rows instead of the vocabulary
+    temperature = 1.0
+  if weights.penalty is None:
+    columns = jnp.zeros((len(hidden), PENALTY_COLUMNS), hidden.dtype)
+    hidden = jnp.concatenate([hidden, columns.at[:, 0].set(1)], axis=1)
+  logits = jnp.dot(
+    weights.output.astype(hidden.dtype),
+    hidden.T,
+    preferred_element_type=jnp.float32,
+  )
+  if weights.scales is not None:
+    logits = logits * weights.scales[:, None]
+  if temperature != 1:
+    logits = logits / temperature
+  if weights.penalty is not None:
+    logits = logits + weights.penalty[:, None]
+  return logits
+
+
+@jax.vmap
+def _put(of_prompt, sample, age, value):
+  """[W T] with value [N] at (sample, age); outside it is dropped."""
+  return of_prompt.at[sample, age].set(value, mode="drop")
+
+
+def _step(model, config, weights, lanes: Lanes) -> Lanes:
+  """One token for every lane."""
+  hidden, cache = model.step(weights.params, lanes.cache, lanes.last, lanes.age)
+  shape, busy = lanes.sample.shape, lanes.busy
+  logits = _logits(
+    weights, hidden.reshape(-1, hidden.shape[-1]), config.temperature
+  )
+  token, logprob = token_draws.draw(
+    logits,
+    _words(lanes),
+    top_k=config.top_k,
+    top_p=config.top_p,
+    greedy=config.greedy,
+  )
+  token, logprob = token.reshape(shape), logprob.reshape(shape)
+  # What an idle lane draws goes nowhere.
+  sample = jnp.where(busy, lanes.sample, lanes.tokens.shape[1])
+  ended = busy & (
+    (token == types.EOS_ID) | (lanes.age + 1 == config.max_tokens)
+  )
+  following = lanes.started[:, None] + jnp.cumsum(ended, axis=1) - 1
+  return lanes.replace(
+    cache=cache,
+    started=lanes.started + jnp.sum(ended, axis=1),
+    sample=jnp.where(ended, following, lanes.sample),
+    age=jnp.where(busy & ~ended, lanes.age + 1, 0),
+    last=jnp.where(ended, 0, token),
+    tokens=_put(lanes.tokens, sample, lanes.age, token),
+    logprobs=_put(lanes.logprobs, sample, lanes.age, logprob),
+    steps=lanes.steps + 1,
+  )
+
+
+def advance(
+  model: language_model.LanguageModel,
+  config: SamplingConfig,
+  weights: Weights,
+  lanes: Lanes,
+  ring: int,
+  slots_limit: Int[types.Array, ""] | int = 0,
+  lanes_limit: Int[types.Array, ""] | int = 0,
+) -> Lanes:
+  """Draws until few enough slots or lanes are busy, or the ring is too short.
+
+  Args:
+    model: of the weights.
+    config: how a token is drawn.
+    weights: of `weights`.
+    lanes: where they stand.
+    ring: longest past that the lanes' cache holds.
+    slots_limit: stop when at most so many slots are busy,
+    lanes_limit: or when no slot has more busy lanes.
+  """
+
+  def go_on(lanes):
+    busy = jnp.sum(lanes.busy, axis=1)
+    return (
+      (jnp.sum(busy > 0) > slots_limit)
+      & (jnp.max(busy) > lanes_limit)
+      & (jnp.max(lanes.age) < ring)
     )
 
-  return jax.vmap(jax.vmap(draw))(sample_keys, logits)
+  step = functools.partial(_step, model, config, weights)
+  return jax.lax.while_loop(go_on, step, lanes)
+
+
+def samples(
+  tokens: Int[types.Array, "B N T"], logprobs: Float[types.Array, "B N T"]
+) -> types.Samples:
+  """What was drawn; finished are those that have an EOS."""
+  finished = jnp.any(tokens == types.EOS_ID, axis=-1)
+  return types.Samples(tokens, logprobs, finished)
 
 
 def sample(
@@ -156,6 +350,9 @@ def sample(
   support: Bool[types.Array, " V"] | None,
 ) -> types.Samples:
   """Draws num_samples responses per prompt; ends when all have ended.
+
+  The pure function that `sample_stream` is the schedule of: every response
+  has a lane of its own, and nothing is refilled.
 
   A token is drawn from softmax(logits / temperature) on the support, under
   top-k and top-p. `logprobs` are those of the distribution without top-k and
@@ -173,39 +370,18 @@ def sample(
     support: tokens that can be drawn, see `support_mask`; None is all.
   """
   inputs = jnp.asarray(inputs)
-  matrix = model.output_matrix(params)
-  if support is None:
-    support = jnp.ones(matrix.shape[1], bool)
-  each = jax.vmap(jax.random.fold_in, (None, 0))
-  sample_keys = jax.vmap(each, (0, None))(keys, jnp.arange(num_samples))
-
-  def advance(state):
-    hidden, cache = model.step(params, state.cache, state.last)
-    logits = jnp.dot(
-      hidden, matrix.astype(hidden.dtype), preferred_element_type=jnp.float32
-    )
-    logits = jnp.where(
-      support[None, None], logits / config.temperature, losses.EXCLUDED
-    )
-    token, logprob = _draw(sample_keys, state.step, logits, config)
-    token = jnp.where(state.done, types.PAD_ID, token)
-    logprob = jnp.where(state.done, 0.0, logprob)
-    return _Decoding(
-      step=state.step + 1,
-      cache=cache,
-      last=token,
-      done=state.done | (token == types.EOS_ID),
-      tokens=state.tokens.at[:, :, state.step].set(token),
-      logprobs=state.logprobs.at[:, :, state.step].set(logprob),
-    )
-
-  state = jax.lax.while_loop(
-    lambda state: (state.step < config.max_tokens) & ~jnp.all(state.done),
-    advance,
-    _start(model, params, inputs, num_samples, config.max_tokens),
+  laid_out = weights(model, params, config, support)
+  memory = model.encode(params, inputs)
+  lanes = begin(
+    model.start(params, memory, num_samples, config.max_tokens),
+    keys,
+    jnp.where(jnp.any(inputs > types.PAD_ID, axis=1), num_samples, 0),
+    num_lanes=num_samples,
+    num_samples=num_samples,
+    max_tokens=config.max_tokens,
   )
-  finished = jnp.any(state.tokens == types.EOS_ID, axis=-1)
-  return types.Samples(state.tokens, state.logprobs, finished)
+  lanes = advance(model, config, laid_out, lanes, config.max_tokens)
+  return samples(lanes.tokens, lanes.logprobs)
 
 
 def token_logprobs(

@@ -1,8 +1,7 @@
 """Texts in, texts out: what jobs use of the sampler and of reward models.
 
-Prompts are sorted by length and cut into batches of one size, padded to one of
-a few lengths, so that each length is compiled once. Results come back in the
-order of the prompts.
+Prompts are padded to one of a few lengths, so that each length is compiled
+once. Results come back in the order of the prompts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ import jax
 import numpy as np
 
 from xlrm import converters
+from xlrm import sample_stream
 from xlrm import sampling
 from xlrm import sharding
 from xlrm import tokenizer as tokenizer_lib
@@ -45,15 +45,6 @@ class Generation:
   truncated: bool
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2, 3))
-def _sample(model, params, config, num_samples, inputs, hashes, seed, support):
-  key = jax.random.key(seed)
-  keys = jax.vmap(jax.random.fold_in, (None, 0))(key, hashes)
-  return sampling.sample(
-    model, params, inputs, keys, config, num_samples, support
-  )
-
-
 @functools.partial(jax.jit, static_argnums=0)
 def _score(scorer, params, batch):
   return scorer.scores(params, batch)
@@ -66,14 +57,6 @@ def padded_lengths(max_length: int) -> list[int]:
   """
   unit = LENGTH_STEP * -(-max_length // (LENGTH_STEP * MAX_LENGTHS))
   return [*range(unit, max_length, unit), max_length]
-
-
-def _padded(rows: Sequence[Sequence[int]], shape: tuple[int, int]):
-  """[[5, 1]], (2, 3) -> [[5, 1, 0], [0, 0, 0]]"""
-  array = np.zeros(shape, np.int32)
-  for i, row in enumerate(rows):
-    array[i, : len(row)] = row
-  return array
 
 
 def _prompt_ids(tokenizer, prompts, example_ids, max_length, from_left):
@@ -107,12 +90,14 @@ class Generator:
     tokenizer: of the model's vocabulary.
     config: how a token is drawn, and the longest response.
     max_input_length: tokens of a prompt, EOS included; longer ones are cut.
-    batch_size: prompts decoded together.
+    batch_size: responses under way together.
     num_samples: responses per prompt.
     seed: a response depends on it, on the example id and on the number of
       the response, not on what else is drawn.
-    mesh: spreads the prompts of a batch over its 'data' axis.
+    mesh: spreads the prompts under way over its 'data' axis.
     truncate_inputs_from_left: longer prompts lose their beginning.
+    min_rows: the last responses are moved into smaller batches down to this;
+      each size is compiled once, which few prompts do not repay.
   """
 
   model: language_model.LanguageModel
@@ -124,9 +109,10 @@ class Generator:
   seed: int = 0
   mesh: jax.sharding.Mesh | None = None
   truncate_inputs_from_left: bool = False
+  min_rows: int = sample_stream.MIN_ROWS
 
   def __post_init__(self):
-    for name in ("batch_size", "num_samples"):
+    for name in ("batch_size", "num_samples", "min_rows"):
       if getattr(self, name) < 1:
         raise ValueError(f"{name} {getattr(self, name)} is below 1")
     if self.max_input_length < 2:
@@ -134,8 +120,6 @@ class Generator:
         f"max_input_length {self.max_input_length} has no room for a token "
         "and EOS"
       )
-    if self.mesh is not None:
-      sharding.check_batch_size(self.batch_size, self.mesh)
 
   @functools.cached_property
   def support(self) -> np.ndarray:
@@ -158,6 +142,24 @@ class Generator:
     Raises:
       ValueError: an empty prompt or a repeated example id, named.
     """
+    chunks = self.chunks(params, prompts, example_ids, max(1, len(prompts)))
+    return [generation for chunk in chunks for generation in chunk]
+
+  def chunks(
+    self,
+    params: types.Params,
+    prompts: Sequence[str],
+    example_ids: Sequence[str],
+    chunk_size: int,
+    usage: sample_stream.Usage | None = None,
+  ) -> Iterator[list[Generation]]:
+    """`generate`, chunk_size prompts after another.
+
+    What a chunk gets, to the last bit, depends on its own prompts only.
+
+    Args:
+      usage: is added to.
+    """
     self._check_ids(prompts, example_ids)
     rows, cut = _prompt_ids(
       self.tokenizer,
@@ -166,16 +168,57 @@ class Generator:
       self.max_input_length,
       self.truncate_inputs_from_left,
     )
+    if not rows:
+      return
+    with sharding.active(self.mesh):
+      weights = sample_stream.prepare(
+        self.model, params, self.config, self.support
+      )
+    for first in range(0, len(rows), chunk_size):
+      part = slice(first, first + chunk_size)
+      yield self._chunk(
+        weights, rows[part], example_ids[part], cut[part], usage
+      )
+
+  def grid(self, num_prompts: int) -> sample_stream.Grid:
+    """How many prompts and responses are under way together."""
+    return sample_stream.choose_grid(
+      self.model,
+      batch_size=self.batch_size,
+      num_prompts=num_prompts,
+      num_samples=self.num_samples,
+      prompt_length=self.max_input_length,
+      data_shards=1 if self.mesh is None else self.mesh.shape["data"],
+    )
+
+  def _chunk(self, weights, rows, example_ids, cut, usage) -> list[Generation]:
     results: list[Generation | None] = [None] * len(rows)
-    waiting = None
-    for batch in self._batches(rows):
-      # The device decodes this batch while the host reads the one before.
-      samples = self._dispatch(params, batch, rows, example_ids)
-      if waiting is not None:
-        self._collect(results, *waiting, cut)
-      waiting = (batch, samples)
-    if waiting is not None:
-      self._collect(results, *waiting, cut)
+
+    def done(index: int, tokens: np.ndarray, logprobs: np.ndarray) -> None:
+      results[index] = Generation(
+        texts=[self.tokenizer.decode(x) for x in tokens.tolist()],
+        logprobs=logprobs.astype(np.float64).sum(axis=-1).tolist(),
+        num_tokens=(tokens != types.PAD_ID).sum(axis=-1).tolist(),
+        finished=(tokens == types.EOS_ID).any(axis=-1).tolist(),
+        truncated=cut[index],
+      )
+
+    found = sample_stream.Stream(
+      self.model,
+      weights,
+      self.config,
+      rows,
+      [zlib.crc32(example_id.encode()) for example_id in example_ids],
+      num_samples=self.num_samples,
+      grid=self.grid(len(rows)),
+      lengths=padded_lengths(self.max_input_length),
+      seed=self.seed,
+      mesh=self.mesh,
+      min_rows=self.min_rows,
+    ).run(done)
+    if usage is not None:
+      usage.row_steps += found.row_steps
+      usage.useful += found.useful
     return results
 
   def _check_ids(self, prompts, example_ids):
@@ -191,46 +234,6 @@ class Generator:
           f"{example_id!r}; their samples would share their random numbers"
         )
       seen[example_id] = i
-
-  def _batches(self, rows) -> Iterator[list[int]]:
-    """Indices of prompts of similar length; only the last batch is short."""
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-    for first in range(0, len(order), self.batch_size):
-      yield order[first : first + self.batch_size]
-
-  def _dispatch(self, params, batch, rows, example_ids) -> types.Samples:
-    longest = max(len(rows[i]) for i in batch)
-    lengths = padded_lengths(self.max_input_length)
-    length = next(x for x in lengths if x >= longest)
-    inputs = _padded([rows[i] for i in batch], (self.batch_size, length))
-    hashes = np.zeros(self.batch_size, np.uint32)
-    hashes[: len(batch)] = [zlib.crc32(example_ids[i].encode()) for i in batch]
-    if self.mesh is not None:
-      inputs, hashes = sharding.shard((inputs, hashes), self.mesh)
-    with sharding.active(self.mesh):
-      return _sample(
-        self.model,
-        params,
-        self.config,
-        self.num_samples,
-        inputs,
-        hashes,
-        self.seed,
-        self.support,
-      )
-
-  def _collect(self, results, batch, samples, cut) -> None:
-    samples = jax.device_get(samples)
-    lengths = (samples.tokens != types.PAD_ID).sum(axis=-1)
-    logprobs = samples.logprobs.astype(np.float64).sum(axis=-1)
-    for row, i in enumerate(batch):
-      results[i] = Generation(
-        texts=[self.tokenizer.decode(x) for x in samples.tokens[row].tolist()],
-        logprobs=logprobs[row].tolist(),
-        num_tokens=lengths[row].tolist(),
-        finished=samples.finished[row].tolist(),
-        truncated=cut[i],
-      )
 
 
 def _completed(batch: types.Batch, num_rows: int, group: int) -> types.Batch:

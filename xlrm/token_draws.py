@@ -1,9 +1,9 @@
-"""One token from one row of logits, exactly, with two random words.
+"""One token per row of a batch, exactly, with two random words each.
 
-A draw inverts the cumulative distribution in vocabulary order: one word picks
-a block of the vocabulary, one a token of the block, instead of one random
-number per token of a 250,112-row vocabulary. Top-k and top-p find their
-threshold by bisection, without sorting the vocabulary.
+Logits are [V R], vocabulary first. A draw inverts the cumulative distribution
+in vocabulary order: one word picks a block of the vocabulary, one a token of
+the block, instead of one random number per token of a 250,112-row vocabulary.
+Top-k and top-p find their threshold by bisection, without sorting.
 """
 
 from collections.abc import Callable
@@ -15,21 +15,34 @@ from jaxtyping import Float, Int, UInt32
 from xlrm import losses
 from xlrm import types
 
-BLOCK = 256  # tokens; divides mT5's 250,112 rows
+# Tokens; mT5's 250,112 rows are 3,908 blocks, which 2 or 4 devices can share.
+BLOCK = 64
 
 
-def _pick(masses: jax.Array, word: jax.Array) -> jax.Array:
-  """Index i with probability masses[i] / sum(masses), from one uint32 word.
+def _cumulative(counts: jax.Array) -> jax.Array:
+  """Cumulative sums [M R] along M; two short sums instead of one long one."""
+  groups = jnp.pad(counts, ((0, -len(counts) % BLOCK), (0, 0)))
+  groups = groups.reshape(-1, BLOCK, counts.shape[1])
+  totals = jnp.sum(groups, axis=1)
+  before = jnp.cumsum(totals, axis=0) - totals  # [groups R]
+  within = jnp.cumsum(groups, axis=1) + before[:, None]
+  return within.reshape(-1, counts.shape[1])[: len(counts)]
+
+
+def _pick(masses: jax.Array, words: jax.Array) -> jax.Array:
+  """[M R], [R]: index i with probability masses[i] / sum(masses) of each row.
 
   The probabilities become integers that sum to 2^31, so that cumulative sums
   are exact and an entry without mass is never picked. The largest entry takes
   the sum of the rounding errors.
   """
-  counts = jnp.round(masses / jnp.sum(masses) * 2.0**31).astype(jnp.uint32)
-  rest = jnp.uint32(2**31) - jnp.sum(counts)
-  largest = jnp.arange(masses.size) == jnp.argmax(masses)
+  shares = masses / jnp.sum(masses, axis=0, keepdims=True)
+  counts = jnp.round(shares * 2.0**31).astype(jnp.uint32)
+  rest = jnp.uint32(2**31) - jnp.sum(counts, axis=0, keepdims=True)
+  places = jnp.arange(len(masses))[:, None]
+  largest = places == jnp.argmax(masses, axis=0, keepdims=True)
   counts = counts + jnp.where(largest, rest, jnp.uint32(0))
-  return jnp.sum(jnp.cumsum(counts) <= word >> 1)
+  return jnp.sum(_cumulative(counts) <= words[None] >> 1, axis=0)
 
 
 def _ordered(bits: jax.Array) -> jax.Array:
@@ -40,10 +53,10 @@ def _ordered(bits: jax.Array) -> jax.Array:
 def _largest(
   holds: Callable[[jax.Array], jax.Array], low: jax.Array, high: jax.Array
 ) -> jax.Array:
-  """The largest float32 x in [low, high] for which `holds`, by bisection.
+  """Per row the largest float32 x in [low, high] for which `holds`.
 
-  Exact: 32 halvings of the ordered bit patterns. `holds(low)` is taken for
-  granted, and what holds for x holds for every smaller number.
+  Exact, by bisection: 32 halvings of the ordered bit patterns. `holds(low)` is
+  taken for granted, and what holds for x holds for every smaller number.
   """
   as_int = lambda x: _ordered(jax.lax.bitcast_convert_type(x, jnp.int32))
   as_float = lambda i: jax.lax.bitcast_convert_type(_ordered(i), jnp.float32)
@@ -59,68 +72,80 @@ def _largest(
   return as_float(jax.lax.fori_loop(0, 32, halve, bounds)[0])
 
 
+def _sum(masses: jax.Array) -> jax.Array:
+  """Sum [1 1 R] of [M BLOCK R], by blocks: rounding errors stay small."""
+  of_blocks = jnp.sum(masses, axis=1, keepdims=True)
+  return jnp.sum(of_blocks, axis=0, keepdims=True)
+
+
 def _restrict(
-  blocks: jax.Array, peak: jax.Array, top_k: int, top_p: float
+  blocks: jax.Array, peaks: jax.Array, top_k: int, top_p: float
 ) -> jax.Array:
   """Logits in which only what top-k and then top-p keep can be drawn."""
-  low = jnp.float32(losses.EXCLUDED)
+  low = jnp.full_like(peaks, losses.EXCLUDED)
 
   def keep(blocks, holds):
-    threshold = _largest(lambda x: holds(blocks >= x), low, peak)
+    threshold = _largest(lambda x: holds(blocks >= x), low, peaks)
     return jnp.where(blocks >= threshold, blocks, low)
 
   if top_k:
-    blocks = keep(blocks, lambda kept: jnp.sum(kept) >= top_k)
+    count = lambda kept: jnp.sum(kept, axis=(0, 1), keepdims=True)
+    blocks = keep(blocks, lambda kept: count(kept) >= top_k)
   if top_p < 1:
-    unnormed = jnp.exp(blocks - peak)
-    mass = lambda kept: jnp.sum(
-      jnp.sum(jnp.where(kept, unnormed, 0.0), axis=-1)
-    )
+    masses = jnp.exp(blocks - peaks)
+    mass = lambda kept: _sum(jnp.where(kept, masses, 0.0))
     needed = top_p * mass(jnp.ones_like(blocks, bool))
     blocks = keep(blocks, lambda kept: mass(kept) >= needed)
   return blocks
 
 
+def _row_entries(array: jax.Array, index: jax.Array) -> jax.Array:
+  """[M .. R], [R] -> [.. R]: entry index[r] of row r."""
+  index = jnp.expand_dims(index, range(array.ndim - 1))
+  return jnp.take_along_axis(array, index, axis=0)[0]
+
+
 def draw(
-  logits: Float[types.Array, " V"],
-  words: UInt32[types.Array, "2"],
+  logits: Float[types.Array, "V R"],
+  words: UInt32[types.Array, "2 R"],
   *,
   top_k: int = 0,
   top_p: float = 1.0,
   greedy: bool = False,
-) -> tuple[Int[types.Array, ""], Float[types.Array, ""]]:
-  """One token of softmax(logits) and its log-probability.
+) -> tuple[Int[types.Array, " R"], Float[types.Array, " R"]]:
+  """One token of softmax(logits[:, r]) per row, and its log-probability.
 
   The log-probability is that under all logits: top-k and top-p restrict the
   draw only. Ties with the last token that they keep are kept too.
 
   Args:
-    logits: float32, divided by the temperature; losses.EXCLUDED where a token
-      cannot be drawn.
+    logits: float32, divided by the temperature; losses.EXCLUDED or about that
+      where a token cannot be drawn.
     words: uniform random bits.
     top_k: draw from the k likeliest tokens only; 0 is off.
     top_p: draw from the fewest likeliest tokens with at least this share of
       what top-k left; 1 is off.
     greedy: take the likeliest token, the lowest id of equal ones.
   """
-  padding = -logits.size % BLOCK
-  logits = jnp.pad(logits, (0, padding), constant_values=losses.EXCLUDED)
-  blocks = logits.reshape(-1, BLOCK)
-  block_peaks = jnp.max(blocks, axis=-1)
-  peak = jnp.max(block_peaks)
-  masses = jnp.sum(jnp.exp(blocks - peak), axis=-1)
-  log_z = peak + jnp.log(jnp.sum(masses))
+  padding = ((0, -len(logits) % BLOCK), (0, 0))
+  logits = jnp.pad(logits, padding, constant_values=losses.EXCLUDED)
+  blocks = logits.reshape(-1, BLOCK, logits.shape[1])
+  block_peaks = jnp.max(blocks, axis=1)
+  peaks = jnp.max(block_peaks, axis=0, keepdims=True)[None]
+  masses = jnp.sum(jnp.exp(blocks - peaks), axis=1)
+  log_z = peaks[0, 0] + jnp.log(jnp.sum(masses, axis=0))
   if greedy:
-    # On CPU much faster than one argmax over the vocabulary.
-    block = jnp.argmax(block_peaks)
-    within = jnp.argmax(blocks[block])
+    block = jnp.argmax(block_peaks, axis=0)
+    chosen = _row_entries(blocks, block)
+    within = jnp.argmax(chosen, axis=0)
   else:
     if top_k or top_p < 1:
-      blocks = _restrict(blocks, peak, top_k, top_p)
-      masses = jnp.sum(jnp.exp(blocks - peak), axis=-1)
+      blocks = _restrict(blocks, peaks, top_k, top_p)
+      masses = jnp.sum(jnp.exp(blocks - peaks), axis=1)
     block = _pick(masses, words[0])
-    chosen = blocks[block]
+    chosen = _row_entries(blocks, block)
     # Relative to the block's own peak: a block of rare tokens keeps its bits.
-    within = _pick(jnp.exp(chosen - jnp.max(chosen)), words[1])
-  token = block * BLOCK + within
-  return token.astype(jnp.int32), logits[token] - log_z
+    own_peak = jnp.max(chosen, axis=0, keepdims=True)
+    within = _pick(jnp.exp(chosen - own_peak), words[1])
+  token = (block * BLOCK + within).astype(jnp.int32)
+  return token, _row_entries(chosen, within) - log_z

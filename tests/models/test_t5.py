@@ -158,7 +158,8 @@ def test_g03_t5x_greedy_tokens_by_cached_decoding(
 
   def step(state, _):
     cache, token, ended = state
-    hidden, cache = t5x_model.step(t5x_params, cache, token)
+    ages = jnp.full_like(token, cache.clock)
+    hidden, cache = t5x_model.step(t5x_params, cache, token, ages)
     best = jnp.argmax(hidden @ t5x_model.output_matrix(t5x_params), axis=-1)
     best = jnp.where(ended, 0, best.astype(jnp.int32))
     return (cache, best, ended | (best == 1)), best[:, 0]

@@ -95,9 +95,7 @@ def rouge_evaluation(
     tokenizer=initial.tokenizer,
     config=sampling.SamplingConfig(max_tokens=lengths["targets"], greedy=True),
     max_input_length=lengths["inputs"],
-    batch_size=sharding.fitting_batch_size(
-      config.batch_size, len(chosen), mesh
-    ),
+    batch_size=config.batch_size,
     num_samples=1,
     mesh=mesh,
     truncate_inputs_from_left=from_left,

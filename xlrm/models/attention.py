@@ -111,3 +111,40 @@ def attend(
   logits = jnp.where(mask, logits, -1e10)
   weights = dropout(jax.nn.softmax(logits).astype(values.dtype))
   return jnp.einsum(f"bnhts,{source}->bnthk", weights, values)
+
+
+def attend_prompt(
+  queries: Float[types.Array, "B N H K"],
+  keys: Float[types.Array, "B H K S"],
+  values: Float[types.Array, "B H S K"],
+  mask: Bool[types.Array, "B S"],
+) -> Float[types.Array, "B N H K"]:
+  """`attend` of one position of N responses to their prompt's states.
+
+  The layout of keys and values is the one that decoding on CPU reads fastest
+  (heads before positions: 1.2 to 8 times as fast as `attend`'s).
+  """
+  logits = jnp.einsum(
+    "bnhk,bhks->bhns", queries, keys, preferred_element_type=jnp.float32
+  )
+  logits = jnp.where(mask[:, None, None], logits, -1e10)
+  weights = jax.nn.softmax(logits).astype(values.dtype)
+  return jnp.einsum("bhns,bhsk->bnhk", weights, values)
+
+
+def attend_past(
+  queries: Float[types.Array, "B N H K"],
+  keys: Float[types.Array, "B N H T K"],
+  values: Float[types.Array, "B N H T K"],
+  *,
+  bias: Float[types.Array, "H T"],
+  mask: Bool[types.Array, "B N T"],
+) -> Float[types.Array, "B N H K"]:
+  """`attend` of one position of each response to its own positions."""
+  logits = jnp.einsum(
+    "bnhk,bnhtk->bnht", queries, keys, preferred_element_type=jnp.float32
+  )
+  logits += bias[None, None].astype(jnp.float32)
+  logits = jnp.where(mask[:, :, None], logits, -1e10)
+  weights = jax.nn.softmax(logits).astype(values.dtype)
+  return jnp.einsum("bnht,bnhtk->bnhk", weights, values)

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 
 from xlrm import types
 from xlrm.models import attention
+from xlrm.models import decoding_cache
 from xlrm.models import t5
 
 
@@ -25,19 +26,6 @@ class Memory:
   encoded: types.Array  # [B S D]
   mask: types.Array  # [B S] bool, True at real tokens
   segments: types.Array | None = None  # [B S] int32, packed rows only
-
-
-@struct.dataclass
-class Cache:
-  """State of step-by-step decoding; opaque outside this module.
-
-  `cross` and `past` hold one (keys, values) pair per decoder layer.
-  """
-
-  cross: types.Array  # [B S H K], projected once per prompt
-  past: types.Array  # [B N T H K], zero from `position` on
-  position: types.Array  # int32 scalar, tokens read so far
-  mask: types.Array  # [B S] bool
 
 
 @runtime_checkable
@@ -77,18 +65,19 @@ class LanguageModel(Protocol):
     self,
     params: types.Params,
     memory: Memory,
-    num_samples: int,
+    num_lanes: int,
     max_tokens: int,
-  ) -> Cache:
-    """An empty cache for num_samples responses of at most max_tokens each."""
+  ) -> decoding_cache.Cache:
+    """An empty cache for num_lanes responses of at most max_tokens each."""
 
   def step(
     self,
     params: types.Params,
-    cache: Cache,
+    cache: decoding_cache.Cache,
     tokens: Int[types.Array, "B N"],
-  ) -> tuple[Float[types.Array, "B N D"], Cache]:
-    """Reads one token per response; the first is the start id 0."""
+    ages: Int[types.Array, "B N"],
+  ) -> tuple[Float[types.Array, "B N D"], decoding_cache.Cache]:
+    """Reads one token per response; the first is the start id 0, of age 0."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,39 +189,41 @@ class EncoderDecoder(LanguageModel):
     self,
     params: types.Params,
     memory: Memory,
-    num_samples: int,
+    num_lanes: int,
     max_tokens: int,
-  ) -> Cache:
+  ) -> decoding_cache.Cache:
     cross = self._apply(
       params, t5.Transformer.cross_keys_values, memory.encoded
     )
     shape = (
       memory.encoded.shape[0],
-      num_samples,
-      max_tokens,
+      num_lanes,
       self.config.num_heads,
+      max_tokens,
       self.config.head_dim,
     )
     empty = jnp.zeros(shape, self.config.dtype)
     past = tuple((empty, empty) for _ in cross)
-    return Cache(cross, past, jnp.zeros((), jnp.int32), memory.mask)
+    clock = jnp.zeros((), jnp.int32)
+    return decoding_cache.Cache(cross, past, clock, memory.mask)
 
   def step(
     self,
     params: types.Params,
-    cache: Cache,
+    cache: decoding_cache.Cache,
     tokens: Int[types.Array, "B N"],
-  ) -> tuple[Float[types.Array, "B N D"], Cache]:
-    state, past = self._apply(
-      params,
-      t5.Transformer.step,
-      tokens[..., None],
-      cache.cross,
-      cache.past,
-      cache.position,
-      cache.mask[:, None, None, None, :],
+    ages: Int[types.Array, "B N"],
+  ) -> tuple[Float[types.Array, "B N D"], decoding_cache.Cache]:
+    place = t5.Place(
+      slot=jnp.mod(cache.clock, cache.length),
+      distances=cache.distances(),
+      seen=cache.seen(ages),
+      prompt=cache.mask,
     )
-    return state[:, :, 0], cache.replace(past=past, position=cache.position + 1)
+    state, past = self._apply(
+      params, t5.Transformer.step, tokens, cache.cross, cache.past, place
+    )
+    return state, cache.replace(past=past, clock=cache.clock + 1)
 
 
 def _same_segment(queries: types.Array, keys: types.Array) -> types.Array:

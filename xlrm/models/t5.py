@@ -10,11 +10,13 @@ import difflib
 from typing import Any
 
 from flax import linen as nn
+from flax import struct
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from xlrm import types
+from xlrm.models import attention
 from xlrm.models import t5_layers
 
 DTYPES = ("float32", "bfloat16")  # float16 overflows in mT5
@@ -127,6 +129,20 @@ def _relative_bias(
   )
 
 
+@struct.dataclass
+class Place:
+  """Where a step of decoding writes and what it may see.
+
+  A response's past is a ring of T slots that all responses write to in the
+  same place, so that one may begin while others go on.
+  """
+
+  slot: types.Array  # int32 scalar, written in this step
+  distances: types.Array  # [T] int32, how many steps ago a slot was written
+  seen: types.Array  # [B N T] bool, slots of the response's own past
+  prompt: types.Array  # [B S] bool, real tokens
+
+
 class EncoderLayer(nn.Module):
   """Self-attention and MLP, each normed before and added after."""
 
@@ -176,15 +192,6 @@ class DecoderLayer(nn.Module):
     self.cross_attention_dropout = t5_layers.Dropout(self.config.dropout_rate)
     self.mlp_dropout = t5_layers.Dropout(self.config.dropout_rate)
 
-  def _rest(self, x, cross_keys, cross_values, cross_mask) -> jax.Array:
-    """What follows the self-attention."""
-    y = self.pre_cross_attention_layer_norm(x)
-    y = self.encoder_decoder_attention(
-      y, cross_keys, cross_values, mask=cross_mask
-    )
-    x = x + self.cross_attention_dropout(y)
-    return x + self.mlp_dropout(self.mlp(self.pre_mlp_layer_norm(x)))
-
   def __call__(
     self,
     x: Float[types.Array, "B N T D"],
@@ -201,37 +208,47 @@ class DecoderLayer(nn.Module):
     y = self.self_attention(y, keys, values, bias=bias, mask=self_mask)
     x = x + self.self_attention_dropout(y)
     # One projection per prompt, whatever the number of responses.
-    cross_keys, cross_values = self.cross_keys_values(encoded)
-    return self._rest(x, cross_keys, cross_values, cross_mask)
+    keys, values = self.encoder_decoder_attention.keys_values(encoded)
+    y = self.pre_cross_attention_layer_norm(x)
+    y = self.encoder_decoder_attention(y, keys, values, mask=cross_mask)
+    x = x + self.cross_attention_dropout(y)
+    return x + self.mlp_dropout(self.mlp(self.pre_mlp_layer_norm(x)))
 
   def cross_keys_values(
     self, encoded: Float[types.Array, "B S D"]
-  ) -> tuple[Float[types.Array, "B S H K"], Float[types.Array, "B S H K"]]:
-    """Keys and values of the prompt, shared by its responses."""
-    return self.encoder_decoder_attention.keys_values(encoded)
+  ) -> tuple[Float[types.Array, "B H K S"], Float[types.Array, "B H S K"]]:
+    """What decoding reads of the prompt, shared by its responses."""
+    keys, values = self.encoder_decoder_attention.keys_values(encoded)
+    return keys.transpose(0, 2, 3, 1), values.transpose(0, 2, 1, 3)
 
   def step(
     self,
-    x: Float[types.Array, "B N 1 D"],
+    x: Float[types.Array, "B N D"],
     cross: tuple[jax.Array, jax.Array],
     past: tuple[jax.Array, jax.Array],
-    position: Int[types.Array, ""],
-    bias: Float[types.Array, "H 1 T"] | None,
-    cross_mask: Bool[types.Array, "B 1 1 1 S"],
-  ) -> tuple[Float[types.Array, "B N 1 D"], tuple[jax.Array, jax.Array]]:
-    """One position; `past` [B N T H K] gets its key and value at `position`."""
+    place: Place,
+    bias: Float[types.Array, "H T"] | None,
+  ) -> tuple[Float[types.Array, "B N D"], tuple[jax.Array, jax.Array]]:
+    """One position; `past` [B N H T K] gets its key and value."""
     if bias is None:
-      bias = self.relpos_bias(position[None], jnp.arange(past[0].shape[2]))
+      bias = self.relpos_bias(jnp.zeros(1, jnp.int32), -place.distances)[:, 0]
     y = self.pre_self_attention_layer_norm(x)
     past = tuple(
-      jax.lax.dynamic_update_slice_in_dim(old, new, position, axis=2)
+      jax.lax.dynamic_update_slice_in_dim(
+        old, new[:, :, :, None], place.slot, axis=3
+      )
       for old, new in zip(past, self.self_attention.keys_values(y), strict=True)
     )
-    seen = jnp.arange(past[0].shape[2]) <= position
-    y = self.self_attention(
-      y, *past, bias=bias, mask=seen[None, None, None, None]
+    attend = lambda queries: attention.attend_past(
+      queries, *past, bias=bias, mask=place.seen
     )
-    return self._rest(x + y, *cross, cross_mask), past
+    x = x + self.self_attention.step(y, attend)
+    y = self.pre_cross_attention_layer_norm(x)
+    attend = lambda queries: attention.attend_prompt(
+      queries, *cross, place.prompt
+    )
+    x = x + self.encoder_decoder_attention.step(y, attend)
+    return x + self.mlp(self.pre_mlp_layer_norm(x)), past
 
 
 class Encoder(nn.Module):
@@ -308,18 +325,18 @@ class Decoder(nn.Module):
     return tuple(layer.cross_keys_values(encoded) for layer in self.layers)
 
   def step(
-    self, embedded: Float[types.Array, "B N 1 D"], cross, past, position, mask
-  ) -> tuple[Float[types.Array, "B N 1 D"], tuple[Any, ...]]:
+    self, embedded: Float[types.Array, "B N D"], cross, past, place: Place
+  ) -> tuple[Float[types.Array, "B N D"], tuple[Any, ...]]:
     """One position through every layer, see `DecoderLayer.step`."""
     bias = None
     if not self.config.rel_bias_per_layer:
-      keys = jnp.arange(past[0][0].shape[2])
-      bias = self.relpos_bias(position[None], keys)
+      here = jnp.zeros(1, jnp.int32)
+      bias = self.relpos_bias(here, -place.distances)[:, 0]
     x, updated = embedded, []
     for layer, layer_cross, layer_past in zip(
       self.layers, cross, past, strict=True
     ):
-      x, new = layer.step(x, layer_cross, layer_past, position, bias, mask)
+      x, new = layer.step(x, layer_cross, layer_past, place, bias)
       updated.append(new)
     return self.decoder_norm(x), tuple(updated)
 
@@ -359,7 +376,5 @@ class Transformer(nn.Module):
   def cross_keys_values(self, encoded):
     return self.decoder.cross_keys_values(encoded)
 
-  def step(self, ids, cross, past, position, mask):
-    return self.decoder.step(
-      self.token_embedder(ids), cross, past, position, mask
-    )
+  def step(self, ids, cross, past, place: Place):
+    return self.decoder.step(self.token_embedder(ids), cross, past, place)

@@ -5,6 +5,7 @@ group axis, [B N T D]; the encoder has N=1. Dropout is on exactly where a
 dropout key is given; as in T5X its mask is shared along a sequence.
 """
 
+from collections.abc import Callable
 import functools
 import operator
 from typing import Any
@@ -180,6 +181,15 @@ class Attention(nn.Module):
     )
     return self.out(attended.reshape(*x.shape[:-1], -1))
 
+  def step(
+    self,
+    x: Float[types.Array, "B N D"],
+    attend: Callable[[Float[types.Array, "B N H K"]], jax.Array],
+  ) -> Float[types.Array, "B N D"]:
+    """One position; `attend` maps queries to what they attend to."""
+    attended = attend(self._heads(self.query(x)))
+    return self.out(attended.reshape(*x.shape[:-1], -1))
+
 
 class GatedMLP(nn.Module):
   """wo(product of activations of wi_0, wi_1, ...); one activation: `wi`."""
@@ -191,8 +201,8 @@ class GatedMLP(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Float[types.Array, "B N T D"]
-  ) -> Float[types.Array, "B N T D"]:
+    self, x: Float[types.Array, "*shape D"]
+  ) -> Float[types.Array, "*shape D"]:
     gates = []
     for i, activation in enumerate(self.activations):
       name = "wi" if len(self.activations) == 1 else f"wi_{i}"
