@@ -103,6 +103,21 @@ def _random_batch(options, num_responses: int, vocabulary: int):
   )
 
 
+def _random_params(abstract):
+  """Leaf by leaf: a compiled `init` takes several times their memory."""
+  import jax
+  import numpy as np
+
+  rng = np.random.default_rng(0)
+
+  def leaf(shape):
+    array = rng.standard_normal(shape.shape, np.float32)
+    array *= shape.shape[0] ** -0.5
+    return jax.block_until_ready(jax.device_put(array, shape.sharding))
+
+  return jax.tree.map(leaf, abstract)
+
+
 def _updates(options, model, loss_fn, batch) -> Callable[[], Any]:
   """Steps of training, each from where the one before ended."""
   import jax
@@ -113,7 +128,7 @@ def _updates(options, model, loss_fn, batch) -> Callable[[], Any]:
 
   optimizer = optimizers.adafactor(1e-3)
   mesh = sharding.MeshConfig(model=options.model_axis).build()
-  params = sharding.LazyParams.computed(lambda: model.init(jax.random.key(0)))
+  params = sharding.LazyParams(model.abstract(), _random_params)
   state = train_step.initial_state(params, optimizer, mesh)
   step = train_step.jit_train_step(
     train_step.make_train_step(loss_fn, optimizer),
@@ -163,22 +178,6 @@ def _reward(options, model) -> tuple[Callable[[], Any], int]:
   return call, options.batch * tokens
 
 
-def _random_params(model):
-  """Leaf by leaf: a compiled `init` takes several times their memory."""
-  import jax
-  import jax.numpy as jnp
-  import numpy as np
-
-  rng = np.random.default_rng(0)
-
-  def leaf(shape):
-    array = rng.standard_normal(shape.shape, np.float32)
-    array *= shape.shape[0] ** -0.5
-    return jnp.asarray(array)
-
-  return jax.tree.map(leaf, model.abstract())
-
-
 def _sample(options, model) -> tuple[Callable[[], Any], int]:
   """Responses of full length, or ended by chance after --mean_length tokens."""
   import numpy as np
@@ -199,7 +198,7 @@ def _sample(options, model) -> tuple[Callable[[], Any], int]:
     int8_output_matrix=options.int8,
   )
   weights = sample_stream.prepare(
-    model, _random_params(model), config, support
+    model, _random_params(model.abstract()), config, support
   )
   prompts = np.asarray(_random_batch(options, 1, size).inputs)
   rows = options.rows or options.batch * options.samples
@@ -247,7 +246,7 @@ def _score(options, model) -> tuple[Callable[[], Any], int]:
   import jax
 
   scorer = _scorer(options, model)
-  params = jax.jit(scorer.init)(jax.random.key(0))
+  params = _random_params(scorer.abstract())
   batch = _random_batch(options, options.samples, model.config.vocab_size)
   run = jax.jit(scorer.scores)
   tokens = options.batch * options.samples * options.targets

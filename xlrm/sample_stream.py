@@ -232,10 +232,21 @@ def _responses(lanes, slots):
   return lanes.tokens[slots], lanes.logprobs[slots]
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2))
-def prepare(model, params, config, support) -> sampling.Weights:
-  """`sampling.weights`, compiled."""
-  return sampling.weights(model, params, config, support)
+_output_layer = jax.jit(sampling.output_layer, static_argnums=(0, 2))
+
+
+def prepare(
+  model: language_model.LanguageModel,
+  params: types.Params,
+  config: sampling.SamplingConfig,
+  support: np.ndarray,
+) -> sampling.Weights:
+  """What a `Stream` reads; the output matrix is laid out once, beside params.
+
+  Args:
+    support: [V] bool, see `sampling.support_mask`.
+  """
+  return sampling.Weights(params, _output_layer(model, params, config, support))
 
 
 Done = Callable[[int, np.ndarray, np.ndarray], None]

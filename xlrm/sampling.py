@@ -111,13 +111,20 @@ def support_mask(
 
 
 @struct.dataclass
-class Weights:
-  """Parameters as decoding reads them, see `weights`."""
+class OutputLayer:
+  """The output matrix as decoding reads it, see `output_layer`."""
 
-  params: types.Params
-  output: types.Array  # [V D + columns], compute dtype or int8
+  matrix: types.Array  # [V D + columns], compute dtype or int8
   scales: types.Array | None = None  # [V] float32, of an int8 matrix
   penalty: types.Array | None = None  # [V] float32, if not in the columns
+
+
+@struct.dataclass
+class Weights:
+  """What decoding reads."""
+
+  params: types.Params
+  output: OutputLayer
 
 
 # Columns that hold what is added to a token's logit: one does, 16 keep the
@@ -125,12 +132,12 @@ class Weights:
 PENALTY_COLUMNS = 16
 
 
-def weights(
+def output_layer(
   model: language_model.LanguageModel,
   params: types.Params,
   config: SamplingConfig,
   support: Bool[types.Array, " V"] | None = None,
-) -> Weights:
+) -> OutputLayer:
   """Lays out the output matrix for products with the states of a few lanes.
 
   One row per token: on CPU a product of [V D] with 32 states takes three
@@ -144,24 +151,25 @@ def weights(
     config: says whether the matrix is rounded to int8.
     support: tokens that can be drawn, see `support_mask`; None is all.
   """
-  matrix = model.output_matrix(params).T
+  matrix = model.output_matrix(params).astype(model.config.dtype).T
   if support is None:
     support = jnp.ones(matrix.shape[0], bool)
   missing = -len(matrix) % token_draws.BLOCK
-  matrix = jnp.pad(matrix, ((0, missing), (0, 0)))
   support = jnp.pad(jnp.asarray(support), (0, missing))
   penalty = jnp.where(support, 0.0, losses.EXCLUDED).astype(jnp.float32)
-  dtype = model.config.dtype
   if config.int8_output_matrix:
+    matrix = jnp.pad(matrix.astype(jnp.float32), ((0, missing), (0, 0)))
     scales = jnp.max(jnp.abs(matrix), axis=1) / 127
     scales = jnp.where(scales > 0, scales, 1.0).astype(jnp.float32)
     levels = jnp.round(matrix / scales[:, None]).astype(jnp.int8)
-    return Weights(params, levels, scales, penalty)
+    return OutputLayer(levels, scales, penalty)
   if jax.default_backend() != "cpu":
-    return Weights(params, matrix.astype(dtype), None, penalty)
-  columns = jnp.pad(penalty[:, None], ((0, 0), (0, PENALTY_COLUMNS - 1)))
-  matrix = jnp.concatenate([matrix, columns.astype(matrix.dtype)], axis=1)
-  return Weights(params, matrix.astype(dtype))
+    matrix = jnp.pad(matrix, ((0, missing), (0, 0)))
+    return OutputLayer(matrix, None, penalty)
+  # One pad and one column, which need no second copy of the matrix.
+  width = matrix.shape[1]
+  matrix = jnp.pad(matrix, ((0, missing), (0, PENALTY_COLUMNS)))
+  return OutputLayer(matrix.at[:, width].set(penalty.astype(matrix.dtype)))
 
 
 @struct.dataclass
@@ -237,26 +245,26 @@ def _words(lanes: Lanes) -> jax.Array:
 
 
 def _logits(
-  weights: Weights, hidden: Float[types.Array, "R D"], temperature: float
+  output: OutputLayer, hidden: Float[types.Array, "R D"], temperature: float
 ) -> Float[types.Array, "V R"]:
   """Divided by the temperature; EXCLUDED outside the support."""
   if hidden.dtype == jnp.float32:
     hidden = hidden / temperature  # a few rows instead of the vocabulary
     temperature = 1.0
-  if weights.penalty is None:
+  if output.penalty is None:
     columns = jnp.zeros((len(hidden), PENALTY_COLUMNS), hidden.dtype)
     hidden = jnp.concatenate([hidden, columns.at[:, 0].set(1)], axis=1)
   logits = jnp.dot(
-    weights.output.astype(hidden.dtype),
+    output.matrix.astype(hidden.dtype),
     hidden.T,
     preferred_element_type=jnp.float32,
   )
-  if weights.scales is not None:
-    logits = logits * weights.scales[:, None]
+  if output.scales is not None:
+    logits = logits * output.scales[:, None]
   if temperature != 1:
     logits = logits / temperature
-  if weights.penalty is not None:
-    logits = logits + weights.penalty[:, None]
+  if output.penalty is not None:
+    logits = logits + output.penalty[:, None]
   return logits
 
 
@@ -271,7 +279,7 @@ def _step(model, config, weights, lanes: Lanes) -> Lanes:
   hidden, cache = model.step(weights.params, lanes.cache, lanes.last, lanes.age)
   shape, busy = lanes.sample.shape, lanes.busy
   logits = _logits(
-    weights, hidden.reshape(-1, hidden.shape[-1]), config.temperature
+    weights.output, hidden.reshape(-1, hidden.shape[-1]), config.temperature
   )
   token, logprob = token_draws.draw(
     logits,
@@ -313,7 +321,7 @@ def advance(
   Args:
     model: of the weights.
     config: how a token is drawn.
-    weights: of `weights`.
+    weights: of the model.
     lanes: where they stand.
     ring: longest past that the lanes' cache holds.
     slots_limit: stop when at most so many slots are busy,
@@ -370,7 +378,7 @@ def sample(
     support: tokens that can be drawn, see `support_mask`; None is all.
   """
   inputs = jnp.asarray(inputs)
-  laid_out = weights(model, params, config, support)
+  weights = Weights(params, output_layer(model, params, config, support))
   memory = model.encode(params, inputs)
   lanes = begin(
     model.start(params, memory, num_samples, config.max_tokens),
@@ -380,7 +388,7 @@ def sample(
     num_samples=num_samples,
     max_tokens=config.max_tokens,
   )
-  lanes = advance(model, config, laid_out, lanes, config.max_tokens)
+  lanes = advance(model, config, weights, lanes, config.max_tokens)
   return samples(lanes.tokens, lanes.logprobs)
 
 
