@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from xlrm import memory_plan
 from xlrm import optimizers
-from xlrm import sample_stream
+from xlrm import grids
 from xlrm import sharding
 from xlrm import types
 from xlrm.jobs import reward
@@ -134,7 +134,7 @@ def best_of_n_plan(size: str, mesh) -> memory_plan.Plan:
   sampling = memory_plan.sampling_plan(
     _model(size),
     mesh,
-    grid=sample_stream.Grid(PROMPTS, SAMPLES),
+    grid=grids.Grid(PROMPTS, SAMPLES),
     input_length=INPUTS,
     max_tokens=TARGETS,
   )
@@ -163,7 +163,7 @@ def ppo_plan(size: str, mesh) -> memory_plan.Plan:
   rollout = memory_plan.sampling_plan(
     _model(size),
     mesh,
-    grid=sample_stream.Grid(ROWS, 1),
+    grid=grids.Grid(ROWS, 1),
     input_length=INPUTS,
     max_tokens=TARGETS,
   )

@@ -182,8 +182,10 @@ def _sample(options, model) -> tuple[Callable[[], Any], int]:
   """Responses of full length, or ended by chance after --mean_length tokens."""
   import numpy as np
 
+  from xlrm import grids
+  from xlrm import lane_programs
   from xlrm import sample_stream
-  from xlrm import sampling
+  from xlrm import sampling_config
 
   size = model.config.vocab_size
   temperature, support = options.temperature, np.ones(size, bool)
@@ -192,17 +194,17 @@ def _sample(options, model) -> tuple[Callable[[], Any], int]:
     # All but equal probabilities on so many tokens, EOS one of them.
     temperature, support = 1e6, np.arange(size) - 1 < options.mean_length
     support[0] = False
-  config = sampling.SamplingConfig(
+  config = sampling_config.SamplingConfig(
     max_tokens=options.targets,
     temperature=temperature,
     int8_output_matrix=options.int8,
   )
-  weights = sample_stream.prepare(
+  weights = lane_programs.prepare(
     model, _random_params(model.abstract()), config, support
   )
   prompts = np.asarray(_random_batch(options, 1, size).inputs)
   rows = options.rows or options.batch * options.samples
-  grid = sample_stream.choose_grid(
+  grid = grids.choose_grid(
     model,
     batch_size=rows,
     num_prompts=options.batch,
@@ -303,9 +305,9 @@ def memory_of(options: argparse.Namespace):
   """The plan (`memory_plan.Plan`) of one call, and the devices planned for."""
   import jax
 
+  from xlrm import grids
   from xlrm import memory_plan
   from xlrm import optimizers
-  from xlrm import sample_stream
   from xlrm import sharding
   from xlrm.jobs import reward
   from xlrm.jobs import sft
@@ -338,7 +340,7 @@ def memory_of(options: argparse.Namespace):
     plan = memory_plan.sampling_plan(
       model,
       mesh,
-      grid=sample_stream.choose_grid(
+      grid=grids.choose_grid(
         model,
         batch_size=options.rows or options.batch * options.samples,
         num_prompts=options.batch,

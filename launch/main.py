@@ -13,6 +13,8 @@ COMMANDS = {
   "demo": ("the whole experiment on the embedded world", "xlrm.launch.demo"),
   "vocab": ("trains a sentencepiece vocabulary", "xlrm.launch.vocab"),
   "convert": ("T5X, Hugging Face, xlrm checkpoints", "xlrm.launch.convert"),
+  "sample": ("responses to a file of prompts", "xlrm.launch.sample"),
+  "best_of_n": ("the best of n responses, by file", "xlrm.launch.best_of_n"),
   "score": ("a reward model's scores of a file", "xlrm.launch.score"),
   "inspect": ("looks at a task before training", "xlrm.launch.inspect_task"),
   "env": ("versions and devices, for bug reports", "xlrm.launch.environment"),

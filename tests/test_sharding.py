@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xlrm import sampling
+from xlrm import decoding
+from xlrm import sampling_config
 from xlrm import sharding
 from xlrm import types
 from xlrm.jobs import sft
@@ -216,11 +217,11 @@ def test_sampling_exchanges_nothing_between_prompts():
   mesh = _mesh(8, 1)
   rows = sharding.batch_sharding(mesh)
   keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 8))
-  config = sampling.SamplingConfig(max_tokens=12)
+  config = sampling_config.SamplingConfig(max_tokens=12)
   with sharding.active(mesh):
     program = (
       jax.jit(
-        lambda params, inputs, keys: sampling.sample(
+        lambda params, inputs, keys: decoding.sample(
           model, params, inputs, keys, config, 4, None
         )
       )

@@ -5,8 +5,9 @@ import jax
 import numpy as np
 import pytest
 
-from xlrm import sample_stream
-from xlrm import sampling
+from xlrm import lane_programs
+from xlrm import decoding
+from xlrm import sampling_config
 from xlrm import sharding
 from xlrm import text_generation
 from xlrm import tokenizer
@@ -14,7 +15,7 @@ from xlrm.models import language_model
 from xlrm.models import scorer as scorer_lib
 from xlrm.models import t5
 
-CONFIG = sampling.SamplingConfig(max_tokens=5)
+CONFIG = sampling_config.SamplingConfig(max_tokens=5)
 PROMPTS = ["b c d", "c", "d " * 40, "a b", "c c c"]
 IDS = ["one", "two", "three", "four", "five"]
 
@@ -81,7 +82,7 @@ def test_results_are_those_of_each_prompt_sampled_alone(
 
   @jax.jit
   def alone(params, inputs, key):
-    return sampling.sample(
+    return decoding.sample(
       tiny, params, inputs, key[None], CONFIG, 3, generator.support
     )
 
@@ -149,10 +150,10 @@ def test_chunks_are_what_each_would_be_alone(generator, params):
 
 
 def test_equal_shapes_are_compiled_once(generator, params, generations):
-  compiled = sample_stream._advance._cache_size()
+  compiled = lane_programs.advance._cache_size()
   again = dataclasses.replace(generator)  # another generator, equal shapes
   again.generate(params, PROMPTS, IDS)
-  assert sample_stream._advance._cache_size() == compiled
+  assert lane_programs.advance._cache_size() == compiled
 
 
 def test_no_prompts(generator, params):

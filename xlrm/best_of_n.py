@@ -169,3 +169,23 @@ def kl_estimate(
     new = np.where(q > 0, q * (bound + (n - 1) * log_miss), 0.0)
     old = np.where(hit > 0, hit * (np.log(hit) - log_e), np.nan)
   return np.clip(np.nan_to_num(new + old, nan=bound), 0.0, bound)
+
+
+def expected_kl_estimate(
+  scores: Float[types.Array, "*prompts N"],
+  logprobs: Float[types.Array, "*prompts N"],
+) -> Float[types.Array, "*prompts N"]:
+  """`kl_estimate` of the best of k samples, for k = 1 .. n.
+
+  The mean over all subsets of size k of the pool, as in `expected_best_of_k`.
+
+  Args:
+    scores: by which the best is selected.
+    logprobs: of the samples, see `kl_estimate`.
+  """
+  scores = _checked(scores)
+  order = _best_last(scores)
+  ordered = np.take_along_axis(np.asarray(logprobs, float), order, axis=-1)
+  n = scores.shape[-1]
+  estimates = [kl_estimate(ordered, k) for k in range(1, n + 1)]
+  return np.einsum("k...i,ki->...k", np.stack(estimates), _weights(n))

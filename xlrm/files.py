@@ -11,6 +11,7 @@ import gzip
 import io
 import json
 import os
+import pathlib
 import re
 from typing import Any
 import zlib
@@ -80,6 +81,14 @@ def read_text(path: str) -> str:
     raise ValueError(
       f"{path}:{line}: UTF-8 was expected ({error.reason})"
     ) from error
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+  """Writes a small file, or leaves what was there before."""
+  target = pathlib.Path(path)
+  temporary = target.with_name(f"{target.name}.new")
+  temporary.write_text(text, encoding="utf-8")
+  os.replace(temporary, target)
 
 
 def rows(pattern: str) -> Iterator[tuple[str, dict[str, Any]]]:

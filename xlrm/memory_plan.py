@@ -21,10 +21,10 @@ from jax.extend import core as extend_core
 import jax.numpy as jnp
 import optax
 
+from xlrm import grids
+from xlrm import lanes as lanes_lib
 from xlrm import losses
 from xlrm import optimizers
-from xlrm import sample_stream
-from xlrm import sampling
 from xlrm import sharding
 from xlrm import train_step
 from xlrm import types
@@ -277,33 +277,42 @@ def sampling_plan(
   model: language_model.EncoderDecoder,
   mesh: sharding.AnyMesh,
   *,
-  grid: sample_stream.Grid,
+  grid: grids.Grid,
   input_length: int,
   max_tokens: int,
 ) -> Plan:
-  """Of drawing responses: weights, keys and values, logits of one step."""
+  """Of drawing responses: weights, keys and values, and the larger of what a
+  step and what reading the next prompts takes.
+
+  The number of samples per prompt costs next to nothing: those that wait for a
+  lane are numbers.
+  """
   data, parts = (mesh.shape[axis] for axis in sharding.AXES)
   slots = -(-grid.slots // data)
   local = model.part_of(parts)
-  inputs = jax.ShapeDtypeStruct((slots, input_length), jnp.int32)
+  ring = grids.ring_lengths(max_tokens)[-1]
 
   def start(params, inputs):
-    memory = local.encode(params, inputs)
-    return memory, local.start(params, memory, grid.lanes, max_tokens)
+    return local.start(params, local.encode(params, inputs), grid.lanes, ring)
 
-  kept = jax.eval_shape(start, local.abstract(), inputs)
+  def kept(prompts):
+    inputs = jax.ShapeDtypeStruct((prompts, input_length), jnp.int32)
+    cache = jax.eval_shape(start, local.abstract(), inputs)
+    return sum(map(_bytes_of, jax.tree.leaves(cache)))
+
   logits = slots * grid.lanes * local.config.vocab_size * 4
   size = jnp.dtype(local.config.dtype).itemsize
-  width = local.config.emb_dim + sampling.PENALTY_COLUMNS
+  width = local.config.emb_dim + lanes_lib.PENALTY_COLUMNS
+  reading = -(-grid.num_read // data)
+  layer = _layer_bytes(local, reading, input_length, input_length)
   return Plan(
     {
       "parameters": placed_bytes(
         model.abstract(), mesh, sharding.split_over_model
       ),
       "output matrix": local.config.vocab_size * width * size,
-      "keys, values": sum(map(_bytes_of, jax.tree.leaves(kept))),
-      "logits": LOGITS_COPIES * logits,
-      "encoder": _layer_bytes(local, slots, input_length, input_length),
+      "keys, values": kept(slots),
+      "a step": max(LOGITS_COPIES * logits, layer + kept(reading)),
     }
   )
 

@@ -8,6 +8,7 @@ ships with xlrm. The other two kinds are recognised by their files.
 
 from collections.abc import Callable
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -111,6 +112,23 @@ def model_directory(path: str | os.PathLike) -> pathlib.Path:
     f"{directory} holds no {DESCRIPTION}, so it is no model directory; "
     f"it holds: {', '.join(held) or 'nothing'}"
   )
+
+
+def fingerprint(path: str | os.PathLike) -> str:
+  """Changes when a model is trained or written again under its name.
+
+  Descriptions and manifests (they hold the checksums of checkpoints) by their
+  content, archives by size and time.
+  """
+  folder = resolve(path)
+  digest = hashlib.sha256(str(path).encode())
+  for file in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):
+    digest.update(file.read_bytes())
+  for pattern in ("*.npz", "*.safetensors", "checkpoint"):
+    for file in sorted(folder.glob(pattern)):
+      found = file.stat()
+      digest.update(f"{file.name} {found.st_size} {found.st_mtime_ns}".encode())
+  return digest.hexdigest()
 
 
 def write_description(

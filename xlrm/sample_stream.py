@@ -10,33 +10,19 @@ draws on.
 
 from collections.abc import Callable, Sequence
 import dataclasses
-import functools
-import math
 
 import jax
-import jax.numpy as jnp
-from jax.sharding import PartitionSpec
 import numpy as np
 
-from xlrm import sampling
+from xlrm import grids
+from xlrm import lane_programs
+from xlrm import lanes as lanes_lib
+from xlrm import sampling_config
 from xlrm import sharding
 from xlrm import types
 from xlrm.models import language_model
 
-FIRST_RING = 64  # tokens; the ring of keys and values grows fourfold
 MIN_ROWS = 4  # a step with fewer rows is not faster
-
-
-@dataclasses.dataclass(frozen=True)
-class Grid:
-  """P slots for prompts, N lanes for responses in each."""
-
-  slots: int
-  lanes: int
-
-  @property
-  def rows(self) -> int:
-    return self.slots * self.lanes
 
 
 @dataclasses.dataclass
@@ -49,204 +35,6 @@ class Usage:
   @property
   def share(self) -> float:
     return self.useful / max(1, self.row_steps)
-
-
-def _round_up(number: int, unit: int) -> int:
-  return unit * -(-number // unit)
-
-
-def choose_grid(
-  model: language_model.EncoderDecoder,
-  *,
-  batch_size: int,
-  num_prompts: int,
-  num_samples: int,
-  prompt_length: int,
-  data_shards: int = 1,
-) -> Grid:
-  """How `batch_size` responses under way are spread over prompts.
-
-  Few lanes per prompt keep all of them busy to the end, many read the prompt's
-  keys and values for more responses at once. So: about sqrt(n / 2) lanes, and
-  more while the slots' keys and values would outweigh half of the weights,
-  which a step reads, too; never fewer rows than the prompts can fill.
-
-  Args:
-    model: its sizes say what a prompt weighs.
-    batch_size: P * N at most, apart from rounding to data_shards.
-    num_prompts: to draw for.
-    num_samples: n, responses per prompt.
-    prompt_length: S.
-    data_shards: P is a multiple.
-  """
-  config = model.config
-  prompt = prompt_length * config.num_heads * config.head_dim
-  prompt *= 2 * config.num_decoder_layers
-  weights = sum(math.prod(x.shape) for x in jax.tree.leaves(model.abstract()))
-  lanes = 1 << max(0, int(math.log2(max(1.0, (num_samples / 2) ** 0.5))))
-  while lanes < num_samples and batch_size // lanes * prompt > weights / 2:
-    lanes *= 2
-  lanes = min(lanes, num_samples, batch_size)
-  slots = batch_size // lanes
-  if slots > num_prompts:
-    slots = num_prompts
-    lanes = min(num_samples, max(lanes, batch_size // slots))
-  return Grid(_round_up(slots, data_shards), lanes)
-
-
-def ring_lengths(max_tokens: int) -> list[int]:
-  """64 -> [64];  512 -> [64, 256, 512]"""
-  lengths = []
-  ring = FIRST_RING
-  while ring < max_tokens:
-    lengths.append(ring)
-    ring *= 4
-  return [*lengths, max_tokens]
-
-
-def _on_mesh(lanes: sampling.Lanes) -> sampling.Lanes:
-  """Slots over 'data', heads over 'model', while a mesh is active."""
-  axes = sharding.active_axes()
-  if not axes:
-    return lanes
-
-  def place(x, heads=None):
-    spec = [None] * x.ndim
-    if x.ndim:
-      spec[0] = "data"
-    if heads is not None and x.shape[heads] % axes["model"] == 0:
-      spec[heads] = "model"
-    return jax.lax.with_sharding_constraint(x, PartitionSpec(*spec))
-
-  cache = lanes.cache
-  placed = jax.tree.map(place, lanes.replace(cache=None))
-  return placed.replace(
-    cache=cache.replace(
-      cross=jax.tree.map(functools.partial(place, heads=1), cache.cross),
-      past=jax.tree.map(functools.partial(place, heads=2), cache.past),
-      clock=place(cache.clock),
-      mask=place(cache.mask),
-    )
-  )
-
-
-@functools.partial(jax.jit, static_argnums=(0, 2, 3, 4, 5, 6))
-def _empty(model, params, grid, num_samples, prompt_length, max_tokens, ring):
-  """Lanes without prompts: zeros of the shapes that the model gives."""
-
-  def start(params, inputs):
-    return model.start(params, model.encode(params, inputs), grid.lanes, ring)
-
-  inputs = jax.ShapeDtypeStruct((grid.slots, prompt_length), jnp.int32)
-  cache = jax.tree.map(
-    lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(start, params, inputs)
-  )
-  return _on_mesh(
-    sampling.begin(
-      cache,
-      jax.vmap(jax.random.key)(jnp.zeros(grid.slots, jnp.uint32)),
-      jnp.zeros(grid.slots, jnp.int32),
-      num_lanes=grid.lanes,
-      num_samples=num_samples,
-      max_tokens=max_tokens,
-    )
-  )
-
-
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
-def _insert(model, params, lanes, inputs, hashes, seed, slots, wanted):
-  """Reads F prompts and puts them into slots; a slot outside is none."""
-  num_lanes = lanes.sample.shape[1]
-  keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), hashes)
-  fresh = sampling.begin(
-    model.start(params, model.encode(params, inputs), num_lanes, 1),
-    keys,
-    wanted,
-    num_lanes=num_lanes,
-    num_samples=lanes.tokens.shape[1],
-    max_tokens=lanes.tokens.shape[2],
-  )
-  put = lambda old, new: old.at[slots].set(new, mode="drop")
-  rest = jax.tree.map(
-    put,
-    lanes.replace(cache=None, steps=None),
-    fresh.replace(cache=None, steps=None),
-  )
-  cache = lanes.cache.insert(fresh.cache, slots)
-  return _on_mesh(rest.replace(cache=cache, steps=lanes.steps))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=3)
-def _advance(model, config, weights, lanes, slots_limit, lanes_limit):
-  """New lanes; busy lanes per slot, the oldest response and the steps taken."""
-  before = lanes.steps
-  lanes = _on_mesh(
-    sampling.advance(
-      model,
-      config,
-      weights,
-      lanes,
-      lanes.cache.length,
-      slots_limit,
-      lanes_limit,
-    )
-  )
-  busy = jnp.sum(lanes.busy, axis=1)
-  return lanes, (busy, jnp.max(lanes.age), lanes.steps - before)
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _grow(lanes, ring):
-  return _on_mesh(lanes.replace(cache=lanes.cache.grown(ring)))
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _shorten(lanes, prompt_length):
-  return _on_mesh(lanes.replace(cache=lanes.cache.shortened(prompt_length)))
-
-
-@functools.partial(jax.jit, static_argnums=2)
-def _take(lanes, slots, num_lanes):
-  """These slots, and of each num_lanes lanes, the busy ones first."""
-  order = jnp.argsort(~lanes.busy[slots], axis=1, stable=True)[:, :num_lanes]
-  rows = slots[:, None]
-  whole = lambda x: x[slots]
-  return _on_mesh(
-    sampling.Lanes(
-      cache=lanes.cache.take(slots, order),
-      prompt_keys=whole(lanes.prompt_keys),
-      wanted=whole(lanes.wanted),
-      started=whole(lanes.started),
-      sample=lanes.sample[rows, order],
-      age=lanes.age[rows, order],
-      last=lanes.last[rows, order],
-      tokens=whole(lanes.tokens),
-      logprobs=whole(lanes.logprobs),
-      steps=lanes.steps,
-    )
-  )
-
-
-@jax.jit
-def _responses(lanes, slots):
-  return lanes.tokens[slots], lanes.logprobs[slots]
-
-
-_output_layer = jax.jit(sampling.output_layer, static_argnums=(0, 2))
-
-
-def prepare(
-  model: language_model.LanguageModel,
-  params: types.Params,
-  config: sampling.SamplingConfig,
-  support: np.ndarray,
-) -> sampling.Weights:
-  """What a `Stream` reads; the output matrix is laid out once, beside params.
-
-  Args:
-    support: [V] bool, see `sampling.support_mask`.
-  """
-  return sampling.Weights(params, _output_layer(model, params, config, support))
 
 
 Done = Callable[[int, np.ndarray, np.ndarray], None]
@@ -272,13 +60,13 @@ class Stream:
   def __init__(
     self,
     model: language_model.EncoderDecoder,
-    weights: sampling.Weights,
-    config: sampling.SamplingConfig,
+    weights: lanes_lib.Weights,
+    config: sampling_config.SamplingConfig,
     prompts: Sequence[np.ndarray],
     hashes: Sequence[int],
     *,
     num_samples: int,
-    grid: Grid,
+    grid: grids.Grid,
     lengths: Sequence[int],
     seed: int = 0,
     mesh: jax.sharding.Mesh | None = None,
@@ -307,7 +95,7 @@ class Stream:
       if not any(x is not None for x in self.held):
         break
       with sharding.active(self.mesh):
-        self.lanes, news = _advance(
+        self.lanes, news = lane_programs.advance(
           self.model, self.config, self.weights, self.lanes, *self._limits()
         )
       for part in waiting:  # while the device draws
@@ -322,13 +110,12 @@ class Stream:
 
   def _start(self) -> None:
     self.length = self._padded(len(self.prompts[self.queue[-1]]))
-    self.rings = ring_lengths(self.config.max_tokens)
+    self.rings = grids.ring_lengths(self.config.max_tokens)
     self.ring = self.rings.pop(0)
     self.held: list[int | None] = [None] * self.grid.slots
-    # Prompts that are read together: few, so that no slot waits long.
-    self.num_read = _round_up(max(1, self.grid.slots // 16), self.unit)
+    self.num_read = grids.round_up(self.grid.num_read, self.unit)
     with sharding.active(self.mesh):
-      self.lanes = _empty(
+      self.lanes = lane_programs.empty(
         self.model,
         self.weights.params,
         self.grid,
@@ -362,7 +149,7 @@ class Stream:
     if self.mesh is not None:
       inputs, hashes = sharding.shard((inputs, hashes), self.mesh)
     with sharding.active(self.mesh):
-      self.lanes = _insert(
+      self.lanes = lane_programs.insert(
         self.model,
         self.weights.params,
         self.lanes,
@@ -409,7 +196,7 @@ class Stream:
     # A power of two of them, so that few sizes are compiled.
     padded = slots + [0] * ((1 << (len(slots) - 1).bit_length()) - len(slots))
     with sharding.active(self.mesh):
-      found = _responses(self.lanes, np.asarray(padded, np.int32))
+      found = lane_programs.responses(self.lanes, np.asarray(padded, np.int32))
     return [(prompts, found)]
 
   def _report(self, done: Done, prompts, found) -> None:
@@ -423,13 +210,13 @@ class Stream:
     with sharding.active(self.mesh):
       if oldest >= self.ring:
         self.ring = self.rings.pop(0)
-        self.lanes = _grow(self.lanes, self.ring)
+        self.lanes = lane_programs.grow(self.lanes, self.ring)
       held = [len(self.prompts[x]) for x in self.held if x is not None]
       following = [len(self.prompts[x]) for x in self.queue[-1:]]
       length = self._padded(max(held + following, default=self.length))
       if 2 * length <= self.length:
         self.length = length
-        self.lanes = _shorten(self.lanes, length)
+        self.lanes = lane_programs.shorten(self.lanes, length)
       if not self.queue:
         self._halve(busy)
 
@@ -447,4 +234,6 @@ class Stream:
     rest = [s for s in range(before.slots) if s not in under_way]
     slots = (under_way + rest)[: grid.slots]
     self.held = [self.held[s] for s in slots]
-    self.lanes = _take(self.lanes, np.asarray(slots, np.int32), grid.lanes)
+    self.lanes = lane_programs.take(
+      self.lanes, np.asarray(slots, np.int32), grid.lanes
+    )

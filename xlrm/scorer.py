@@ -16,6 +16,7 @@ import jax
 from jaxtyping import Float
 import numpy as np
 
+from xlrm import model_files
 from xlrm import pretrained
 from xlrm import sharding
 from xlrm import text_generation
@@ -159,6 +160,21 @@ class RewardModel:
     flat = np.asarray([[x for g in groups for x in g] for groups in by_member])
     combined = iter(self.combine(flat).tolist())
     return [[next(combined) for _ in group] for group in responses]
+
+
+def identity(spec: Spec) -> str:
+  """Changes when the scores of a reward model or an ensemble would."""
+  combine, paths = "", [spec]
+  if isinstance(spec, Ensemble):
+    combine = getattr(spec.combine, "__qualname__", repr(spec.combine))
+    paths = spec.paths
+  elif not isinstance(spec, str | os.PathLike):
+    paths = spec
+  models = [
+    model_files.fingerprint(str(path).removeprefix(pretrained.VERDICT))
+    for path in paths
+  ]
+  return repr((models, combine))
 
 
 def load(spec: Spec, dtype: str = "float32") -> RewardModel:

@@ -13,8 +13,10 @@ import jax
 import numpy as np
 
 from xlrm import converters
+from xlrm import grids
+from xlrm import lane_programs
 from xlrm import sample_stream
-from xlrm import sampling
+from xlrm import sampling_config
 from xlrm import sharding
 from xlrm import tokenizer as tokenizer_lib
 from xlrm import types
@@ -102,7 +104,7 @@ class Generator:
 
   model: language_model.LanguageModel
   tokenizer: tokenizer_lib.Tokenizer
-  config: sampling.SamplingConfig
+  config: sampling_config.SamplingConfig
   max_input_length: int
   batch_size: int = 32
   num_samples: int = 1
@@ -124,7 +126,9 @@ class Generator:
   @functools.cached_property
   def support(self) -> np.ndarray:
     """[V] bool: tokens that a response may hold."""
-    return sampling.support_mask(self.model.config.vocab_size, self.tokenizer)
+    return sampling_config.support_mask(
+      self.model.config.vocab_size, self.tokenizer
+    )
 
   def generate(
     self,
@@ -171,7 +175,7 @@ class Generator:
     if not rows:
       return
     with sharding.active(self.mesh):
-      weights = sample_stream.prepare(
+      weights = lane_programs.prepare(
         self.model, params, self.config, self.support
       )
     for first in range(0, len(rows), chunk_size):
@@ -180,11 +184,11 @@ class Generator:
         weights, rows[part], example_ids[part], cut[part], usage
       )
 
-  def grid(self, num_prompts: int) -> sample_stream.Grid:
+  def grid(self, num_prompts: int, batch_size: int | None = None) -> grids.Grid:
     """How many prompts and responses are under way together."""
-    return sample_stream.choose_grid(
+    return grids.choose_grid(
       self.model,
-      batch_size=self.batch_size,
+      batch_size=batch_size or self.batch_size,
       num_prompts=num_prompts,
       num_samples=self.num_samples,
       prompt_length=self.max_input_length,
@@ -236,19 +240,39 @@ class Generator:
       seen[example_id] = i
 
 
-def _completed(batch: types.Batch, num_rows: int, group: int) -> types.Batch:
-  """Padded with rows and responses of zero weight to a fixed shape."""
+def _completed(
+  batch: types.Batch, num_rows: int, group: int, lengths: tuple[int, int]
+) -> types.Batch:
+  """Cut to (inputs, targets) of these lengths, and filled up with rows and
+  responses of zero weight: one of a few shapes."""
 
-  def pad(array, *sizes):
-    widths = [(0, n - m) for n, m in zip(sizes, array.shape)]
-    widths += [(0, 0)] * (array.ndim - len(sizes))
-    return np.pad(array, widths)
+  def shaped(array, *sizes):
+    array = array[..., : sizes[-1]]
+    return np.pad(array, [(0, n - m) for n, m in zip(sizes, array.shape)])
 
+  inputs, targets = lengths
   return types.Batch(
-    pad(batch.inputs, num_rows),
-    pad(batch.targets, num_rows, group),
-    pad(batch.weights, num_rows, group),
+    shaped(batch.inputs, num_rows, inputs),
+    shaped(batch.targets, num_rows, group, targets),
+    shaped(batch.weights, num_rows, group, targets),
   )
+
+
+def _longest(array: np.ndarray) -> int:
+  """Columns of the last axis up to the last that holds anything."""
+  used = np.flatnonzero(array.any(axis=tuple(range(array.ndim - 1))))
+  return int(used[-1]) + 1 if used.size else 1
+
+
+def _shape_of(batch: types.Batch) -> tuple[int, int]:
+  """Lengths that the batch's own texts are padded to."""
+  return tuple(
+    next(x for x in padded_lengths(array.shape[-1]) if x >= _longest(array))
+    for array in (batch.inputs, batch.targets)
+  )
+
+
+GROUP_STEP = 4  # groups of responses are filled up to a multiple
 
 
 def score_texts(
@@ -261,8 +285,8 @@ def score_texts(
 ) -> list[list[float]]:
   """A reward model's score of each response to each prompt.
 
-  All batches have one shape. A text that occurs twice among the responses to
-  one prompt is scored once.
+  Prompts of like length are scored together, padded to a few lengths. A text
+  that occurs twice among the responses to one prompt is scored once.
 
   Args:
     scorer: tokenizes the texts with its own vocabulary.
@@ -284,19 +308,24 @@ def score_texts(
   group = max(map(len, distinct), default=0)
   if not group:
     return [[] for _ in prompts]
+  if group > GROUP_STEP:
+    group = grids.round_up(group, GROUP_STEP)
   # Compiled once for all reward models of one shape, whatever their vocabulary.
   compiled_for = dataclasses.replace(scorer, tokenizer=None)
-  results = []
-  for first in range(0, len(prompts), batch_size):
-    rows = slice(first, first + batch_size)
-    batch = scorer.prepare(list(prompts[rows]), distinct[rows])
-    batch = _completed(batch, batch_size, group)
+  results: list[list[float]] = [[] for _ in prompts]
+  order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
+  for first in range(0, len(order), batch_size):
+    rows = order[first : first + batch_size]
+    batch = scorer.prepare(
+      [prompts[i] for i in rows], [distinct[i] for i in rows]
+    )
+    batch = _completed(batch, batch_size, group, _shape_of(batch))
     if mesh is not None:
       batch = sharding.shard(batch, mesh)
     with sharding.active(mesh):
       scores = _score(compiled_for, params, batch)
     scores = np.asarray(jax.device_get(scores))
-    for texts, unique, row in zip(responses[rows], distinct[rows], scores):
-      of_text = dict(zip(unique, row.tolist()))
-      results.append([of_text[text] for text in texts])
+    for i, row in zip(rows, scores):
+      of_text = dict(zip(distinct[i], row.tolist()))
+      results[i] = [of_text[text] for text in responses[i]]
   return results

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from safetensors import numpy as files
 
-from xlrm import sampling
+from xlrm import decoding
+from xlrm import sampling_config
 from xlrm.checkpoints import huggingface
 from xlrm.checkpoints import stored
 from xlrm.models import language_model
@@ -62,12 +63,12 @@ def test_logits_and_greedy_tokens_are_those_of_transformers(name, directories):
   def run(params, inputs, targets):
     hidden = model.hidden(params, model.encode(params, inputs), targets)
     keys = jax.vmap(jax.random.key)(jnp.arange(inputs.shape[0]))
-    drawn = sampling.sample(
+    drawn = decoding.sample(
       model,
       params,
       inputs,
       keys,
-      sampling.SamplingConfig(max_tokens=targets.shape[-1], greedy=True),
+      sampling_config.SamplingConfig(max_tokens=targets.shape[-1], greedy=True),
       1,
       None,
     )

@@ -5,115 +5,203 @@ For each prompt the policy draws n samples (the pool), one further sample at
 the same temperature (the baseline that win rates are measured against) and
 its greedy output. Every reward model scores every text; the record of a
 reward model's choice is `best_of_n` with that model's language as source.
+Texts and scores go to files chunk by chunk: a job that was killed goes on.
 """
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import json
-import os
 import pathlib
 from typing import Any
 
-import numpy as np
+import jax
 
 from xlrm import batches
-from xlrm import best_of_n
+from xlrm import chunked_files
+from xlrm import draws
 from xlrm import memory_plan
+from xlrm import model_files
+from xlrm import pools as pools_lib
 from xlrm import pretrained
 from xlrm import records
 from xlrm import sampling
+from xlrm import sampling_config
 from xlrm import scorer as scorer_lib
 from xlrm import sharding
 from xlrm import text_generation
 
 RECORDS = "records.jsonl"
-POOLS = "pools.jsonl"
+POOLS = pools_lib.FILE
+CURVES = "best_of_k.csv"
+PARTS = "parts"  # folder of what is drawn and scored so far
+ALPACA_EVAL = "alpaca_eval"  # folder of files in that format
 
 
 @dataclasses.dataclass(frozen=True)
 class BestOfNConfig:
-  """How samples are drawn.
+  """How samples are drawn and chosen from.
 
   Attributes:
     num_samples: n, the size of the pool.
     max_prompts: prompts used, the first ones; None is all.
-    batch_size: prompts decoded together.
+    batch_size: responses under way together.
     score_batch_size: prompts whose pools are scored together.
-    seed: of the samples; a sample depends on it and on its example id only.
+    chunk_size: prompts between two writes.
+    seed: of the samples; a sample depends on it, on its example id and on its
+      own number.
+    soft_scale: lambda of soft best-of-n: adds records `soft_best_of_n`, whose
+      sample is drawn with probability proportional to exp(score / lambda).
+    alpaca_eval: also write `alpaca_eval/*.json`, one file per method.
   """
 
   num_samples: int = 16
   max_prompts: int | None = None
-  batch_size: int = 32
+  batch_size: int = 64
   score_batch_size: int = 32
+  chunk_size: int = 512
   seed: int = 0
+  soft_scale: float | None = None
+  alpaca_eval: bool = False
 
   def __post_init__(self):
-    for name in ("num_samples", "batch_size", "score_batch_size"):
+    sizes = ("num_samples", "batch_size", "score_batch_size", "chunk_size")
+    for name in sizes:
       if getattr(self, name) < 1:
         raise ValueError(f"{name} {getattr(self, name)} is below 1")
     if self.max_prompts is not None and self.max_prompts < 1:
       raise ValueError(f"max_prompts {self.max_prompts} is below 1")
+    if self.soft_scale is not None and not self.soft_scale > 0:
+      raise ValueError(f"soft_scale {self.soft_scale} is not positive")
 
 
-def _write_pools(path: pathlib.Path, pools: Sequence[dict[str, Any]]) -> None:
-  temporary = path.with_suffix(".partial")
-  with open(temporary, "w", encoding="utf-8") as file:
-    for pool in pools:
-      file.write(json.dumps(pool, ensure_ascii=False, sort_keys=True) + "\n")
-  os.replace(temporary, path)
+def _line(row, generation: text_generation.Generation) -> dict[str, Any]:
+  return {
+    "example_id": row["id"],
+    "texts": generation.texts,
+    "logprobs": generation.logprobs,
+    "num_tokens": generation.num_tokens,
+  }
 
 
-def _record(row, method, source, study, policy, seed, **fields):
-  return records.EvalRecord(
-    study=study,
-    method=method,
-    source=source,
-    target=row["language"],
-    seed=seed,
-    task=row.get("task", ""),
-    dataset=row["dataset"],
-    language=row["language"],
-    example_id=row["id"],
-    input=row["reward_inputs"],
-    reference=row["targets_pretokenized"],
-    policy=policy,
-    **fields,
-  )
+@dataclasses.dataclass(frozen=True)
+class _Drawing:
+  """The two passes over the prompts: samples and greedy outputs."""
 
+  policy: str
+  loaded: pretrained.Pretrained
+  rows: Sequence[Mapping[str, Any]]
+  config: BestOfNConfig
+  sampler: sampling_config.SamplingConfig
+  lengths: Mapping[str, int]
+  mesh: jax.sharding.Mesh
 
-def _prompt_records(row, texts, logprobs, scores, rewards, common):
-  """Records of one prompt; `texts` is the pool, the baseline, the greedy."""
-  num_samples = len(texts) - 2
+  def generators(self) -> dict[str, text_generation.Generator]:
+    greedy = sampling_config.SamplingConfig(
+      max_tokens=self.sampler.max_tokens, greedy=True
+    )
+    # The baseline is one more draw of the same kind.
+    passes = {
+      "samples": (self.sampler, self.config.num_samples + 1),
+      "greedy": (greedy, 1),
+    }
+    return {
+      name: draws.generator_of(
+        self.loaded,
+        sampler,
+        self.lengths,
+        batch_size=self.config.batch_size,
+        num_samples=num_samples,
+        seed=self.config.seed,
+        mesh=self.mesh,
+      )
+      for name, (sampler, num_samples) in passes.items()
+    }
 
-  def scored(index):
-    return {f"reward/{name}": float(scores[name][index]) for name in rewards}
-
-  def record(method, source, index, **fields):
-    return _record(
-      row,
-      method,
-      source,
-      *common,
-      sample=index,
-      output=texts[index],
-      logprob=float(logprobs[index]),
-      scores=scored(index),
-      **fields,
+  def identity(self) -> str:
+    config = dataclasses.replace(
+      self.config, score_batch_size=1, soft_scale=None, alpaca_eval=False
+    )
+    return draws.identity(
+      model_files.fingerprint(self.policy),
+      config,
+      self.sampler,
+      sorted(self.lengths.items()),
+      self.loaded.model.config,
+      dict(self.mesh.shape),
+      rows=self.rows,
     )
 
-  yield record("sample", "", num_samples, rank=None, pool={})
-  yield record("greedy", "", num_samples + 1, rank=None, pool={})
-  for name in rewards:
-    pool = np.asarray(scores[name][:num_samples])
-    statistics = {
-      "n": num_samples,
-      "distinct": len(set(texts[:num_samples])),
-      "mean": float(pool.mean()),
-      "max": float(pool.max()),
-    }
-    chosen = int(best_of_n.select(pool))
-    yield record("best_of_n", name, chosen, rank=0, pool=statistics)
+  def run(self, folder: pathlib.Path) -> dict[str, list[dict[str, Any]]]:
+    """Name of the pass -> its lines."""
+    found = {}
+    for name, generator in self.generators().items():
+      file = chunked_files.ChunkedFile(
+        folder / f"{name}.jsonl", self.identity(), len(self.rows), keep=True
+      )
+      draws.write(
+        file,
+        generator,
+        self.loaded.lazy_params,
+        self.rows,
+        _line,
+        chunk_size=self.config.chunk_size,
+        description=name,
+      )
+      found[name] = file.rows()
+    return found
+
+
+def _scores(
+  name: str,
+  spec: scorer_lib.Spec,
+  scorer: scorer_lib.RewardModel,
+  drawing: _Drawing,
+  texts: Sequence[Sequence[str]],
+  folder: pathlib.Path,
+) -> list[list[float]]:
+  """One reward model's scores of all texts of every prompt."""
+  config = drawing.config
+  identity = draws.identity(
+    drawing.identity(), scorer_lib.identity(spec), config.score_batch_size
+  )
+  file = chunked_files.ChunkedFile(
+    folder / f"scores.{name}.jsonl", identity, len(texts), keep=True
+  )
+  title = f"reward model {name}"
+  with file, file.progress(title, "prompt") as bar:
+    scorer = scorer.on(drawing.mesh)
+    for chunk in file.chunks(config.chunk_size):
+      found = scorer.score(
+        [row["reward_inputs"] for row in drawing.rows[chunk]],
+        texts[chunk],
+        batch_size=config.score_batch_size,
+      )
+      file.append([{"scores": scores} for scores in found])
+      bar.update(len(found))
+  return [line["scores"] for line in file.rows()]
+
+
+def _print_plan(drawing, scorers, model_dir, named) -> None:
+  config = drawing.config
+  print(
+    f"best-of-{config.num_samples} of {drawing.policy}: {len(drawing.rows)} "
+    f"prompts x {config.num_samples + 2} texts of at most "
+    f"{drawing.sampler.max_tokens} tokens, scored by {', '.join(scorers)}; "
+    f"into {model_dir}"
+  )
+  samples = drawing.generators()["samples"]
+  print(f"sampling: {draws.plan_of(samples, len(drawing.rows)).text(named)}")
+  batch_size = sharding.fitting_batch_size(
+    config.score_batch_size, len(drawing.rows), drawing.mesh
+  )
+  for name, scorer in scorers.items():
+    for member in scorer.members:
+      plan = memory_plan.scoring_plan(
+        member.model,
+        drawing.mesh,
+        batch_size=batch_size,
+        num_responses=config.num_samples + 2,
+      )
+      print(f"reward model {name}: {plan.text(named)}")
 
 
 def run(
@@ -123,27 +211,36 @@ def run(
   rewards: Mapping[str, scorer_lib.Spec],
   model_dir: str,
   config: BestOfNConfig = BestOfNConfig(),
-  sampler: sampling.SamplingConfig = sampling.SamplingConfig(),
-  lengths: Mapping[str, int],
+  sampler: sampling_config.SamplingConfig = sampling_config.SamplingConfig(),
+  lengths: Mapping[str, int] | None = None,
   split: str = "test",
   study: str = "best_of_n",
   dtype: str = "float32",
   mesh: sharding.MeshConfig = sharding.MeshConfig(),
   dry_run: bool | str = False,
 ) -> list[records.EvalRecord]:
-  """Samples, scores, chooses; writes `records.jsonl` and `pools.jsonl`.
+  """Samples, scores, chooses.
+
+  Writes `records.jsonl` (one line per chosen or baseline text), `pools.jsonl`
+  (all texts and scores of a prompt) and `best_of_k.csv` (every k <= n from the
+  same pools).
 
   Args:
-    source: prompts: rows of its split `split`.
+    source: prompts: rows of its split `split`; a task or a `PromptFile`.
     policy: model directory of the SFT model.
     rewards: name of a reward model (in a study its source language) to its
       model directory, or to an ensemble, see `scorer.load`.
+    sampler: how a token is drawn; without max_tokens: `lengths`' targets.
+    lengths: tokens of prompt and response; None is what the policy was trained
+      on.
     study: written into every record.
     mesh: spreads weights and prompts; each reward model is on it only while
       it scores.
     dry_run: print the plan, draw nothing; a name such as 'v4-32' says whether
       it fits there.
   """
+  if not rewards:
+    raise ValueError("no reward model to choose by: rewards are empty")
   loaded = pretrained.load_language_model(policy, dtype=dtype)
   scorers = {
     name: scorer_lib.load(spec, dtype=dtype) for name, spec in rewards.items()
@@ -151,90 +248,63 @@ def run(
   rows = source.examples(split)[: config.max_prompts]
   if not rows:
     raise ValueError(f"the split {split!r} has no prompts to sample for")
-  devices = mesh.build()
-  batch_size, score_batch_size = (
-    sharding.fitting_batch_size(size, len(rows), devices)
-    for size in (config.batch_size, config.score_batch_size)
+  lengths = lengths or sampling.lengths_of(loaded.description)
+  drawing = _Drawing(
+    policy,
+    loaded,
+    rows,
+    config,
+    sampler.of_at_most(lengths["targets"]),
+    lengths,
+    mesh.build(),
   )
   if dry_run:
-    print(
-      f"best-of-{config.num_samples} of {policy}: {len(rows)} prompts x "
-      f"{config.num_samples + 2} texts of at most {sampler.max_tokens} tokens,"
-      f" scored by {', '.join(scorers)}; into {model_dir}"
-    )
     named = memory_plan.devices(dry_run) if isinstance(dry_run, str) else None
-    sampling_plan = memory_plan.sampling_plan(
-      loaded.model,
-      devices,
-      batch_size=batch_size,
-      num_samples=config.num_samples + 1,
-      input_length=lengths["inputs"],
-      max_tokens=sampler.max_tokens,
-    )
-    print(f"sampling: {sampling_plan.text(named)}")
-    for name, scorer in scorers.items():
-      for member in scorer.members:
-        scoring_plan = memory_plan.scoring_plan(
-          member.model,
-          devices,
-          batch_size=score_batch_size,
-          num_responses=config.num_samples + 2,
-        )
-        print(f"reward model {name}: {scoring_plan.text(named)}")
+    _print_plan(drawing, scorers, model_dir, named)
     return []
-  prompts = [row["inputs_pretokenized"] for row in rows]
-  ids = [row["id"] for row in rows]
-  params = loaded.lazy_params.on(devices, sharding.split_over_model)
-  drawn, greedy = (
-    text_generation.Generator(
-      model=loaded.model,
-      tokenizer=loaded.tokenizer,
-      config=sampler_config,
-      max_input_length=lengths["inputs"],
-      batch_size=batch_size,
-      num_samples=num_samples,
-      seed=config.seed,
-      mesh=devices,
-      truncate_inputs_from_left=loaded.description.truncate_inputs_from_left,
-    ).generate(params, prompts, ids)
-    for sampler_config, num_samples in (
-      (sampler, config.num_samples + 1),
-      (sampling.SamplingConfig(max_tokens=sampler.max_tokens, greedy=True), 1),
-    )
-  )
-  del params
-  texts = [a.texts + b.texts for a, b in zip(drawn, greedy)]
-  logprobs = [a.logprobs + b.logprobs for a, b in zip(drawn, greedy)]
+  directory = pathlib.Path(model_dir)
+  folder = directory / PARTS
+  drawn = drawing.run(folder)
+  texts = [
+    a["texts"] + b["texts"]
+    for a, b in zip(drawn["samples"], drawn["greedy"], strict=True)
+  ]
   scores = {
-    name: scorer.on(devices).score(
-      [row["reward_inputs"] for row in rows],
-      texts,
-      batch_size=score_batch_size,
-    )
+    name: _scores(name, rewards[name], scorer, drawing, texts, folder)
     for name, scorer in scorers.items()
   }
-  result, pools = [], []
-  for index, row in enumerate(rows):
-    own = {name: values[index] for name, values in scores.items()}
-    common = (study, policy, config.seed)
-    result += _prompt_records(
-      row, texts[index], logprobs[index], own, scorers, common
+  pools = [
+    pools_lib.Pool.of(
+      row,
+      drawn["samples"][index],
+      drawn["greedy"][index],
+      {name: values[index] for name, values in scores.items()},
     )
-    pools.append(
-      {
-        "example_id": row["id"],
-        "language": row["language"],
-        # The baseline is one more draw of the same kind: with it an unbiased
-        # estimate reaches k = n.
-        "texts": texts[index][: config.num_samples + 1],
-        "scores": {
-          f"reward/{name}": [float(x) for x in values[: config.num_samples + 1]]
-          for name, values in own.items()
-        },
-      }
-    )
-  directory = pathlib.Path(model_dir)
-  directory.mkdir(parents=True, exist_ok=True)
-  records.write(directory / RECORDS, result)
-  _write_pools(directory / POOLS, pools)
-  return result
+    for index, row in enumerate(rows)
+  ]
+  return _write(pools, drawing, directory, study)
+
+
+def _write(
+  pools: Sequence[pools_lib.Pool],
+  drawing: _Drawing,
+  directory: pathlib.Path,
+  study: str,
+) -> list[records.EvalRecord]:
+  config = drawing.config
+  choice = pools_lib.Choice(
+    study=study,
+    policy=drawing.policy,
+    seed=config.seed,
+    soft_scale=config.soft_scale,
+    # Log-probabilities are those of the unrestricted distribution.
+    restricted=drawing.sampler.restricted,
+  )
+  found = [record for pool in pools for record in choice.records(pool)]
+  records.write(directory / RECORDS, found)
+  pools_lib.write(directory / POOLS, pools)
+  pools_lib.write_curves(directory / CURVES, pools, drawing.sampler.restricted)
+  if config.alpaca_eval:
+    pools_lib.write_alpaca_eval(directory / ALPACA_EVAL, found, pools)
+  print(pools_lib.summary(pools), flush=True)
+  return found

@@ -7,14 +7,13 @@ reference. Writes `records.jsonl` with every score and `report.html`.
 
 from collections.abc import Mapping, Sequence
 import importlib.metadata
-import json
 import pathlib
 import platform
-from typing import Any
 
 import numpy as np
 
 from xlrm import metric_writer
+from xlrm import pools as pools_lib
 from xlrm import pretrained
 from xlrm import records as records_lib
 from xlrm.analysis import curves
@@ -41,27 +40,27 @@ def versions() -> dict[str, str]:
   return found
 
 
-def read_pools(runs: Sequence[str]) -> list[dict[str, Any]]:
+def read_pools(runs: Sequence[str]) -> list[pools_lib.Pool]:
   """The pools of best-of-n runs."""
-  pools = []
-  for run in runs:
-    text = (pathlib.Path(run) / best_of_n.POOLS).read_text(encoding="utf-8")
-    pools += [json.loads(line) for line in text.splitlines()]
-  return pools
+  return [
+    pool
+    for run in runs
+    for pool in pools_lib.read(pathlib.Path(run) / best_of_n.POOLS)
+  ]
 
 
 def pool_curves(
-  pools: Sequence[Mapping[str, Any]],
+  pools: Sequence[pools_lib.Pool],
 ) -> dict[tuple[str, str], list[curves.CurvePoint]]:
   """Gold win rate against n of every (source, target)."""
   by_pair: dict[tuple[str, str], list[curves.Pool]] = {}
   for pool in pools:
     judged = [
-      gold_lib.judge_example(pool["example_id"], text).quality
-      for text in pool["texts"]
+      gold_lib.judge_example(pool.example_id, text).quality
+      for text in pool.texts
     ]
-    for name, scores in pool["scores"].items():
-      pair = (name.removeprefix("reward/"), pool["language"])
+    for name, scores in pool.scores.items():
+      pair = (name.removeprefix("reward/"), pool.language)
       by_pair.setdefault(pair, []).append(
         curves.Pool(np.asarray(scores), np.asarray(judged))
       )

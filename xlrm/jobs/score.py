@@ -5,20 +5,14 @@ name when it is complete: a job that was killed goes on after its last complete
 chunk, and ends with the same bytes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import hashlib
 import json
-import os
-import pathlib
-import sys
 from typing import Any
 
-import tqdm
-
+from xlrm import chunked_files
 from xlrm import files
-from xlrm import model_files
-from xlrm import pretrained
 from xlrm import scorer as scorer_lib
 from xlrm import sharding
 
@@ -79,78 +73,21 @@ def _read(
   ]
 
 
-def _weights(path: str) -> str:
-  """Changes when a model is trained again under the same name.
-
-  Descriptions and manifests (they hold the checksums of checkpoints) by their
-  content, archives by size and time.
-  """
-  folder = pathlib.Path(
-    model_files.resolve(path.removeprefix(pretrained.VERDICT))
-  )
-  digest = hashlib.sha256()
-  for file in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):
-    digest.update(file.read_bytes())
-  for file in sorted([*folder.glob("*.npz"), *folder.glob("*.safetensors")]):
-    found = file.stat()
-    digest.update(f"{file.name} {found.st_size} {found.st_mtime_ns}".encode())
-  return digest.hexdigest()
-
-
 def _identity(
   rows: Sequence[tuple], rewards: scorer_lib.Spec, config: ScoreConfig
 ) -> str:
   """Changes when the output would."""
-  combine = ""
-  if isinstance(rewards, scorer_lib.Ensemble):
-    combine = getattr(rewards.combine, "__qualname__", repr(rewards.combine))
-    rewards = rewards.paths
-  paths = [rewards] if isinstance(rewards, str | os.PathLike) else rewards
-  models = [(str(path), _weights(str(path))) for path in paths]
-  digest = hashlib.sha256(repr((models, combine, config)).encode())
+  digest = hashlib.sha256(repr((scorer_lib.identity(rewards), config)).encode())
   for row, *_ in rows:
     digest.update(json.dumps(row, sort_keys=True).encode())
   return digest.hexdigest()
 
 
-def _continue(partial: pathlib.Path, state: pathlib.Path, identity: str) -> int:
-  """Complete rows of an interrupted job; what comes after them is cut off.
-
-  Raises:
-    ValueError: the files beside the output belong to another job.
-  """
-  if not partial.exists() or not state.exists():
-    return 0
-  kept = json.loads(state.read_text(encoding="utf-8"))
-  if kept["identity"] != identity:
-    raise ValueError(
-      f"{partial} was begun with another model, other options or other rows; "
-      f"finish that job, or remove it and {state.name}"
-    )
-  with open(partial, "r+b") as file:
-    file.truncate(kept["bytes"])
-  return kept["rows"]
-
-
-def _keep(state: pathlib.Path, identity: str, rows: int, size: int) -> None:
-  temporary = state.with_name(f"{state.name}.new")
-  text = json.dumps({"identity": identity, "rows": rows, "bytes": size})
-  temporary.write_text(text, encoding="utf-8")
-  os.replace(temporary, state)
-
-
 def _scored(
-  row: Row, texts: Sequence[str], scores: Sequence[float], config: ScoreConfig
-) -> str:
+  row: Row, scores: Sequence[float], config: ScoreConfig
+) -> dict[str, Any]:
   several = isinstance(row[config.response_field], list)
-  value = list(scores) if several else scores[0]
-  line = json.dumps({**row, config.score_field: value}, ensure_ascii=False)
-  return f"{line}\n"
-
-
-def _chunks(start: int, stop: int, size: int) -> Iterator[slice]:
-  for first in range(start, stop, size):
-    yield slice(first, min(first + size, stop))
+  return {**row, config.score_field: list(scores) if several else scores[0]}
 
 
 def run(
@@ -181,35 +118,23 @@ def run(
   if dry_run:
     print(f"{len(rows)} rows of {input} for {rewards}; into {output}")
     return output
-  target = pathlib.Path(output)
-  target.parent.mkdir(parents=True, exist_ok=True)
-  partial = target.with_name(f"{target.name}.partial")
-  state = target.with_name(f"{target.name}.partial.json")
-  identity = _identity(rows, rewards, config)
-  done = _continue(partial, state, identity)
-  if done:
-    print(f"score: continues at row {done} of {len(rows)}", flush=True)
-  reward = reward.on(mesh.build())
-  size = config.batch_size * config.chunk_size
-  bar = tqdm.tqdm(
-    total=len(rows),
-    initial=done,
-    desc="score",
-    unit="row",
-    disable=not sys.stderr.isatty(),
+  file = chunked_files.ChunkedFile(
+    output, _identity(rows, rewards, config), len(rows)
   )
-  with open(partial, "ab" if done else "wb") as file, bar:
-    for chunk in _chunks(done, len(rows), size):
-      prompts = [prompt for _, prompt, _ in rows[chunk]]
-      texts = [group for _, _, group in rows[chunk]]
-      scores = reward.score(prompts, texts, batch_size=config.batch_size)
-      for (row, _, group), own in zip(rows[chunk], scores):
-        file.write(_scored(row, group, own, config).encode("utf-8"))
-      file.flush()
-      os.fsync(file.fileno())
-      _keep(state, identity, chunk.stop, file.tell())
+  reward = reward.on(mesh.build())
+  with file, file.progress("score", "row") as bar:
+    for chunk in file.chunks(config.batch_size * config.chunk_size):
+      scores = reward.score(
+        [prompt for _, prompt, _ in rows[chunk]],
+        [group for _, _, group in rows[chunk]],
+        batch_size=config.batch_size,
+      )
+      file.append(
+        [
+          _scored(row, own, config)
+          for (row, *_), own in zip(rows[chunk], scores, strict=True)
+        ]
+      )
       bar.update(chunk.stop - chunk.start)
-  os.replace(partial, target)
-  state.unlink(missing_ok=True)
   print(f"{len(rows)} rows scored: {output}", flush=True)
   return output

@@ -17,7 +17,7 @@ from xlrm import batches
 from xlrm import losses
 from xlrm import memory_plan
 from xlrm import pretrained
-from xlrm import sampling
+from xlrm import sampling_config
 from xlrm import sharding
 from xlrm import text_generation
 from xlrm import training
@@ -93,7 +93,9 @@ def rouge_evaluation(
   generator = text_generation.Generator(
     model=initial.model,
     tokenizer=initial.tokenizer,
-    config=sampling.SamplingConfig(max_tokens=lengths["targets"], greedy=True),
+    config=sampling_config.SamplingConfig(
+      max_tokens=lengths["targets"], greedy=True
+    ),
     max_input_length=lengths["inputs"],
     batch_size=config.batch_size,
     num_samples=1,

@@ -129,7 +129,7 @@ def attend_prompt(
   )
   logits = jnp.where(mask[:, None, None], logits, -1e10)
   weights = jax.nn.softmax(logits).astype(values.dtype)
-  # With "->bnhk" einsum swaps the operands, which takes CPUs seven times as long.
+  # "->bnhk" would swap the operands, which takes CPUs seven times as long.
   attended = jnp.einsum("bhns,bhsk->bhnk", weights, values)
   return attended.transpose(0, 2, 1, 3)
 

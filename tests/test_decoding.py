@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xlrm import sampling
+from xlrm import decoding
+from xlrm import sampling_config
 from xlrm import tokenizer
 from xlrm.models import language_model
 from xlrm.models import t5
 
 VOCABULARY = 50
-CONFIG = sampling.SamplingConfig(max_tokens=6)
+CONFIG = sampling_config.SamplingConfig(max_tokens=6)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +88,7 @@ def tiny_params(tiny):
 
 @functools.partial(jax.jit, static_argnums=(0, 4, 5))
 def run(model, params, inputs, keys, config, num_samples, support=None):
-  return sampling.sample(
+  return decoding.sample(
     model, params, inputs, keys, config, num_samples, support
   )
 
@@ -100,7 +101,7 @@ def keys_of(*numbers):
 
 def test_the_sampler_draws_from_the_product_of_conditionals(bigrams):
   num = 40_000
-  config = sampling.SamplingConfig(max_tokens=2, temperature=0.8)
+  config = sampling_config.SamplingConfig(max_tokens=2, temperature=0.8)
   inputs = np.array([[5, 1], [9, 1]], np.int32)
   samples = run(Bigrams(), bigrams, inputs, keys_of(0, 1), config, num)
   first, second = np.asarray(samples.tokens).transpose(2, 0, 1)
@@ -129,7 +130,7 @@ def test_g03_sampled_logprobs_equal_teacher_forced_ones(
   samples = run(tiny, tiny_params, inputs, keys_of(3, 4), config, 8, support)
   expected = jax.jit(
     functools.partial(
-      sampling.token_logprobs, tiny, temperature=temperature, support=support
+      decoding.token_logprobs, tiny, temperature=temperature, support=support
     )
   )(tiny_params, inputs, samples.tokens)
   np.testing.assert_allclose(samples.logprobs, expected, atol=1e-4)
@@ -142,7 +143,7 @@ def test_g03_sampled_logprobs_equal_teacher_forced_ones(
 
 def test_g03_greedy_is_the_argmax_of_teacher_forcing(tiny, tiny_params):
   inputs = np.array([[5, 6, 7, 1], [8, 9, 1, 0]], np.int32)
-  config = sampling.SamplingConfig(max_tokens=6, greedy=True)
+  config = sampling_config.SamplingConfig(max_tokens=6, greedy=True)
   samples = run(tiny, tiny_params, inputs, keys_of(0, 1), config, 1)
 
   @jax.jit
@@ -195,11 +196,11 @@ class Pieces(tokenizer.Tokenizer):
 
 def test_g04_support_leaves_out_what_is_no_text():
   pieces = Pieces("pieces")
-  mask = sampling.support_mask(10, pieces)
+  mask = sampling_config.support_mask(10, pieces)
   np.testing.assert_array_equal(np.flatnonzero(mask), [1, 4, 5, 6])
   assert mask.dtype == bool and mask.shape == (10,)
   with pytest.raises(ValueError, match="7 pieces, the model only 6 rows"):
-    sampling.support_mask(6, pieces)
+    sampling_config.support_mask(6, pieces)
 
 
 @pytest.mark.parametrize("greedy", [False, True])
@@ -210,7 +211,7 @@ def test_g04_nothing_outside_the_support_is_ever_drawn(bigrams, greedy):
   # All but certain, were it not for the support.
   params = dict(bigrams, table=bigrams["table"].copy())
   params["table"][:, outside] += 30
-  config = sampling.SamplingConfig(max_tokens=8, greedy=greedy)
+  config = sampling_config.SamplingConfig(max_tokens=8, greedy=greedy)
   inputs = np.array([[5, 1]], np.int32)
   samples = run(Bigrams(), params, inputs, keys_of(0), config, 2000, support)
   tokens, logprobs = np.asarray(samples.tokens), np.asarray(samples.logprobs)
@@ -228,7 +229,7 @@ def test_the_loop_ends_with_the_last_response(bigrams):
   params["table"][0, [0, 1]] = -100  # no end at once
   params["table"][1:, 1] = 100  # and then an end
   inputs = np.array([[5, 1], [0, 0]], np.int32)
-  config = sampling.SamplingConfig(max_tokens=40)
+  config = sampling_config.SamplingConfig(max_tokens=40)
   samples = run(model, params, inputs, keys_of(0, 1), config, 4)
   np.testing.assert_array_equal(samples.finished, [[True] * 4, [False] * 4])
   jax.effects_barrier()
@@ -240,7 +241,7 @@ def test_the_loop_ends_with_the_last_response(bigrams):
 
 def test_one_token(bigrams):
   inputs = np.array([[5, 1]], np.int32)
-  config = sampling.SamplingConfig(max_tokens=1)
+  config = sampling_config.SamplingConfig(max_tokens=1)
   samples = run(Bigrams(), bigrams, inputs, keys_of(0), config, 1)
   assert samples.tokens.shape == samples.logprobs.shape == (1, 1, 1)
   assert samples.finished.shape == (1, 1)
@@ -250,7 +251,7 @@ def test_two_random_words_per_row_and_step(bigrams):
   inputs = np.array([[5, 1]], np.int32)
   text = str(
     jax.make_jaxpr(
-      lambda keys: sampling.sample(
+      lambda keys: decoding.sample(
         Bigrams(), bigrams, inputs, keys, CONFIG, 4, None
       )
     )(keys_of(0))
@@ -274,4 +275,4 @@ def test_two_random_words_per_row_and_step(bigrams):
 )
 def test_bad_options(options, message):
   with pytest.raises(ValueError, match=message):
-    sampling.SamplingConfig(**options)
+    sampling_config.SamplingConfig(**options)
