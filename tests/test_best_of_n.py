@@ -147,3 +147,22 @@ def test_soft_best_of_n():
 def test_bounds_refuse_n_below_1(bound):
   with pytest.raises(ValueError, match="n 0 is below 1"):
     bound(0)
+
+
+def test_kl_estimate_of_best_of_k_equals_brute_force():
+  logprobs = np.array([-0.5, -1.0, -3.0, -0.5, -20.0, -800.0])
+  expected = [
+    np.mean(
+      [
+        best_of_n.kl_estimate(logprobs[choose(POOL, subset)], k)
+        for subset in itertools.combinations(range(6), k)
+      ]
+    )
+    for k in range(1, 7)
+  ]
+  found = best_of_n.expected_kl_estimate(POOL, logprobs)
+  np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+  both = best_of_n.expected_kl_estimate(
+    np.stack([POOL, OTHER]), np.stack([logprobs, logprobs])
+  )
+  np.testing.assert_allclose(both[0], found)

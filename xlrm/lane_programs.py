@@ -155,11 +155,12 @@ def prepare(
   config: sampling_config.SamplingConfig,
   support: np.ndarray,
 ) -> lanes_lib.Weights:
-  """What a `Stream` reads; the output matrix is laid out once, beside params.
+  """What a `Stream` reads; the output matrix is laid out once and for all.
+
+  Who lets go of `params` afterwards holds the matrix only once.
 
   Args:
     support: [V] bool, see `sampling_config.support_mask`.
   """
-  return lanes_lib.Weights(
-    params, _output_layer(model, params, config, support)
-  )
+  output = _output_layer(model, params, config, support)
+  return lanes_lib.Weights(model.without_output_matrix(params), output)

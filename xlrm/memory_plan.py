@@ -305,11 +305,10 @@ def sampling_plan(
   width = local.config.emb_dim + lanes_lib.PENALTY_COLUMNS
   reading = -(-grid.num_read // data)
   layer = _layer_bytes(local, reading, input_length, input_length)
+  read = model.without_output_matrix(model.abstract())
   return Plan(
     {
-      "parameters": placed_bytes(
-        model.abstract(), mesh, sharding.split_over_model
-      ),
+      "parameters": placed_bytes(read, mesh, sharding.split_over_model),
       "output matrix": local.config.vocab_size * width * size,
       "keys, values": kept(slots),
       "a step": max(LOGITS_COPIES * logits, layer + kept(reading)),

@@ -163,7 +163,7 @@ class Choice:
       "kl_bound": best_of_n.kl_bound(n),
     }
     if not self.restricted and method == "best_of_n":
-      estimate = best_of_n.kl_estimate(pool.logprobs[index], n)
+      estimate = best_of_n.kl_estimate(np.asarray(pool.logprobs[index]), n)
       statistics["kl_estimate"] = float(estimate)
     rank = int((scores > scores[index]).sum())
     return self._record(pool, method, reward, index, rank=rank, pool=statistics)

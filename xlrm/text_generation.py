@@ -178,6 +178,7 @@ class Generator:
       weights = lane_programs.prepare(
         self.model, params, self.config, self.support
       )
+    del params  # with it goes the output matrix as it was laid out before
     for first in range(0, len(rows), chunk_size):
       part = slice(first, first + chunk_size)
       yield self._chunk(

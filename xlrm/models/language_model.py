@@ -61,6 +61,10 @@ class LanguageModel(Protocol):
   def output_matrix(self, params: types.Params) -> Float[types.Array, "D V"]:
     """Logits are hidden @ output_matrix."""
 
+  def without_output_matrix(self, params: types.Params) -> types.Params:
+    """The parameters that states are made of, if the rest is held elsewhere."""
+    return params
+
   def start(
     self,
     params: types.Params,
@@ -184,6 +188,11 @@ class EncoderDecoder(LanguageModel):
       embedding = params["token_embedder"]["embedding"]
       return embedding.T / self.config.emb_dim**0.5
     return params["decoder"]["logits_dense"]["kernel"]
+
+  def without_output_matrix(self, params: types.Params) -> types.Params:
+    decoder = dict(params["decoder"])
+    decoder.pop("logits_dense", None)
+    return {**params, "decoder": decoder}
 
   def start(
     self,

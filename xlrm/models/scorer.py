@@ -113,12 +113,7 @@ class ResponseScorer(Scorer):
 
     The output matrix is left out: a scorer reads no logits.
     """
-    backbone = dict(params)
-    backbone["decoder"] = {
-      name: value
-      for name, value in params["decoder"].items()
-      if name != "logits_dense"
-    }
+    backbone = self.model.without_output_matrix(params)
     width = self.model.config.emb_dim
     kernel = nn.initializers.lecun_normal()(key, (width, 1), jnp.float32)
     head = {"kernel": kernel, "bias": jnp.zeros((1,), jnp.float32)}
