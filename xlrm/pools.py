@@ -168,24 +168,26 @@ class Choice:
     rank = int((scores > scores[index]).sum())
     return self._record(pool, method, reward, index, rank=rank, pool=statistics)
 
-  def _record(self, pool: Pool, method: str, source: str, index: int, **fields):
+  def _record(
+    self, drawn: Pool, method: str, source: str, index: int, **fields
+  ):
     return records.EvalRecord(
       study=self.study,
       method=method,
       source=source,
-      target=pool.language,
+      target=drawn.language,
       seed=self.seed,
-      task=pool.task,
-      dataset=pool.dataset,
-      language=pool.language,
-      example_id=pool.example_id,
+      task=drawn.task,
+      dataset=drawn.dataset,
+      language=drawn.language,
+      example_id=drawn.example_id,
       sample=index,
-      input=pool.reward_inputs,
-      reference=pool.reference,
-      output=pool.texts[index],
+      input=drawn.reward_inputs,
+      reference=drawn.reference,
+      output=drawn.texts[index],
       policy=self.policy,
-      logprob=float(pool.logprobs[index]),
-      scores={name: float(x[index]) for name, x in pool.scores.items()},
+      logprob=float(drawn.logprobs[index]),
+      scores={name: float(x[index]) for name, x in drawn.scores.items()},
       **fields,
     )
 

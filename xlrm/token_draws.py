@@ -105,6 +105,11 @@ def _row_entries(array: jax.Array, index: jax.Array) -> jax.Array:
   return jnp.take_along_axis(array, index, axis=0)[0]
 
 
+# What stands in it is computed once: XLA would turn a sum of sums into one sum,
+# and take a quarter of a million exponentials per row a second time for it.
+_kept = jax.lax.optimization_barrier
+
+
 def draw(
   logits: Float[types.Array, "V R"],
   words: UInt32[types.Array, "2 R"],
@@ -130,9 +135,9 @@ def draw(
   padding = ((0, -len(logits) % BLOCK), (0, 0))
   logits = jnp.pad(logits, padding, constant_values=losses.EXCLUDED)
   blocks = logits.reshape(-1, BLOCK, logits.shape[1])
-  block_peaks = jnp.max(blocks, axis=1)
+  block_peaks = _kept(jnp.max(blocks, axis=1))
   peaks = jnp.max(block_peaks, axis=0, keepdims=True)[None]
-  masses = jnp.sum(jnp.exp(blocks - peaks), axis=1)
+  masses = _kept(jnp.sum(jnp.exp(blocks - peaks), axis=1))
   log_z = peaks[0, 0] + jnp.log(jnp.sum(masses, axis=0))
   if greedy:
     block = jnp.argmax(block_peaks, axis=0)
@@ -141,7 +146,7 @@ def draw(
   else:
     if top_k or top_p < 1:
       blocks = _restrict(blocks, peaks, top_k, top_p)
-      masses = jnp.sum(jnp.exp(blocks - peaks), axis=1)
+      masses = _kept(jnp.sum(jnp.exp(blocks - peaks), axis=1))
     block = _pick(masses, words[0])
     chosen = _row_entries(blocks, block)
     # Relative to the block's own peak: a block of rare tokens keeps its bits.

@@ -1,6 +1,5 @@
 """Scoring files: the same bytes after a kill; errors before the first score."""
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -10,30 +9,12 @@ import subprocess
 import sys
 import time
 
-import jax
 import pytest
 
-from xlrm import pretrained
 from xlrm.jobs import score
 from xlrm.miniworld import rows
 
 SMALL = score.ScoreConfig(batch_size=8, chunk_size=1)
-
-
-@pytest.fixture(scope="module")
-def reward(tmp_path_factory):
-  base = pretrained.load_language_model("nano")
-  description = dataclasses.replace(
-    base.description,
-    kind=pretrained.RESPONSE_SCORER,
-    max_input_length=64,
-    max_response_length=32,
-  )
-  made = pretrained.scorer_of(base.model, base.tokenizer, description)
-  params = made.from_language_model(jax.random.key(0), base.params)
-  path = tmp_path_factory.mktemp("rm")
-  pretrained.write_archive(path, params, description, base.vocabulary)
-  return str(path)
 
 
 @pytest.fixture

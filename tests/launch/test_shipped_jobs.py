@@ -14,6 +14,7 @@ from xlrm.launch import demo
 ES = {"MIXTURE_OR_TASK_NAME": "miniworld_summary.es"}
 RATED = {"MIXTURE_OR_TASK_NAME": "miniworld_rating.en"}
 SHORT = {"TRAIN_STEPS": 2, "EVAL_PERIOD": 2, "BATCH_SIZE": 8}
+CHAIN = pytest.mark.xdist_group("chain")  # made once, by one worker
 FEW = ("GenerationEvaluation.num_examples = 4",)
 
 
@@ -74,6 +75,15 @@ def chain(tmp_path_factory):
     MAX_PROMPTS=4,
   )
   made.run(
+    "distill.gin",
+    "distilled_es",
+    *FEW,
+    **SHORT,
+    INITIAL_CHECKPOINT_PATH=made.path("sft_es"),
+    RUN=made.path("bon_es"),
+    REWARD="en",
+  )
+  made.run(
     "diagnose.gin",
     "diagnosis",
     REWARDS={"untrained head": "nano", "en": made.path("rm_en")},
@@ -89,6 +99,7 @@ def chain(tmp_path_factory):
   return made
 
 
+@CHAIN
 def test_g23_the_chain_of_jobs_ends_in_a_report(chain):
   report = pathlib.Path(chain.path("report"), "report.html")
   page = report.read_text(encoding="utf-8")
@@ -102,6 +113,7 @@ def test_g23_the_chain_of_jobs_ends_in_a_report(chain):
   assert sorted(methods) == sorted(["sample", "greedy", "best_of_n"] * 4)
 
 
+@CHAIN
 def test_g23_a_verdict_model_chooses_among_samples(chain):
   """The file for the released SEAHORSE metrics, with a stand-in."""
   folder = chain.run(
@@ -122,6 +134,48 @@ def test_g23_a_verdict_model_chooses_among_samples(chain):
   assert all(abs(x) < 50 for pool in scores for x in pool)
 
 
+@CHAIN
+def test_g23_soft_best_of_n_and_a_file_of_prompts(chain):
+  rewards = {"en": chain.path("rm_en")}
+  soft = chain.run(
+    "experiments/miniworld/soft_best_of_n.gin",
+    "soft",
+    **ES,
+    POLICY=chain.path("sft_es"),
+    REWARDS=rewards,
+    NUM_SAMPLES=2,
+    MAX_PROMPTS=2,
+  )
+  text = (soft / "records.jsonl").read_text(encoding="utf-8")
+  assert text.count('"method": "soft_best_of_n"') == 2
+  rows = [json.loads(line) for line in text.splitlines()]
+  prompts = chain.folder / "prompts.txt"
+  prompts.write_text("".join(f"{row['input']}\n" for row in rows[:2]))
+  folder = chain.run(
+    "best_of_n_file.gin",
+    "from_file",
+    INPUT=str(prompts),
+    POLICY=chain.path("sft_es"),
+    REWARDS=rewards,
+    NUM_SAMPLES=2,
+    MAX_TOKENS=8,
+  )
+  assert len((folder / "pools.jsonl").read_text().splitlines()) == 2
+
+
+@CHAIN
+def test_the_winners_of_best_of_n_are_learnt_from(chain):
+  from xlrm import model_files
+
+  distilled = pretrained.read_description(chain.path("distilled_es"))
+  assert distilled.history[-1] == "SFT on the winners of best-of-n"
+  before, after = (
+    model_files.fingerprint(chain.path(x)) for x in ("sft_es", "distilled_es")
+  )
+  assert before != after
+
+
+@CHAIN
 def test_what_a_model_directory_tells_of_itself(chain):
   sft = pretrained.load_language_model(chain.path("sft_es")).description
   reward = pretrained.load_scorer(chain.path("rm_en")).description
@@ -130,6 +184,7 @@ def test_what_a_model_directory_tells_of_itself(chain):
   assert sft.history == (*base.history, "SFT")
 
 
+@CHAIN
 def test_g23_the_saved_configuration_alone_reruns_a_job(chain, tmp_path):
   saved = pathlib.Path(chain.path("bon_es"), "config.gin")
   again = tmp_path / "again"
