@@ -13,6 +13,8 @@ LAYERS = (
   ("xlrm.types", 0),
   ("xlrm.records", 0),
   ("xlrm.files", 0),
+  ("xlrm.chunked_files", 0),
+  ("xlrm.prompt_files", 0),
   ("xlrm.miniworld", 0),
   ("xlrm.tokenizer", 0),
   ("xlrm.batches", 0),
