@@ -29,7 +29,7 @@ CONFIGURABLES = {
   "reward.train": "xlrm.jobs.reward:train",
   "best_of_n.run": "xlrm.jobs.best_of_n:run",
   "ppo.train": "xlrm.jobs.ppo:train",
-  "RolloutConfig": "xlrm.jobs.ppo:RolloutConfig",
+  "RolloutConfig": "xlrm.jobs.ppo_trainer:RolloutConfig",
   "PPOConfig": "xlrm.ppo:PPOConfig",
   "GeneralizedAdvantage": "xlrm.advantages:GeneralizedAdvantage",
   "LeaveOneOut": "xlrm.advantages:LeaveOneOut",
