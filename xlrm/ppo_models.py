@@ -40,8 +40,23 @@ class Models:
   heldout: scorer_lib.RewardModel | None
 
 
-def load(policy, reference, value, rewards, heldout, config, dtypes) -> Models:
-  dtype, reward_dtype, reference_dtype = dtypes
+def load(
+  policy: str,
+  *,
+  reference: str | None,
+  value: str | None,
+  rewards: scorer_lib.Spec,
+  heldout: scorer_lib.Spec | None,
+  config: ppo.PPOConfig,
+  dtype: str,
+  reward_dtype: str | None,
+  reference_dtype: str | None,
+) -> Models:
+  """Reads descriptions, not parameters.
+
+  Raises:
+    ValueError: the reference or the value model has another vocabulary.
+  """
   loaded = pretrained.load_language_model(policy, dtype=dtype)
   other = pretrained.load_language_model(
     reference or policy, dtype=reference_dtype or dtype
