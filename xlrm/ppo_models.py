@@ -2,9 +2,11 @@
 
 import dataclasses
 
+from etils import epath
 import jax
 import numpy as np
 
+from xlrm import ppo
 from xlrm import pretrained
 from xlrm import reward_scale
 from xlrm import scorer as scorer_lib
@@ -13,11 +15,18 @@ from xlrm import types
 from xlrm.models import scorer as models_scorer
 
 
+def _content(vocabulary: str) -> bytes:
+  return epath.Path(vocabulary).read_bytes()
+
+
 def _check_vocabulary(name: str, found, policy: pretrained.Pretrained) -> None:
   """Models that read the policy's tokens must know them as it does."""
   ours, theirs = policy.tokenizer, found.tokenizer
-  same = ours.vocab_size == theirs.vocab_size and all(
-    ours.decode([i]) == theirs.decode([i]) for i in range(ours.vocab_size)
+  same = _content(policy.vocabulary) == _content(found.vocabulary) or (
+    ours.vocab_size == theirs.vocab_size
+    and all(
+      ours.decode([i]) == theirs.decode([i]) for i in range(ours.vocab_size)
+    )
   )
   sizes = policy.model.config.vocab_size, found.description.config.vocab_size
   if not same or sizes[0] != sizes[1]:
