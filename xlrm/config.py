@@ -28,6 +28,8 @@ CONFIGURABLES = {
   "sft.train": "xlrm.jobs.sft:train",
   "reward.train": "xlrm.jobs.reward:train",
   "best_of_n.run": "xlrm.jobs.best_of_n:run",
+  "outputs.run": "xlrm.jobs.outputs:run",
+  "OutputsConfig": "xlrm.jobs.outputs:OutputsConfig",
   "ppo.train": "xlrm.jobs.ppo:train",
   "RolloutConfig": "xlrm.jobs.ppo_trainer:RolloutConfig",
   "PPOConfig": "xlrm.ppo:PPOConfig",
