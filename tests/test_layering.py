@@ -32,6 +32,7 @@ LAYERS = (
   ("xlrm.checkpoints", 1),
   ("xlrm.evaluation", 3),
   ("xlrm.analysis", 3),
+  ("xlrm.annotation", 3),
   ("xlrm.jobs", 3),
   ("xlrm.data", 4),
   ("xlrm.tasks", 4),

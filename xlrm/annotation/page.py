@@ -18,7 +18,7 @@ TYPES = {
 _TIE_KEYS = "<div><dt><kbd>0</kbd> <kbd>T</kbd></dt><dd>$tie</dd></div>"
 _TIE_BUTTON = (
   '<button type="button" class="choice tie" data-choice="tie">'
-  "<kbd>0</kbd>$tie</button>"
+  '<kbd aria-hidden="true">0</kbd>$tie</button>'
 )
 
 

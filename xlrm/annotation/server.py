@@ -7,13 +7,13 @@ changes an answer must come from the page itself.
 """
 
 from collections.abc import Mapping
-import dataclasses
 import hmac
 import http.server
 import ipaddress
 import json
 import math
 import socket
+import socketserver
 import sys
 from typing import Any
 import urllib.parse
@@ -41,11 +41,11 @@ HEADERS = {
 
 
 class Refused(Exception):
-  """A request that gets no answer but its status."""
+  """A request that gets no answer but its status, and where to go instead."""
 
-  def __init__(self, status: int, reason: str):
+  def __init__(self, status: int, reason: str, location: str = ""):
     super().__init__(reason)
-    self.status = status
+    self.status, self.location = status, location
 
 
 def is_loopback(host: str) -> bool:
@@ -68,6 +68,11 @@ class Server(http.server.ThreadingHTTPServer):
     if ":" in host:
       self.address_family = socket.AF_INET6
     super().__init__((host, port), Handler)
+
+  def server_bind(self) -> None:
+    """As TCPServer does: HTTPServer would ask the DNS for our name, too."""
+    socketserver.TCPServer.server_bind(self)
+    self.server_name, self.server_port = self.server_address[:2]
 
   def link(self, annotator: str) -> str:
     """Where an annotator works."""
@@ -118,10 +123,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     self._reply(self._post)
 
   def _reply(self, answer) -> None:
+    location = ""
     try:
       status, kind, body = answer()
     except Refused as refusal:
-      status, kind = refusal.status, "text/plain; charset=utf-8"
+      status, location = refusal.status, refusal.location
+      kind = "text/plain; charset=utf-8"
       body = str(refusal).encode()
     except answers_lib.Unavailable as error:
       print(f"xlrm annotate: {error}", file=sys.stderr, flush=True)
@@ -134,6 +141,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
       self.send_header(name, value)
     self.send_header("Content-Type", kind)
     self.send_header("Content-Length", str(len(body)))
+    if location:
+      self.send_header("Location", location)
     if self.close_connection:
       self.send_header("Connection", "close")
     self.end_headers()
@@ -148,10 +157,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     if not known:
       raise Refused(421, "not the address of this server")
     path = urllib.parse.urlsplit(self.path).path
-    token, _, name = path.removeprefix("/").partition("/")
+    token, slash, name = path.removeprefix("/").partition("/")
     annotator = self.server.annotator(token)
     if annotator is None:
       raise Refused(403, "this link is not valid")
+    if not slash:
+      raise Refused(308, "the link ends in /", f"/{token}/")
     return annotator, name
 
   def _get(self) -> tuple[int, str, bytes]:

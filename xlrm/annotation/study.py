@@ -50,13 +50,19 @@ def begin(
 ) -> None:
   """Draws the tasks and writes the folder; a kill leaves no study.
 
+  Args:
+    directory: exists, and is `locked`.
+    pairs: of `pairs.of_records`.
+    settings: of the study.
+    annotators: names.
+    page_language: one of `page.languages`.
+
   Raises:
     ValueError: the settings ask for what the pairs do not have.
   """
   _check_folder(directory)
   drawn = design.tasks(pairs, settings, annotators)
   study = secrets.token_hex(8)
-  directory.mkdir(parents=True, exist_ok=True)
   key_lib.write(
     directory / KEY,
     key_lib.StudyKey(
@@ -163,9 +169,12 @@ def read_key(directory: pathlib.Path) -> key_lib.StudyKey:
 def locked(directory: pathlib.Path) -> Iterator[None]:
   """Held by one server at a time; a server that dies lets it go.
 
+  If no study came of it, nothing is left behind.
+
   Raises:
     ValueError: another server has it.
   """
+  made = not directory.exists()
   directory.mkdir(parents=True, exist_ok=True)
   with open(directory / LOCK, "w") as file:
     try:
@@ -175,4 +184,10 @@ def locked(directory: pathlib.Path) -> Iterator[None]:
         f"{directory} is served by another xlrm annotate: use its links, or "
         "end it first"
       ) from error
-    yield
+    try:
+      yield
+    finally:
+      if not begun(directory):
+        (directory / LOCK).unlink()
+        if made:
+          directory.rmdir()

@@ -55,8 +55,8 @@ function showGuide(open) {
   $("help").setAttribute("aria-expanded", String(open));
   $("go").textContent = state.done ? words.resume : words.begin;
   window.scrollTo(0, 0);
-  if (open) $("go").focus();
-  else (state.task ? $("task") : $("end")).focus();
+  const next = open ? $("go") : state.task ? $("task") : $("end");
+  next.focus({ preventScroll: true });
   startWatch();
 }
 
