@@ -155,6 +155,6 @@ def test_long_texts_and_odd_letters_come_back(tmp_path):
   path = str(tmp_path / "tasks.csv")
   with study.opened(folder) as store:
     exchange.export(store, path)
-    text = pathlib.Path(path).read_bytes().decode().replace('",,', '",left,')
-    pathlib.Path(path).write_bytes(text.encode())
+    data = pathlib.Path(path).read_bytes()
+    pathlib.Path(path).write_bytes(data.replace(b'",,\n', b'",left,\n'))
     assert len(exchange.read(store, path)) == 4
