@@ -181,6 +181,11 @@ def _serve(options: argparse.Namespace) -> int:
       study.resume(directory, pairs, settings, annotators)
     else:
       study.begin(directory, pairs, settings, annotators, language)
+    different = sum(not pair.identical for pair in pairs)
+    print(
+      f"{min(settings.items, different)} items of {len(pairs)} prompts, "
+      f"{len(pairs) - different} of which have identical outputs"
+    )
     with study.opened(directory) as store:
       _serve_until_interrupted(store, options.host, options.port)
   return 0

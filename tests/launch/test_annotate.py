@@ -61,6 +61,7 @@ def served(arguments):
     text=True,
   )
   clients = {}
+  assert "10 items of 30 prompts, 0 of which" in process.stdout.readline()
   for line in process.stdout:
     link = re.fullmatch(r"(\w+): (\d+) of (\d+) done, (http://\S+)\n", line)
     if link is None:
