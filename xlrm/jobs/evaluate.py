@@ -110,7 +110,8 @@ def _configs(directories: Sequence[str]) -> dict[str, str]:
 
 
 def _base_history(records: Sequence[records_lib.EvalRecord]) -> list[str]:
-  policies = sorted({x.policy for x in records if x.method == "sample"})
+  started = [x for x in records if x.method == "sample"] or records
+  policies = sorted({x.policy for x in started})
   history = pretrained.read_description(policies[0]).history
   return list(history[:-1] or history)  # the last stage made the policy
 
