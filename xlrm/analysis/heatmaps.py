@@ -49,7 +49,7 @@ def span_of(matrices: Sequence[cells.Matrix]) -> float:
   return max([0.1, *(abs(rate - 0.5) for rate in rates)])
 
 
-def transfer(matrix: cells.Matrix, *, name: str, span: float) -> str:
+def transfer(matrix: cells.Matrix, *, name: str, span: float) -> canvas.Drawing:
   """Transfer matrix: colour centred at 50%, the interval in each cell.
 
   Rows are sources, columns targets; one language on both sides is outlined;
@@ -100,7 +100,7 @@ def transfer(matrix: cells.Matrix, *, name: str, span: float) -> str:
 
   height = 0.75 + 0.62 * len(matrix.sources)
   width = 1.2 + max(1.25 * len(matrix.targets), 2.2)
-  return canvas.draw(paint, name=name, width=width, height=height)
+  return canvas.Drawing(paint, name=name, width=width, height=height)
 
 
 def faults(
@@ -109,7 +109,7 @@ def faults(
   kinds: Sequence[str],
   *,
   name: str,
-) -> str:
+) -> canvas.Drawing:
   """AUC of good responses over those with one fault; blind is 50, reversed
   below."""
 
@@ -143,7 +143,7 @@ def faults(
 
   height = 1.05 + 0.36 * len(rows)
   width = 1.6 + 0.52 * len(kinds)
-  return canvas.draw(paint, name=name, width=width, height=height)
+  return canvas.Drawing(paint, name=name, width=width, height=height)
 
 
 def values(
@@ -152,7 +152,7 @@ def values(
   name: str,
   middle: float,
   span: float | None,
-) -> str:
+) -> canvas.Drawing:
   """A property of every reward model (row) in every language (column).
 
   Args:
@@ -184,6 +184,6 @@ def values(
 
   longest = max(len(names.language(row)) for row in rows)
   width = 0.6 + 0.075 * longest + 1.12 * max(len(columns), 2)
-  return canvas.draw(
+  return canvas.Drawing(
     paint, name=name, width=width, height=0.5 + 0.56 * len(rows)
   )
