@@ -122,8 +122,8 @@ def latex_text(text: str) -> str:
 def to_latex(exhibit: Exhibit) -> str:
   """A table for booktabs, with caption and label."""
   sides = "".join(
-    "p{6cm}" if x.form == "w" else "l" if i == 0 else "r"
-    for i, x in enumerate(exhibit.columns)
+    {"words": "p{5cm}", "text": "l", "": "r"}[_kind(exhibit, i)]
+    for i in range(len(exhibit.columns))
   )
   head = " & ".join(latex_text(x.title) for x in exhibit.columns)
   body = [
@@ -153,11 +153,20 @@ def to_latex(exhibit: Exhibit) -> str:
   )
 
 
+def _kind(exhibit: Exhibit, column: int) -> str:
+  """Class of a column: words stand on the left, numbers on the right."""
+  if exhibit.columns[column].form == "w":
+    return "words"
+  values = [row[column] for row in exhibit.rows]
+  return "text" if all(isinstance(x, str | None) for x in values) else ""
+
+
 def _table(exhibit: Exhibit) -> str:
+  kinds = [_kind(exhibit, i) for i in range(len(exhibit.columns))]
   head = "".join(
-    f'<th scope="col"{" class=words" * (x.form == "w")}>'
+    f'<th scope="col"{f" class={kind}" if kind else ""}>'
     f"{markup.text(x.title)}</th>"
-    for x in exhibit.columns
+    for x, kind in zip(exhibit.columns, kinds, strict=True)
   )
   rows = []
   for i, row in enumerate(exhibit.rows):
@@ -165,10 +174,10 @@ def _table(exhibit: Exhibit) -> str:
       column.shown(value)
       for column, value in zip(exhibit.columns, row, strict=True)
     )
-    kinds = ["words" if x.form == "w" else "" for x in exhibit.columns[1:]]
-    columns = [markup.cell(x, kind=k) for x, k in zip(others, kinds)]
+    columns = [markup.cell(x, kind=k) for x, k in zip(others, kinds[1:])]
     rows.append(markup.row(first, columns, exhibit.kinds.get(i, "")))
-  caption = f"{exhibit.title}: {exhibit.subtitle}"
+  stop = "" if exhibit.title.endswith("?") else ":"
+  caption = f"{exhibit.title}{stop} {exhibit.subtitle}"
   return markup.table(caption, f"<tr>{head}</tr>", rows)
 
 

@@ -155,6 +155,7 @@ def values(
   row_title: str = "",
   column_title: str = "",
   column_width: float = 1.12,
+  small_size: float = 7,
 ) -> canvas.Drawing:
   """A property of every reward model (row) in every language (column).
 
@@ -165,6 +166,7 @@ def values(
     row_title: what rows are.
     column_title: what columns are.
     column_width: in inches.
+    small_size: of the small text, in points.
   """
   rows = list(dict.fromkeys(row for row, _ in found))
   columns = list(dict.fromkeys(column for _, column in found))
@@ -194,7 +196,7 @@ def values(
           axes.text(x, y, main, size=11, va="center", **style)
           continue
         axes.text(x, y + 0.05, main, size=11, va="bottom", **style)
-        axes.text(x, y + 0.12, small, size=7, va="top", **style)
+        axes.text(x, y + 0.12, small, size=small_size, va="top", **style)
 
   longest = max(len(names.language(row)) for row in rows)
   width = 0.6 + 0.075 * longest + column_width * max(len(columns), 2)

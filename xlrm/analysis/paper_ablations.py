@@ -20,8 +20,8 @@ def over_translate_train() -> exhibits.Exhibit:
   table = pair_tables.PairTable(
     "difference", "palm2l", translated.sources, translated.targets, gain
   )
-  columns, rows = paper_matrices.numbers(table, "source \\ target", "+.1f")
-  texts = {pair: (x, f"{100 * x:+.1f}", "") for pair, x in gain.items()}
+  columns, rows = paper_matrices.numbers(table, "source \\ target", "+z.1f")
+  texts = {pair: (x, f"{100 * x:+z.1f}", "") for pair, x in gain.items()}
   ahead = pair_tables.num_above(gain, 0.0)
   means = [
     100 * pair_tables.cross_lingual_mean(x) for x in (transfer, translated)

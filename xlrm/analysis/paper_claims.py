@@ -182,9 +182,9 @@ _NOTES = {
   "Russian for the targets es and ru",
   "wals_54A": "the paper lists 54A among the significant features; its table "
   "8 gives 65A instead",
-  "wals_family_gpt4": "1A tells Russian from the other five: a weak target "
-  "counts ten times. Under permuted languages its p is 1/6, the smallest that "
-  "such a feature can have",
+  "wals_family_gpt4": "1A sets Russian apart, weak as source and as target: "
+  "one language, but ten of the 30 pairs. With the languages permuted its p is "
+  "1/6, the smallest that such a feature can have",
   "wals_constant": "the paper divides by all 123, so a test must pass .05/123",
   "chance_length": "p q + (1 - p)(1 - q), mean over nine pairs",
   "kl_bound": "log n - (n - 1)/n; equality only without equal outputs",

@@ -34,12 +34,11 @@ def people(numbers: Sequence[int], name: str) -> exhibits.Exhibit:
   rows = dict(sorted(rows.items(), key=lambda row: row[0].split()[-1]))
   above = sum(line[3] > 50 for line in lines)
   task = paper_tables.task(numbers[0])
-  listed = " and ".join(map(str, numbers))
+  listed = " and ".join(f"table {number}" for number in numbers)
   return exhibits.Exhibit(
     name=name,
     title=f"By people: {task}",
-    subtitle="win rate over the SFT model, 95% Wilson intervals; tables "
-    f"{listed}",
+    subtitle=f"win rate over the SFT model, 95% Wilson intervals; {listed}",
     shows=f"{above} of {len(lines)} intervals lie above 50%. Open marks: the "
     "target\u2019s own reward model. The paper states how many instances were "
     "judged, not how many tied; ties would narrow the intervals.",
@@ -68,7 +67,7 @@ def judge_accuracy() -> exhibits.Exhibit:
     rate, n = float(row["acc_pct"]) / 100, int(row["n"])
     low, high = _interval(rate, n)
     language = names.language(row["lang"])
-    task = "dialogue" if row["task"] == "dialog" else row["task"]
+    task = "dialogue" if row["task"] == "dialog" else "summarisation"
     lines.append([task, language, *(100 * x for x in (rate, low, high)), n])
     rows.setdefault(language, {})[task] = points.Mark(rate, low, high)
   return exhibits.Exhibit(

@@ -2,7 +2,8 @@
 data, and which source to take for a new target.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+import textwrap
 
 from xlrm.analysis import exhibits
 from xlrm.analysis import names
@@ -13,6 +14,7 @@ from xlrm.analysis import paper_tables
 from xlrm.analysis import points
 from xlrm.analysis import source_rankings
 from xlrm.analysis import transfer_factors
+from xlrm.analysis import typology
 
 Column = exhibits.Column
 
@@ -20,14 +22,19 @@ Column = exhibits.Column
 _SHOWN_FEATURES = 12
 
 
+def _label(feature: typology.Feature) -> str:
+  name = textwrap.shorten(feature.name, 38, placeholder="\u2026")
+  return f"{name} ({feature.identifier})"
+
+
 def wals(number: int) -> exhibits.Exhibit:
   """Features of languages against transfer."""
   tests = paper_claims.wals_tests(number)
   drawn = {
-    f"{x.feature.identifier} {x.feature.name}"[:44]: {
-      "Student\u2019s t, pairs as if independent": points.Mark(x.student_p),
-      "languages permuted": points.Mark(x.permutation_p),
-      "languages permuted, whole family": points.Mark(x.family_p),
+    _label(x.feature): {
+      "Student\u2019s t": points.Mark(x.student_p),
+      "permuted languages": points.Mark(x.permutation_p),
+      "and whole family": points.Mark(x.family_p),
     }
     for x in tests[:_SHOWN_FEATURES]
   }
@@ -81,7 +88,10 @@ def wals(number: int) -> exhibits.Exhibit:
         "p, one-sided",
         log=True,
         lines={0.05: ".05", threshold: f".05/{family}"},
+        ticks=(1e-6, 1e-4, 0.01, 1.0),
+        limits=(min(1e-4, tests[0].student_p / 2), 1.6),
       ),
+      width=5.4,
     ),
   )
 
@@ -96,6 +106,7 @@ def _sizes(
   sizes: Mapping[str, int],
   effect: Effect,
   x_title: str,
+  ticks: Sequence[float],
   y: points.Axis,
 ) -> exhibits.Exhibit:
   groups: dict[str, list[points.Point]] = {}
@@ -128,7 +139,7 @@ def _sizes(
     ],
     rows=rows,
     drawing=points.scatter(
-      groups, name=name, x=points.Axis(x_title, log=True), y=y
+      groups, name=name, x=points.Axis(x_title, log=True, ticks=ticks), y=y
     ),
   )
 
@@ -142,6 +153,7 @@ def sft_sizes() -> exhibits.Exhibit:
     paper_tables.totals(1),
     transfer_factors.by_target,
     "SFT examples of the target",
+    (30_000, 100_000, 300_000),
     points.Axis("mean cross-lingual win rate", percent=True, lines={0.5: ""}),
   )
 
@@ -155,6 +167,7 @@ def rating_sizes() -> exhibits.Exhibit:
     paper_tables.totals(2),
     lambda table: dict(source_rankings.overall(table)),
     "ratings of the source",
+    (8_000, 10_000, 14_000),
     points.Axis("effect of the source", percent=True, lines={0.0: ""}),
   )
 

@@ -18,7 +18,7 @@ _METHODS = {
   "translate_train": "best-of-64 with translated ratings",
 }
 JUDGES = {"palm2l": "PaLM-2-L", "gpt4": "GPT-4", "human": "people"}
-_COLUMN_WIDTH = 0.84
+_COLUMN_WIDTH = 0.74
 
 
 def method(number: int) -> str:
@@ -51,6 +51,7 @@ def drawn(
     row_title=row_title,
     column_title=column_title,
     column_width=_COLUMN_WIDTH,
+    small_size=8.5,
   )
 
 
@@ -128,8 +129,8 @@ def ranking(number: int) -> exhibits.Exhibit:
     column.sort(key=lambda source: -above[source, target])
     for rank, source in enumerate(column, 1):
       value = above[source, target]
-      texts[source, target] = (value, f"{100 * value:+.1f}", _ordinal(rank))
-  columns, rows = numbers(shown, "source \\ target", "+.1f")
+      texts[source, target] = (value, f"{100 * value:+z.1f}", _ordinal(rank))
+  columns, rows = numbers(shown, "source \\ target", "+z.1f")
   name = f"ranking{number:02d}"
   first, last = (names.language(x) for x in (sources[0], sources[-1]))
   return exhibits.Exhibit(
@@ -156,7 +157,7 @@ def accuracy(number: int) -> exhibits.Exhibit:
   table = paper_tables.pair_table(number)
   gains = transfer_factors.gain_over_baselines(table, *baselines.values())
   texts = {
-    pair: (gain, f"{100 * table.values[pair]:.1f}", f"{100 * gain:+.1f}")
+    pair: (gain, f"{100 * table.values[pair]:.1f}", f"{100 * gain:+z.1f}")
     for pair, gain in gains.values.items()
   }
   for name, found in baselines.items():

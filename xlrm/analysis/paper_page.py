@@ -26,13 +26,14 @@ td.words, th.words { white-space: normal; text-align: left; min-width: 15em; }
 .exhibit summary { font-size: 13.5px; color: var(--blue); margin: 0 4px; }
 .sheet + .shows { font-size: 14px; color: #46515d; }
 .figures { align-items: start; }
+tr.differs td { color: var(--red); }
 @media print { .exhibit { break-inside: avoid; } }
 """
 _STATES = {True: "reproduced", False: "differs", None: "not in the tables"}
 _RAMP = markup.key(
   ("ramp", "below \u2013 50% or no difference \u2013 above"),
   ("box", "same language on both sides"),
-  ("hatch", "not run"),
+  ("hatch", "not run, or left out"),
 )
 
 Exhibits = Sequence[exhibits.Exhibit]
@@ -82,8 +83,8 @@ def _people() -> Exhibits:
 _SECTIONS = {
   "people": (
     "People prefer aligned models",
-    "Every bar is a reward model of one language that aligned a model of "
-    "another.",
+    "Each mark is a reward model of one language that aligned a model of "
+    "another or, open, of the same.",
     _people,
     False,
   ),

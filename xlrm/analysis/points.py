@@ -43,6 +43,7 @@ class Axis:
     log: logarithmic.
     lines: value -> text at a dashed line across the figure; may be empty.
     limits: ends; None: from the points.
+    ticks: where numbers stand; empty: chosen by matplotlib.
   """
 
   title: str
@@ -50,9 +51,12 @@ class Axis:
   log: bool = False
   lines: Mapping[float, str] = dataclasses.field(default_factory=dict)
   limits: tuple[float, float] | None = None
+  ticks: Sequence[float] = ()
 
   def number(self, value: float, _: object = None) -> str:
-    return f"{100 * value:.0f}%" if self.percent else f"{value:,g}"
+    if self.percent:
+      return f"{round(100 * value, 1):g}%"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +70,10 @@ class Line:
 def _set_up_x(axes: canvas.Axes, axis: Axis) -> None:
   if axis.log:
     axes.set_xscale("log")
-  if axis.limits:
+  if axis.ticks:
+    axes.set_xticks(axis.ticks)
+    axes.minorticks_off()
+  if axis.limits:  # after the ticks, which widen them
     axes.set_xlim(*axis.limits)
   axes.xaxis.set_major_formatter(axis.number)
   axes.set_xlabel(axis.title)
@@ -154,11 +161,12 @@ def scatter(
         axes.annotate(
           point.label,
           (point.x, point.y),
-          xytext=(5, 4),
+          xytext=(5, 4 if i % 2 == 0 else -10),
           textcoords="offset points",
           size=8,
           color=palette.category(i),
         )
+    axes.margins(0.07)
     _set_up_x(axes, x)
     _set_up_y(axes, y)
     axes.grid(color=palette.RULE, linewidth=0.5)
@@ -173,6 +181,7 @@ def dots(
   *,
   name: str,
   x: Axis,
+  width: float = 4.6,
 ) -> canvas.Drawing:
   """One row of dots per name, the first at the top.
 
@@ -180,6 +189,7 @@ def dots(
     rows: name -> group, as in the legend -> dot.
     name: of the figure.
     x: the axis of the values.
+    width: in inches.
   """
   groups = list(dict.fromkeys(group for row in rows.values() for group in row))
   spread = 0.2 if len(groups) > 1 else 0.0
@@ -218,4 +228,4 @@ def dots(
       _legend(axes, len(groups))
 
   height = 0.75 + 0.3 * len(rows) + (0.25 if len(groups) > 1 else 0.0)
-  return canvas.Drawing(paint, name, 4.6, height)
+  return canvas.Drawing(paint, name, width, height)
