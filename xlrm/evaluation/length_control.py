@@ -97,9 +97,9 @@ def _interval(
 
 
 def length_controlled(
-  outcomes: Sequence[float] | np.ndarray,
-  lengths: Sequence[float] | np.ndarray,
-  baseline_lengths: Sequence[float] | np.ndarray,
+  outcomes: Sequence[int | float] | np.ndarray,
+  lengths: Sequence[int | float] | np.ndarray,
+  baseline_lengths: Sequence[int | float] | np.ndarray,
   confidence: float = 0.95,
 ) -> LengthControlled:
   """The win rate at equal lengths, with its interval.

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from scipy import stats
 
-Values = Sequence[float] | np.ndarray  # one per source
+Values = Sequence[int | float] | np.ndarray  # one per source
 
 
 @dataclasses.dataclass(frozen=True)

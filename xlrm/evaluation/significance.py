@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 from scipy import stats
 
-Outcomes = Sequence[float] | np.ndarray  # one per prompt
+Outcomes = Sequence[int | float] | np.ndarray  # one per prompt
 PValues = Sequence[float] | np.ndarray  # one per comparison
 
 
