@@ -51,18 +51,18 @@ def claims() -> exhibits.Exhibit:
     columns=[
       exhibits.Column("quantity"),
       exhibits.Column("stated"),
-      exhibits.Column("by"),
       exhibits.Column("computed"),
       exhibits.Column("result"),
+      exhibits.Column("stated by"),
       exhibits.Column("note", "w"),
     ],
     rows=[
       [
         x.statement.what,
         x.statement.stated,
-        x.statement.origin,
         x.computed or None,
         _STATES[x.agrees],
+        x.statement.origin,
         x.note,
       ]
       for x in found
