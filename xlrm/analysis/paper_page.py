@@ -45,7 +45,7 @@ def claims() -> exhibits.Exhibit:
   return exhibits.Exhibit(
     name="claims",
     title="What is said, and what the tables give",
-    subtitle="to the digits stated; the paper\u2019s words or an independent "
+    subtitle="to the digits stated, by the paper or by an independent "
     "recomputation of its tables",
     shows="",
     columns=[
