@@ -112,7 +112,7 @@ def test_claims_repeat_the_statements_and_judge_them():
   unknown = [key for key, x in found.items() if x.agrees is None]
   assert unknown == ["bag_of_words"]
   for claim in found.values():
-    if claim.agrees and claim.statement.origin == "recomputed":
+    if claim.agrees and claim.statement.origin == "recomputation":
       assert claim.computed == claim.statement.stated
   assert found["human_highest"].computed == "71.4%"
   assert found["wals_54A"].computed == ".24"
@@ -121,7 +121,7 @@ def test_claims_repeat_the_statements_and_judge_them():
 
 def test_a_statement_that_is_wrong_is_seen(monkeypatch):
   statement = paper_tables.Statement(
-    "transfer_mean", "mean", "58.811", "recomputed"
+    "transfer_mean", "mean", "58.811", "recomputation"
   )
   monkeypatch.setattr(
     paper_tables, "statements", lambda: {statement.key: statement}

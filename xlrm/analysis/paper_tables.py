@@ -52,7 +52,7 @@ class Statement:
     key: names it in `paper_claims`.
     what: the quantity in words.
     stated: the number or words, as they are written there.
-    origin: "paper" or "recomputed".
+    origin: "paper" or "recomputation".
   """
 
   key: str
