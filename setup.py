@@ -14,6 +14,7 @@ VERSION = re.search(
 CORE = [
   "jax>=0.10,<0.13",  # arrays, compilation, devices
   "numpy>=1.26",  # host arrays
+  "scipy>=1.12",  # exact tests and distributions; jax needs it, too
   "flax>=0.10",  # Linen modules: T5X's parameter tree
   "optax>=0.2.4",  # optimizers and schedules
   "orbax-checkpoint>=0.11",  # writes arrays, sharded and asynchronously

@@ -18,6 +18,7 @@ COMMANDS = {
   "score": ("a reward model's scores of a file", "xlrm.launch.score"),
   "annotate": ("people compare outputs, blind", "xlrm.launch.annotate"),
   "inspect": ("looks at a task before training", "xlrm.launch.inspect_task"),
+  "report": ("the paper's own numbers, recomputed", "xlrm.launch.report"),
   "env": ("versions and devices, for bug reports", "xlrm.launch.environment"),
   "realtext": ("the same jobs on real text", "xlrm.launch.realtext"),
   "bench": ("speed of training, sampling, scoring", "xlrm.launch.bench"),
