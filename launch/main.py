@@ -16,6 +16,7 @@ COMMANDS = {
   "sample": ("responses to a file of prompts", "xlrm.launch.sample"),
   "best_of_n": ("the best of n responses, by file", "xlrm.launch.best_of_n"),
   "score": ("a reward model's scores of a file", "xlrm.launch.score"),
+  "judge": ("a language model compares outputs", "xlrm.launch.judge"),
   "inspect": ("looks at a task before training", "xlrm.launch.inspect_task"),
   "env": ("versions and devices, for bug reports", "xlrm.launch.environment"),
   "realtext": ("the same jobs on real text", "xlrm.launch.realtext"),
