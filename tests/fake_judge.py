@@ -140,7 +140,9 @@ class FakeServer:
       self._attempts[prompt] = attempt + 1
     reply = self.mood(prompt, attempt)
     time.sleep(reply.seconds)
-    failed = {"error": {"message": reply.text, "code": reply.headers.get("Code")}}
+    failed = {
+      "error": {"message": reply.text, "code": reply.headers.get("Code")}
+    }
     found = _completion(reply) if reply.status == 200 else failed
     body = (reply.body or json.dumps(found)).encode()
     if reply.status == 200 and reply.body is None:
@@ -157,7 +159,9 @@ class FakeServer:
       handler.wfile.write(body)
 
   def __enter__(self) -> "FakeServer":
-    self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
+    self._thread = threading.Thread(
+      target=self._http.serve_forever, args=(0.01,)
+    )
     self._thread.start()
     return self
 

@@ -57,6 +57,11 @@ class Tally:
     return Counter(verdict.kind for verdict in self.verdicts)[kind]
 
   @property
+  def identical(self) -> int:
+    """Pairs of equal outputs: ties that nobody was asked about."""
+    return sum(pair.identical for pair in self.pairs)
+
+  @property
   def has_probabilities(self) -> bool:
     return any(
       verdict.probability is not None and not pair.identical

@@ -41,7 +41,10 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 def text(
   tallies: Sequence[verdict_cells.Tally], method: str, baseline: str
 ) -> str:
-  """Win rates with 95% intervals and what they are made of."""
+  """Win rates with 95% intervals and what they are made of.
+
+  Identical pairs are among the ties.
+  """
   rates = {"win rate [95%]": verdict_cells.hard}
   if any(tally.has_probabilities for tally in tallies):
     rates["both orders averaged"] = verdict_cells.averaged
@@ -54,7 +57,7 @@ def text(
     "invalid": pair_verdicts.INVALID,
   }
   head = [f"{method} against {baseline}", "pairs", *rates, *counts]
-  rows = [[*head, "first shown wins"]]
+  rows = [[*head, "identical", "first shown wins"]]
   for tally in tallies:
     rows.append(
       [
@@ -62,6 +65,7 @@ def text(
         str(len(tally.pairs)),
         *(rate(tally.win_rate(outcome)) for outcome in rates.values()),
         *(str(tally.count(kind)) for kind in counts.values()),
+        str(tally.identical),
         percent(tally.first_shown),
       ]
     )

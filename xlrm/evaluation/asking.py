@@ -73,25 +73,31 @@ class _Worker:
   def __call__(
     self, key: str, asked: str, prompt: str
   ) -> completions.Answer | None:
-    """None where all must stop."""
+    """None where all must stop; an error stops all."""
+    try:
+      answer = self._attempts(prompt)
+      if answer is not None:
+        self._cache.put(key, asked, answer)
+      return answer
+    except BaseException:
+      self.stop.set()
+      raise
+
+  def _attempts(self, prompt: str) -> completions.Answer | None:
     size = tokens(prompt) + self._backend.max_output_tokens
     for attempt in range(self.pace.max_attempts):
       self._limiter.wait(size)
       if self.stop.is_set():
         return None
       try:
-        answer = self._backend.complete(prompt)
+        return self._backend.complete(prompt)
       except completions.TemporaryError as error:
         failure = error
-        seconds = self.pace.wait_seconds(attempt, error, self._noise.random())
-        if error.retry_after is not None:
-          self._limiter.pause(seconds)
-        elif attempt + 1 < self.pace.max_attempts:
-          self._limiter.sleep(seconds)
-        continue
-      self._cache.put(key, asked, answer)
-      return answer
-    self.stop.set()
+      seconds = self.pace.wait_seconds(attempt, failure, self._noise.random())
+      if failure.retry_after is not None:
+        self._limiter.pause(seconds)
+      elif attempt + 1 < self.pace.max_attempts:
+        self._limiter.sleep(seconds)
     raise completions.BackendError(
       f"{self._backend.model} gave no answer in {self.pace.max_attempts} "
       f"attempts; the last: {failure}"

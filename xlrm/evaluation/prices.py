@@ -25,7 +25,7 @@ class Prices:
       if value is not None and not value >= 0:
         raise ValueError(f"{name} price {value} is negative")
 
-  def dollars(self, input_tokens: float, output_tokens: float) -> float | None:
+  def dollars(self, input_tokens: int, output_tokens: int) -> float | None:
     """Of so many tokens; None without prices."""
     if self.input is None or self.output is None:
       return None
@@ -36,7 +36,7 @@ class Prices:
     tokens = (answer.input_tokens, answer.output_tokens)
     if None in tokens:
       return {}
-    found = {"input_tokens": tokens[0], "output_tokens": tokens[1]}
+    found = dict(zip(("input_tokens", "output_tokens"), map(float, tokens)))
     dollars = self.dollars(*tokens)
     return found if dollars is None else {**found, "dollars": dollars}
 

@@ -108,7 +108,7 @@ class InvalidWatch:
   """Ends a job whose judge does not answer, before all of it is paid.
 
   Attributes:
-    max_invalid: share of a cell's pairs.
+    max_invalid: share of a cell's pairs, of those that were asked about.
     judge: who.
   """
 

@@ -41,7 +41,8 @@ class Comparison:
     baseline: against whom.
     template: shipped, or a file, see `judge_templates`.
     name: the judge's in verdicts; None is 'MODEL:TEMPLATE'.
-    max_invalid: share of a cell's pairs that may be without a verdict.
+    max_invalid: share of a cell's pairs that were asked about and may be
+      without a verdict.
   """
 
   method: str = "best_of_n"
@@ -122,10 +123,11 @@ def _check_invalid(
   tallies: Sequence[verdict_cells.Tally], watch: prompted.InvalidWatch
 ) -> None:
   for tally in tallies:
+    asked = len(tally.pairs) - tally.identical
     invalid = tally.count(pair_verdicts.INVALID)
-    if tally.pairs and invalid / len(tally.pairs) > watch.max_invalid:
+    if asked and invalid / asked > watch.max_invalid:
       cell = (tally.source, tally.target) if tally.source else (tally.target,)
-      watch.refuse(cell, invalid, len(tally.pairs), "pairs")
+      watch.refuse(cell, invalid, asked, "pairs that were asked about")
 
 
 def _ask(questions, backend, cache, pace, watch) -> asking.Asked:

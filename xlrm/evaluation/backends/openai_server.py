@@ -6,6 +6,7 @@ Hosted models, vLLM, llama.cpp, Ollama and others: `base_url` says where.
 from collections.abc import Mapping
 import dataclasses
 import functools
+import json
 import os
 from typing import Any
 
@@ -98,7 +99,11 @@ class OpenAIBackend:
       raise _failure(error) from error
     except openai.APIConnectionError as error:  # timeouts are such, too
       cause = f" ({error.__cause__})" if error.__cause__ else ""
-      raise completions.TemporaryError(f"{error}{cause}") from error
+      raise completions.TemporaryError(
+        f"{client.base_url}: {error}{cause}"
+      ) from error
+    except (openai.APIError, json.JSONDecodeError) as error:
+      raise _no_completion(error) from error
     except TypeError as error:  # the client checks names
       raise completions.BackendError(
         f"parameters {self.request}: {error}"
@@ -118,13 +123,17 @@ def _failure(error) -> completions.TemporaryError | completions.BackendError:
   return completions.BackendError(said)
 
 
+def _no_completion(found) -> completions.TemporaryError:
+  return completions.TemporaryError(
+    f"the server's reply is no chat completion: {found!r:.200}"
+  )
+
+
 def _answer(found) -> completions.Answer:
   """A completion as ours; servers leave out what they like."""
   choices = getattr(found, "choices", None)
   if not choices:
-    raise completions.TemporaryError(
-      f"the server's reply is no chat completion: {found!r:.200}"
-    )
+    raise _no_completion(found)
   choice, usage = choices[0], getattr(found, "usage", None)
   message = choice.message
   content = choice.logprobs.content if choice.logprobs else None
