@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import importlib
 import importlib.util
+import json
 import os
 import re
 from typing import Any
@@ -90,7 +91,11 @@ class GoogleBackend:
       )
     except errors.APIError as error:
       raise _failure(error) from error
-    except (*_transport_errors(), errors.UnknownApiResponseError) as error:
+    except (
+      *_transport_errors(),
+      errors.UnknownApiResponseError,
+      json.JSONDecodeError,
+    ) as error:
       raise completions.TemporaryError(
         f"{type(error).__name__}: {error}"
       ) from error
