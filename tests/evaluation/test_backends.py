@@ -18,13 +18,17 @@ from xlrm.evaluation.backends import openai_server
 def next_token_logprobs(prompt, begun):
   """log p(token | prompt, begun) of the whole vocabulary, without a scorer."""
   loaded = pretrained.load_language_model("nano")
-  inputs = jnp.array([[*loaded.tokenizer.encode(prompt), 1]])
-  memory = loaded.model.encode(loaded.params, inputs)
-  # The last position predicts the last target, whatever that target is.
-  targets = jnp.array([[[*begun, 3]]])
-  state = loaded.model.hidden(loaded.params, memory, targets)
-  logits = state[0, 0, -1] @ loaded.model.output_matrix(loaded.params)
-  return np.asarray(jax.nn.log_softmax(logits.astype(jnp.float32)))
+
+  @jax.jit
+  def logprobs(params, inputs, targets):
+    memory = loaded.model.encode(params, inputs)
+    # The last position predicts the last target, whatever that target is.
+    state = loaded.model.hidden(params, memory, targets)[0, 0, -1]
+    return jax.nn.log_softmax(state @ loaded.model.output_matrix(params))
+
+  ids = [*loaded.tokenizer.encode(prompt), 1]
+  inputs = jnp.array([ids + [0] * (32 - len(ids))])  # one shape, compiled once
+  return np.asarray(logprobs(loaded.params, inputs, jnp.array([[[*begun, 3]]])))
 
 
 @pytest.fixture(scope="module")
