@@ -46,7 +46,7 @@ EXTRAS = {
     "google-genai>=1.50",  # Gemini
   ],
   "languages": [
-    "lingua-language-detector>=2",  # in which language an output is
+    "py3langid>=0.4",  # in which language an output is
   ],
   "test": [
     "pytest>=8",  # the suite
@@ -54,8 +54,7 @@ EXTRAS = {
     "beartype>=0.19",  # checks jaxtyping's annotations
     "ruff>=0.8",  # formats and lints
     "openai>=2",  # the real client against a fake server
-    "lingua-language-detector>=2",  # in which language an output is
-    "py3langid>=0.4",  # the same, where lingua is missing
+    "py3langid>=0.4",  # in which language an output is
   ],
 }
 FOLDERS = {"xlrm.tasks": "tasks", "xlrm.launch": "launch"}

@@ -239,12 +239,12 @@ def test_no_more_requests_are_under_way_than_allowed(path):
 
 
 def test_requests_per_minute_are_kept(path):
+  """Request i comes 0.05 i seconds after the start, or later."""
   with fake_judge.FakeServer(fake_judge.fair) as server:
+    start = time.monotonic()
     ask(server, path, n=4, pace=pacing.Pace(requests_per_minute=60 / 0.05))
-  elapsed = np.array(server.times) - server.times[0]
-  # Request i starts at 0.05 i; what the machine adds delays, never hurries.
-  assert (np.sort(elapsed)[1:] > 0.05 * np.arange(1, 8) - 0.045).all()
-  assert elapsed.max() >= 0.3
+  elapsed = np.sort(server.times) - start
+  assert (elapsed >= 0.05 * np.arange(8)).all()
 
 
 def test_g26_nothing_is_used_that_is_not_on_disk(path):
@@ -282,10 +282,12 @@ def test_g28_a_cache_that_fills_up_ends_the_job_and_loses_nothing(path):
         pages = cache._connection.execute("PRAGMA page_count").fetchone()[0]
         cache._connection.execute(f"PRAGMA max_page_count = {pages}")
 
-      with pytest.raises(answer_cache.CacheError, match="is full.*are kept"):
+      with pytest.raises(
+        answer_cache.CacheError, match="is full.*are kept"
+      ) as error:
         asking.ask(questions(40), backend(server), cache, QUICK, fill)
     paid = len(server.answered)
-    assert paid < 80
+    assert paid < 80 and f" {paid} of 80 answers" in str(error.value)
     asked = ask(server, path, n=40)
     assert len(server.answered) == 80 and right(asked, n=40)
     assert len(asked.paid) == 80 - paid

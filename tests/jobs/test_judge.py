@@ -167,26 +167,21 @@ def test_g28_mistakes_of_the_command_are_one_message(folder, capsys):
   assert not server.requests
 
 
-def test_the_command_with_a_local_model_and_ones_own_template(folder, capsys):
-  """No server, no key, no price: and position bias is there to be seen."""
+@pytest.mark.parametrize(
+  ("backend", "model"), [("local", "nano"), ("google", "gemini-x")]
+)
+def test_the_command_with_other_backends_and_ones_own_template(
+  backend, model, folder, capsys
+):
+  """Needs no server, no key and no client to price the job."""
   template = folder / "mine.txt"
   template.write_text("{input} {first} {second} 1 2")
-  output = folder / "local.jsonl"
-  code = main.main(
-    [
-      "judge",
-      f"--records={folder / 'records.jsonl'}",
-      f"--output={output}",
-      "--backend=local",
-      "--model=nano",
-      f"--template={template}",
-    ]
-  )
-  assert code == 0
-  verdicts = records.read(output, records.Verdict)
-  assert {x.judge for x in verdicts} == {"nano:mine"}
-  assert all(x.probabilities for x in verdicts)
-  assert "first shown wins" in capsys.readouterr().out
+  arguments = [f"--backend={backend}", f"--model={model}", "--dry_run"]
+  arguments += [f"--records={folder / 'records.jsonl'}", "--output=v.jsonl"]
+  assert main.main(["judge", *arguments, f"--template={template}"]) == 0
+  said = capsys.readouterr().out
+  assert f"{model}:mine: {2 * N} pairs in 2 cells" in said
+  assert f"{4 * N} questions" in said
 
 
 def answers(path: pathlib.Path) -> int:

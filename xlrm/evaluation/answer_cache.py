@@ -165,6 +165,11 @@ class AnswerCache:
       f"{self._broken} (what was under way is kept in {self._rescue.path})"
     )
 
+  @property
+  def rescued(self) -> int:
+    """Answers that went beside the database, see `put`."""
+    return self._rescue.rows
+
   def __enter__(self) -> "AnswerCache":
     return self
 

@@ -51,6 +51,7 @@ class Rescue:
   def __init__(self, database: pathlib.Path):
     own = os.urandom(4).hex()
     self.path = database.with_name(f".{database.name}.{own}.rescued")
+    self.rows = 0
     self._file = None
     self._used = 0
 
@@ -72,6 +73,7 @@ class Rescue:
     self._file.write(line)
     os.fsync(self._file.fileno())
     self._used += len(line)
+    self.rows += 1
 
   def close(self) -> None:
     """Without rescued answers the file goes."""

@@ -141,8 +141,9 @@ def ask(
       cache.reserve(pace.concurrency, longest)
       _ask_missing(missing, answers, _Worker(backend, cache, pace), watch)
     except (completions.BackendError, answer_cache.CacheError) as error:
+      kept = len(answers) + cache.rescued
       raise type(error)(
-        f"{error}. {len(answers)} of {len(distinct)} answers are kept; the "
+        f"{error}. {kept} of {len(distinct)} answers are kept; the "
         "same command asks for the rest"
       ) from error
   return Asked(

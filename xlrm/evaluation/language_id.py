@@ -1,9 +1,11 @@
-"""In which language a text is, by lingua or py3langid, where one is installed.
+"""In which language a text is, by py3langid or lingua, where one is installed.
 
-Both choose among a few languages only, those of the study and English: on
-SEAHORSE's real summaries lingua then finds the right one of six in 99.5% or
-more of each language, against 97% among all languages. Without either nothing
-is guessed: `load` returns None and reports say NOT_MEASURED.
+Both choose among a few languages only, those of the study and English, and are
+the better for it: of SEAHORSE's summaries (600 of each of six languages)
+py3langid names 99.7% or more as their language among six, 99.5% among 24;
+lingua 99.2% and 98.8%. A text in none of them is called by the nearest. Without
+either package nothing is guessed: `load` returns None, and reports say
+NOT_MEASURED.
 """
 
 from collections.abc import Iterable, Sequence
@@ -104,12 +106,12 @@ def load(languages: Iterable[str]) -> Identifier | None:
   """The best identifier that is installed, for these languages and English.
 
   Args:
-    languages: codes of a study; of those that it does not know it tells
-      nothing, see `Identifier.languages`.
+    languages: codes of a study; those that it does not know, and names that
+      are none, are left out, see `Identifier.languages`.
   """
   codes = sorted({*map(primary, languages), ENGLISH} - {UNKNOWN})
-  if importlib.util.find_spec("lingua"):
-    return _lingua(codes)
   if importlib.util.find_spec("py3langid"):
     return _py3langid(codes)
+  if importlib.util.find_spec("lingua"):
+    return _lingua(codes)
   return None

@@ -197,7 +197,9 @@ def run(
   print(_bills(asked, prices), flush=True)
   _check_invalid(tallies, watch)
   records_lib.write(os.fspath(target), verdicts)
-  identifier = language_id.load(x.ours.language for x in paired.pairs)
+  identifier = language_id.load(
+    code for x in paired.pairs for code in (x.ours.language, x.ours.source)
+  )
   print(verdict_tables.text(tallies, comparison.method, comparison.baseline))
   print(verdict_tables.languages(tallies, identifier))
   print(f"{len(verdicts)} verdicts: {target}", flush=True)
