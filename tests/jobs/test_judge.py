@@ -14,6 +14,7 @@ import comparisons
 import fake_judge
 import pytest
 
+from xlrm import config
 from xlrm import records
 from xlrm.evaluation import pair_verdicts
 from xlrm.evaluation import prices as prices_lib
@@ -182,6 +183,24 @@ def test_the_command_with_other_backends_and_ones_own_template(
   said = capsys.readouterr().out
   assert f"{model}:mine: {2 * N} pairs in 2 cells" in said
   assert f"{4 * N} questions" in said
+
+
+def test_parameters_of_a_request_are_gins(folder):
+  """As the documentation says it."""
+  parameters = {"logprobs": None, "top_logprobs": None, "seed": 1}
+  with fake_judge.FakeServer(fake_judge.fair) as server:
+    bindings = {
+      "RECORDS": str(folder / "records.jsonl"),
+      "OUTPUT": str(folder / "out" / "verdicts.jsonl"),
+      "MODEL": "fake",
+      "BASE_URL": server.base_url,
+      "OpenAIBackend.parameters": parameters,
+    }
+    lines = [f"{name} = {value!r}" for name, value in bindings.items()]
+    config.load(["judge.gin"], lines).run()
+  assert len(server.requests) == 4 * N
+  for request in server.requests:
+    assert request["seed"] == 1 and "logprobs" not in request
 
 
 def answers(path: pathlib.Path) -> int:
