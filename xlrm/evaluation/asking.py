@@ -121,8 +121,9 @@ def ask(
     BackendError: the model cannot be asked; what was answered is kept.
     CacheError: the same of the cache.
   """
+  identity = backend.identity
   found = [
-    answer_cache.key(backend.identity, question.prompt, question.order)
+    answer_cache.key(identity, question.prompt, question.order)
     for question in questions
   ]
   distinct: dict[str, tuple[str, Question]] = {}
@@ -168,7 +169,7 @@ def _ask_missing(
   try:
     for future in concurrent.futures.as_completed(futures):
       key, answer = futures[future], future.result()
-      if watch:
+      if watch and answer is not None:  # None: another one has failed
         watch(missing[key][1], answer, True)
   finally:
     worker.stop.set()

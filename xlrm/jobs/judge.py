@@ -95,9 +95,8 @@ def _plan(
   prices: prices_lib.Prices,
 ) -> str:
   """What the job would ask and cost."""
-  keys = [
-    answer_cache.key(backend.identity, x.prompt, x.order)[0] for x in questions
-  ]
+  identity = backend.identity
+  keys = [answer_cache.key(identity, x.prompt, x.order)[0] for x in questions]
   prompts = dict(zip(keys, (x.prompt for x in questions)))
   known = answer_cache.peek(cache, prompts)
   missing = [prompt for key, prompt in prompts.items() if key not in known]
