@@ -6,9 +6,9 @@ import pathlib
 import jax
 import jax.numpy as jnp
 
+from xlrm import grids
 from xlrm import memory_plan
 from xlrm import optimizers
-from xlrm import grids
 from xlrm import sharding
 from xlrm import types
 from xlrm.jobs import reward

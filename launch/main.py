@@ -17,6 +17,7 @@ COMMANDS = {
   "best_of_n": ("the best of n responses, by file", "xlrm.launch.best_of_n"),
   "score": ("a reward model's scores of a file", "xlrm.launch.score"),
   "judge": ("a language model compares outputs", "xlrm.launch.judge"),
+  "annotate": ("people compare outputs, blind", "xlrm.launch.annotate"),
   "inspect": ("looks at a task before training", "xlrm.launch.inspect_task"),
   "env": ("versions and devices, for bug reports", "xlrm.launch.environment"),
   "realtext": ("the same jobs on real text", "xlrm.launch.realtext"),

@@ -121,7 +121,8 @@ class Plan:
       on: the devices planned for; None lists all kinds.
     """
     rows = [*self.bytes.items(), ("total", self.total)]
-    lines = [f"  {name:<13} {size / GIB:9.3f}" for name, size in rows]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"  {name:<{width}} {size / GIB:9.3f}" for name, size in rows]
     kinds = [on] if on else [devices(name) for name in DEVICES]
     verdicts = [
       f"{x.name} ({x.gib:g}) {'yes' if self.fits(x) else 'NO'}" for x in kinds

@@ -19,7 +19,16 @@ import tqdm
 METRICS = "metrics.jsonl"
 TIMING = "timing.jsonl"
 Values = Mapping[str, Any]  # numbers: of Python, NumPy or a device
-SHOWN = ("/loss", "/accuracy", "/auc", "/rouge_l", "/steps_per_second")
+SHOWN = (
+  "/loss",
+  "objective/scores",
+  "objective/kl",
+  "validation/gold",
+  "/accuracy",
+  "/auc",
+  "/rouge_l",
+  "/steps_per_second",
+)
 
 
 def read(path: str | os.PathLike) -> list[dict[str, Any]]:
@@ -88,6 +97,10 @@ class MetricWriter:
   def write_timing(self, step: int, timing: Values) -> None:
     """What the clock said."""
     self._append(TIMING, step, timing)
+
+  def write_text(self, step: int, name: str, text: str) -> None:
+    """A text to be read in TensorBoard."""
+    self._board.add_text(name, text, step)
 
   def sync(self) -> None:
     """Puts the rows on disk: a checkpoint must not outlive its metrics."""

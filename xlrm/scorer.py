@@ -13,6 +13,7 @@ import functools
 import os
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Float
 import numpy as np
 
@@ -160,6 +161,27 @@ class RewardModel:
     flat = np.asarray([[x for g in groups for x in g] for groups in by_member])
     combined = iter(self.combine(flat).tolist())
     return [[next(combined) for _ in group] for group in responses]
+
+  def device_scores(
+    self, prompts: Sequence[str], responses: Sequence[Sequence[str]]
+  ) -> jax.Array:
+    """[B N] scores on the device, not waited for; groups of one size.
+
+    For loops that go on meanwhile: every text is padded to the lengths of the
+    reward model, so that all batches have one shape.
+    """
+    by_member = [
+      text_generation.score_batch(
+        member.model,
+        params,
+        member.model.prepare(prompts, responses),
+        self.mesh,
+      )
+      for member, params in zip(self.members, self.params)
+    ]
+    if len(by_member) == 1:
+      return by_member[0]
+    return self.combine(jnp.stack(by_member))
 
 
 def identity(spec: Spec) -> str:

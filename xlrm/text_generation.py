@@ -52,6 +52,21 @@ def _score(scorer, params, batch):
   return scorer.scores(params, batch)
 
 
+def score_batch(
+  scorer: scorer_lib.Scorer,
+  params: types.Params,
+  batch: types.Batch,
+  mesh: jax.sharding.Mesh | None = None,
+) -> jax.Array:
+  """[B N] scores of a prepared batch, on the device and not waited for."""
+  if mesh is not None:
+    batch = sharding.shard(batch, mesh)
+  # Compiled once for all reward models of one shape, whatever their vocabulary.
+  compiled_for = dataclasses.replace(scorer, tokenizer=None)
+  with sharding.active(mesh):
+    return _score(compiled_for, params, batch)
+
+
 def padded_lengths(max_length: int) -> list[int]:
   """The lengths to which prompts are padded, at most MAX_LENGTHS of them.
 
@@ -311,8 +326,6 @@ def score_texts(
     return [[] for _ in prompts]
   if group > GROUP_STEP:
     group = grids.round_up(group, GROUP_STEP)
-  # Compiled once for all reward models of one shape, whatever their vocabulary.
-  compiled_for = dataclasses.replace(scorer, tokenizer=None)
   results: list[list[float]] = [[] for _ in prompts]
   order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
   for first in range(0, len(order), batch_size):
@@ -321,10 +334,7 @@ def score_texts(
       [prompts[i] for i in rows], [distinct[i] for i in rows]
     )
     batch = _completed(batch, batch_size, group, _shape_of(batch))
-    if mesh is not None:
-      batch = sharding.shard(batch, mesh)
-    with sharding.active(mesh):
-      scores = _score(compiled_for, params, batch)
+    scores = score_batch(scorer, params, batch, mesh)
     scores = np.asarray(jax.device_get(scores))
     for i, row in zip(rows, scores):
       of_text = dict(zip(distinct[i], row.tolist()))

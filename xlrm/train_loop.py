@@ -136,6 +136,13 @@ def require_metric(name: str, names) -> None:
     )
 
 
+def _leaves(batch: Any) -> dict[str, np.ndarray]:
+  return {
+    optimizers.path_name(key).replace("/", "."): np.asarray(leaf)
+    for key, leaf in jax.tree_util.tree_leaves_with_path(batch)
+  }
+
+
 @dataclasses.dataclass
 class Loop:
   """The story of a run; `run` is its beginning."""
@@ -151,6 +158,10 @@ class Loop:
   evaluate: Evaluation | None
   key: jax.Array
   memory: Memory
+  place: Callable[[Any], Any] | None = None  # default: rows over the mesh
+  prefix: str = "train/"  # of what a step reports
+  # Arrays that are saved of a batch; default: its leaves.
+  describe: Callable[[Any], dict[str, Any]] | None = None
 
   def run(self, state: train_step.TrainState) -> FitResult:
     done = int(state.step)
@@ -183,7 +194,7 @@ class Loop:
     pending = None  # (step, batch, metrics) of the step just dispatched
     while done < config.train_steps and not self._out_of_patience():
       batch = next(stream)
-      placed = sharding.shard(batch, self.mesh)
+      placed = self._placed(batch)
       with sharding.active(self.mesh):
         state, metrics = self.step_fn(state, placed, self.key)
       done += 1
@@ -204,6 +215,11 @@ class Loop:
     self.checkpointer.wait()
     return state
 
+  def _placed(self, batch: Any) -> Any:
+    if self.place is not None:
+      return self.place(batch)
+    return sharding.shard(batch, self.mesh)
+
   def _out_of_patience(self) -> bool:
     patience = self.config.patience
     return patience is not None and self.memory.since_best >= patience
@@ -217,7 +233,7 @@ class Loop:
     if not self.config.logs(step):
       return
     means = self.memory.averages.means()
-    means = {f"train/{name}": mean for name, mean in means.items()}
+    means = {f"{self.prefix}{name}": mean for name, mean in means.items()}
     self.memory.averages = metric_writer.Averages()
     self.writer.write(step, means)
     self.progress.line(step, means)
@@ -236,11 +252,7 @@ class Loop:
     if self.streak < self.config.max_nonfinite_steps:
       return
     path = self.model_dir / f"nonfinite_batch_{step}.npz"
-    leaves = {
-      optimizers.path_name(key).replace("/", "."): np.asarray(leaf)
-      for key, leaf in jax.tree_util.tree_leaves_with_path(batch)
-    }
-    np.savez(path, **leaves)
+    np.savez(path, **(self.describe or _leaves)(batch))
     raise NonFiniteError(
       f"loss or gradient not finite in {self.streak} steps in a row, the last "
       f"of them step {step}; its batch is in {path}; try a lower learning rate"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import math
 import os
 import pathlib
+from typing import Any
 
 import jax
 import optax
@@ -58,9 +59,15 @@ def make_validation(
   return validate
 
 
-def _restore(
-  checkpointer: native.Checkpointer, abstract: TrainState, data: str
-) -> tuple[TrainState, train_loop.Memory] | None:
+def restore(
+  checkpointer: native.Checkpointer, abstract: Any, data: str
+) -> tuple[Any, train_loop.Memory] | None:
+  """State and memory of the newest good checkpoint; None if there is none.
+
+  Args:
+    abstract: the state, a dataclass with `params`, with its shardings.
+    data: fingerprint of the source, which must be that of the checkpoint.
+  """
   restored = checkpointer.restore_latest(
     abstract.params, train_loop.rest_of(abstract)
   )
@@ -77,7 +84,7 @@ def _restore(
   memory = train_loop.Memory(**{**metadata, "averages": averages})
   # A kill between a checkpoint and its best.json leaves an older best.json.
   checkpointer.mark_best(memory.best)
-  return TrainState(params=params, **rest), memory
+  return type(abstract)(params=params, **rest), memory
 
 
 COMPILED = 7e8  # parameters; a larger model is not compiled to be planned
@@ -182,7 +189,7 @@ def fit(
     return None
   checkpointer = native.Checkpointer(model_dir, keep=config.keep_checkpoints)
   data = source.fingerprint()
-  restored = _restore(checkpointer, abstract, data)
+  restored = restore(checkpointer, abstract, data)
   state, memory = restored or (
     initial_state(params, optimizer, mesh, mask),
     train_loop.Memory(data),

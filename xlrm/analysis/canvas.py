@@ -5,7 +5,7 @@ drawn. Every figure is small and stands on its own, so that a page can lay them
 out in a grid on a wide screen and one below another on a phone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import io
 import re
 from typing import Any
@@ -35,10 +35,7 @@ _STYLE = {
 }
 
 
-def draw(
-  paint: Callable[[Axes], None], *, name: str, width: float, height: float
-) -> str:
-  """SVG of one pair of axes, its ids prefixed by `name`; size in inches."""
+def _matplotlib():
   try:
     from matplotlib import figure
     from matplotlib import style
@@ -46,6 +43,34 @@ def draw(
     raise ImportError(
       "figures need matplotlib: pip install 'xlrm[report]'"
     ) from error
+  return figure, style
+
+
+def grid(
+  paints: Sequence[Callable[[Axes], None]],
+  *,
+  columns: int,
+  width: float,
+  height: float,
+) -> bytes:
+  """PNG of several pairs of axes; size of each in inches."""
+  figure, style = _matplotlib()
+  rows = -(-len(paints) // columns)
+  with style.context(["default", _STYLE]):
+    size = (width * columns, height * rows)
+    canvas = figure.Figure(figsize=size, layout="constrained", dpi=110)
+    for number, paint in enumerate(paints, 1):
+      paint(canvas.add_subplot(rows, columns, number))
+    file = io.BytesIO()
+    canvas.savefig(file, format="png", metadata={"Software": None})
+  return file.getvalue()
+
+
+def draw(
+  paint: Callable[[Axes], None], *, name: str, width: float, height: float
+) -> str:
+  """SVG of one pair of axes, its ids prefixed by `name`; size in inches."""
+  figure, style = _matplotlib()
   # "default" first: a reader's own matplotlibrc changes no byte.
   with style.context(["default", {**_STYLE, "svg.hashsalt": name}]):
     canvas = figure.Figure(figsize=(width, height), layout="constrained")

@@ -1,0 +1,238 @@
+"""Job: proximal policy optimisation against a reward model of any language.
+
+A step draws responses to a batch of prompts from the current policy, has them
+judged, and updates the value model and the policy. The story of a run is that
+of the one training loop: killed anywhere, the same command ends with the same
+bytes.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import pathlib
+
+import jax
+import optax
+
+from xlrm import batches
+from xlrm import memory_plan
+from xlrm import ppo
+from xlrm import ppo_models
+from xlrm import pretrained
+from xlrm import prompt_batches
+from xlrm import reward_scale
+from xlrm import rollouts
+from xlrm import sampling
+from xlrm import sampling_config
+from xlrm import scorer as scorer_lib
+from xlrm import sharding
+from xlrm import train_loop
+from xlrm import training
+from xlrm.checkpoints import native
+from xlrm.evaluation import hacking_panel
+from xlrm.jobs import ppo_plan
+from xlrm.jobs import ppo_trainer
+
+
+def check_minibatches(
+  rollout: ppo_trainer.RolloutConfig,
+  config: ppo.PPOConfig,
+  shards: int,
+  microbatches: int,
+) -> None:
+  """Raises ValueError, with the nearest valid sizes, if prompts do not divide
+  over minibatches, microbatches and data shards."""
+  unit = config.num_minibatches * microbatches * shards
+  if rollout.num_prompts % unit:
+    low = rollout.num_prompts // unit * unit
+    nearest = [x * rollout.num_samples for x in (low, low + unit) if x]
+    raise ValueError(
+      f"batch_size {rollout.batch_size} ({rollout.num_prompts} prompts) is not "
+      f"divisible by {config.num_minibatches} minibatches x {microbatches} "
+      f"microbatches x {shards} data shards; nearest valid: "
+      f"{', '.join(map(str, nearest))}"
+    )
+
+
+def train(
+  *,
+  source: batches.BatchSource,
+  policy: str,
+  rewards: scorer_lib.Spec,
+  model_dir: str,
+  optimizer: optax.GradientTransformation,
+  config: training.TrainConfig,
+  value: str | None = None,
+  value_optimizer: optax.GradientTransformation | None = None,
+  reference: str | None = None,
+  heldout: scorer_lib.Spec | None = None,
+  ppo_config: ppo.PPOConfig = ppo.PPOConfig(),
+  rollout: ppo_trainer.RolloutConfig = ppo_trainer.RolloutConfig(),
+  sampler: sampling_config.SamplingConfig = sampling_config.SamplingConfig(),
+  panel: hacking_panel.PanelConfig = hacking_panel.PanelConfig(),
+  lengths: Mapping[str, int] | None = None,
+  split: str = "train",
+  validation_split: str = "validation",
+  dtype: str = "float32",
+  reward_dtype: str | None = None,
+  reference_dtype: str | None = None,
+  history: str = "PPO",
+  mesh: sharding.MeshConfig = sharding.MeshConfig(),
+  dry_run: bool | str = False,
+) -> train_loop.FitResult | None:
+  """Trains, or continues what stands in `model_dir`.
+
+  Args:
+    source: prompts: rows of its split `split`; a task or a `PromptFile`.
+    policy: the SFT model to start from.
+    rewards: reward model or ensemble that is optimised, see `scorer.load`.
+    optimizer: of the policy.
+    config: how many steps (rollouts), how often to evaluate, what is best.
+    value: reward model that the value model starts from; None starts from the
+      policy with a head of zeros. Advantages without values need neither.
+    value_optimizer: of the value model; None is the policy's.
+    reference: model that the policy must stay near to; None is the policy as
+      it starts.
+    heldout: reward model that only watches.
+    lengths: tokens of prompt and response; None is what the policy was trained
+      on.
+    reward_dtype: of the reward models' computation; None is `dtype`.
+    reference_dtype: likewise; with another one than `dtype` the KL divergence
+      does not begin at exactly 0.
+    dry_run: print the plan, run nothing.
+
+  Raises:
+    ValueError: sizes that do not divide, a sampler that is not the policy, a
+      model with another vocabulary, a reward model without any opinion.
+  """
+  rollouts.check_sampler(sampler)
+  devices = mesh.build()
+  ppo_config.advantage.check(rollout.num_samples)
+  check_minibatches(
+    rollout, ppo_config, devices.shape["data"], config.num_microbatches
+  )
+  models = ppo_models.load(
+    policy,
+    reference=reference,
+    value=value,
+    rewards=rewards,
+    heldout=heldout,
+    config=ppo_config,
+    dtype=dtype,
+    reward_dtype=reward_dtype,
+    reference_dtype=reference_dtype,
+  )
+  lengths = lengths or sampling.lengths_of(models.policy.description)
+  sampler = sampler.of_at_most(lengths["targets"])
+  from_left = source.truncate_inputs_from_left
+  prompts = prompt_batches.PromptBatches(
+    source.examples(split),
+    models.policy.tokenizer,
+    lengths["inputs"],
+    rollout.num_prompts,
+    rollout.seed,
+    from_left,
+  )
+  trainer = ppo_trainer.Trainer(
+    models=models,
+    optimizers=(optimizer, value_optimizer or optimizer),
+    config=ppo_config,
+    rollout_config=rollout,
+    rollouts=rollouts.Rollouts(
+      model=models.policy.model,
+      tokenizer=models.policy.tokenizer,
+      sampler=sampler,
+      num_samples=rollout.num_samples,
+      reward=models.reward.on(devices),
+      scale=reward_scale.RewardScale(),
+      reference=models.reference.model,
+      value=models.scorer,
+      mesh=devices,
+    ),
+    num_microbatches=config.num_microbatches,
+    mesh=devices,
+    shares_reference=reference is None and reference_dtype in (None, dtype),
+    model_dir=pathlib.Path(model_dir),
+    panel=panel,
+    validation=source.examples(validation_split)[
+      : rollout.num_validation_prompts
+    ],
+    lengths=lengths,
+  )
+  if dry_run:
+    named = memory_plan.devices(dry_run) if isinstance(dry_run, str) else None
+    rows = rollout.num_prompts // ppo_config.num_minibatches
+    print(
+      f"PPO of {policy} by {rewards}: {config.train_steps} steps of "
+      f"{rollout.num_prompts} prompts x {rollout.num_samples} responses of at "
+      f"most {sampler.max_tokens} tokens; into {model_dir}"
+    )
+    print(ppo_plan.plan_of(trainer, rows).text(named))
+    return None
+  return _run(trainer, prompts, config, lengths, history)
+
+
+def _run(trainer, prompts, config, lengths, history) -> train_loop.FitResult:
+  rollout = trainer.rollout_config
+  checkpointer = native.Checkpointer(
+    trainer.model_dir, keep=config.keep_checkpoints
+  )
+  data = prompts.fingerprint()
+  restored = training.restore(checkpointer, trainer.abstract(), data)
+  scale = reward_scale.RewardScale.read(trainer.model_dir)
+  if restored is None and rollout.fit_reward_scale:
+    params = trainer.models.policy.lazy_params.on(
+      trainer.mesh, sharding.split_over_model
+    )
+    rows = prompts.rows[: rollout.num_scale_samples]
+    texts = trainer.sampled(params, rows)
+    scale = reward_scale.RewardScale.fit(
+      trainer.models.reward([row["reward_inputs"] for row in rows], texts)
+    )
+    print(
+      f"ppo: scores of {scale.n} samples in the target language: mean "
+      f"{scale.mean:.3f}, standard deviation {scale.std:.3f}; taken to 0 and 1",
+      flush=True,
+    )
+    del params
+  elif rollout.fit_reward_scale and scale is None:
+    raise native.CheckpointError(
+      f"{trainer.model_dir} has checkpoints but no {reward_scale.FILE}, so its "
+      "rewards cannot be continued; choose another MODEL_DIR"
+    )
+  scale = scale if rollout.fit_reward_scale else reward_scale.RewardScale()
+  trainer.rollouts = dataclasses.replace(trainer.rollouts, scale=scale)
+  state, memory = restored or (trainer.initial(), train_loop.Memory(data))
+  policy = trainer.models.policy
+  pretrained.write_description(
+    trainer.model_dir,
+    dataclasses.replace(
+      policy.description,
+      max_input_length=lengths["inputs"],
+      max_response_length=lengths["targets"],
+      history=(*policy.description.history, history),
+    ),
+    policy.vocabulary,
+  )
+  scale.write(trainer.model_dir)
+  if restored is not None:
+    print(f"ppo: continues at step {int(state.step)}", flush=True)
+  loop = train_loop.Loop(
+    source=prompts,
+    config=config,
+    mesh=trainer.mesh,
+    model_dir=trainer.model_dir,
+    description="ppo",
+    checkpointer=checkpointer,
+    step_fn=trainer.step,
+    validate=lambda params: {},
+    evaluate=trainer.evaluate,
+    key=jax.random.key(rollout.seed),
+    memory=memory,
+    place=lambda batch: batch,
+    prefix="",
+    describe=trainer.describe,
+  )
+  trainer.loop = loop
+  result = loop.run(state)
+  trainer.draw_panel()
+  return result

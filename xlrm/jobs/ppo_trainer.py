@@ -1,0 +1,344 @@
+"""Steps and evaluations of a run of PPO, for the one training loop."""
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import functools
+import json
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from xlrm import files
+from xlrm import metric_writer
+from xlrm import ppo
+from xlrm import ppo_models
+from xlrm import ppo_step
+from xlrm import prompt_batches
+from xlrm import rollouts
+from xlrm import sharding
+from xlrm import text_generation
+from xlrm import train_loop
+from xlrm import train_step
+from xlrm import types
+from xlrm.analysis import ppo_panel
+from xlrm.evaluation import hacking_panel
+from xlrm.miniworld import gold as gold_lib
+
+EVENTS = "events.jsonl"
+SAMPLES = "samples.jsonl"
+PANEL = "ppo_panel.png"
+
+
+@dataclasses.dataclass(frozen=True)
+class RolloutConfig:
+  """What is drawn per step, and how it is checked.
+
+  Attributes:
+    batch_size: responses per step, over all devices.
+    num_samples: responses per prompt.
+    fit_reward_scale: take the reward model's scores of the reference policy's
+      own samples to mean 0 and standard deviation 1 before training.
+    num_scale_samples: prompts that this is fitted on, one sample each.
+    num_validation_prompts: prompts of each evaluation.
+    num_shown: of these, how many go to samples.jsonl.
+    gold: also ask the gold judge at each evaluation; miniworld only.
+    seed: of the order of the prompts and of the draws.
+    debug: stop if the first minibatch's ratio is not 1, or the KL of an
+      untrained policy is not 0.
+  """
+
+  batch_size: int = 32
+  num_samples: int = 1
+  fit_reward_scale: bool = True
+  num_scale_samples: int = 256
+  num_validation_prompts: int = 64
+  num_shown: int = 4
+  gold: bool = False
+  seed: int = 0
+  debug: bool = False
+
+  def __post_init__(self):
+    for name in ("batch_size", "num_samples", "num_validation_prompts"):
+      if getattr(self, name) < 1:
+        raise ValueError(f"{name} {getattr(self, name)} is below 1")
+    if self.batch_size % self.num_samples:
+      low = self.batch_size // self.num_samples * self.num_samples
+      nearest = [x for x in (low, low + self.num_samples) if x]
+      raise ValueError(
+        f"batch_size {self.batch_size} responses cannot be {self.num_samples} "
+        f"per prompt; nearest valid: {', '.join(map(str, nearest))}"
+      )
+
+  @property
+  def num_prompts(self) -> int:
+    return self.batch_size // self.num_samples
+
+
+@dataclasses.dataclass(eq=False)
+class Trainer:
+  """Steps of a run, and its evaluations."""
+
+  models: ppo_models.Models
+  optimizers: tuple[optax.GradientTransformation, optax.GradientTransformation]
+  config: ppo.PPOConfig
+  rollout_config: RolloutConfig
+  rollouts: rollouts.Rollouts
+  num_microbatches: int
+  mesh: jax.sharding.Mesh
+  shares_reference: bool  # the reference is what the policy starts as
+  model_dir: pathlib.Path
+  panel: hacking_panel.PanelConfig
+  validation: Sequence[Mapping[str, Any]]
+  lengths: Mapping[str, int]
+
+  def __post_init__(self):
+    self.reference_params = None
+    self.drawn: dict[int, dict[str, Any]] = {}
+    self.compiled: dict[bool, Callable] = {}
+    self.loop: train_loop.Loop | None = None
+
+  def abstract(self) -> ppo_step.PPOState:
+    """Shapes of the state with their shardings on the mesh."""
+
+    def state():
+      policy, value = (
+        tree and train_step.abstract_shapes(tree, optimizer)
+        for tree, optimizer in zip(
+          (
+            self.models.policy.model.abstract(),
+            self.models.scorer and self.models.scorer.abstract(),
+          ),
+          self.optimizers,
+        )
+      )
+      return jax.eval_shape(
+        lambda a, b: ppo_step.initial_state(a, b, self.config.kl_coefficient),
+        policy,
+        value,
+      )
+
+    return sharding.placed(state(), self.mesh)
+
+  def initial(self) -> ppo_step.PPOState:
+    """The state of step 0."""
+    policy = train_step.initial_state(
+      self.models.policy.lazy_params, self.optimizers[0], self.mesh
+    )
+    value = None
+    if self.models.scorer is not None:
+      params = ppo_models.value_params(
+        self.models, self.rollouts.scale, self.mesh
+      )
+      value = train_step.initial_state(
+        ppo_models.taken(params), self.optimizers[1], self.mesh
+      )
+    state = ppo_step.initial_state(policy, value, self.config.kl_coefficient)
+    places = jax.tree.map(lambda x: x.sharding, self.abstract())
+    return jax.device_put(state, places)
+
+  @functools.cached_property
+  def _places(self) -> ppo_step.PPOState:
+    return jax.tree.map(lambda x: x.sharding, self.abstract())
+
+  def _learn(self, with_policy: bool) -> Callable:
+    if with_policy not in self.compiled:
+      self.compiled[with_policy] = self._make_learn(with_policy)
+    return self.compiled[with_policy]
+
+  def _make_learn(self, with_policy: bool) -> Callable:
+    policy_step, value_step = None, None
+    if with_policy:
+      loss = ppo_step.policy_loss_of(
+        self.models.policy.model,
+        self.config,
+        self.rollouts.sampler.temperature,
+        jnp.asarray(self.rollouts.support),
+      )
+      policy_step = train_step.make_train_step(
+        loss, self.optimizers[0], num_microbatches=self.num_microbatches
+      )
+    if self.models.scorer is not None:
+      value_step = train_step.make_train_step(
+        ppo_step.value_loss_of(self.models.scorer, self.config),
+        self.optimizers[1],
+        num_microbatches=self.num_microbatches,
+      )
+    places = self._places
+    if not with_policy:
+      places = places.replace(params=None)
+    return jax.jit(
+      ppo_step.make_learn(policy_step, value_step, self.config),
+      donate_argnums=0,
+      out_shardings=(places, None),
+    )
+
+  def _reference(self, params: types.Params, number: int) -> types.Params:
+    """Of the reference; not stored twice while the policy still equals it."""
+    start = self.config.policy_start_step
+    if self.shares_reference and number < start:
+      return params
+    if self.reference_params is None:
+      if self.shares_reference and number == start:
+        self.reference_params = jax.tree.map(jnp.copy, params)
+      else:
+        self.reference_params = self.models.reference.lazy_params.on(self.mesh)
+    return self.reference_params
+
+  def step(
+    self,
+    state: ppo_step.PPOState,
+    batch: prompt_batches.PromptBatch,
+    key: jax.Array,
+  ) -> tuple[ppo_step.PPOState, dict[str, Any]]:
+    """One rollout and what is learnt from it."""
+    number = batch.number
+    rollout, finished, texts = self.rollouts.rollout(
+      state.params,
+      self._reference(state.params, number),
+      state.value and state.value.params,
+      batch,
+      key,
+    )
+    self.drawn = {
+      **{n: x for n, x in self.drawn.items() if n == number - 1},
+      number: {"tokens": rollout.batch.targets, "scores": rollout.scores},
+    }
+    if number >= self.config.policy_start_step:
+      state, metrics = self._learn(True)(state, rollout, finished, key)
+    else:
+      params = state.params
+      state, metrics = self._learn(False)(
+        state.replace(params=None), rollout, finished, key
+      )
+      state = state.replace(params=params)
+    metrics |= rollouts.text_facts(batch.rows, texts, hacking_panel.text_facts)
+    if self.rollout_config.debug:
+      self._check_start(number, metrics)
+    return state, metrics
+
+  def _check_start(self, number: int, metrics: Mapping[str, Any]) -> None:
+    """First-minibatch ratio 1; KL 0 while the policy is its reference."""
+    found = jax.device_get(
+      {name: pair for name, pair in metrics.items() if name in _ZERO_AT_START}
+    )
+    for name, (total, weight) in found.items():
+      if name != "val/first_ratio_deviation" and (
+        number > self.config.policy_start_step or not self.shares_reference
+      ):
+        continue
+      value = float(total) / max(float(weight), 1.0)
+      if not abs(value) <= _ZERO_AT_START[name]:
+        raise ValueError(
+          f"ppo: step {number + 1}: {name} is {value:.3g}, not 0 (within "
+          f"{_ZERO_AT_START[name]}): the sampler and the trained policy "
+          "disagree"
+        )
+
+  def describe(self, batch: prompt_batches.PromptBatch) -> dict[str, Any]:
+    """What is saved of a batch whose update was not finite."""
+    drawn = jax.device_get(self.drawn.get(batch.number, {}))
+    ids = np.asarray([row["id"] for row in batch.rows])
+    return {"inputs": batch.inputs, "ids": ids, **drawn}
+
+  @functools.cached_property
+  def _generator(self) -> text_generation.Generator:
+    return text_generation.Generator(
+      model=self.models.policy.model,
+      tokenizer=self.models.policy.tokenizer,
+      config=self.rollouts.sampler,
+      max_input_length=self.lengths["inputs"],
+      batch_size=max(self.rollout_config.batch_size, self.mesh.shape["data"]),
+      num_samples=1,
+      seed=self.rollout_config.seed,
+      mesh=self.mesh,
+    )
+
+  def sampled(
+    self, params: types.Params, rows: Sequence[Mapping[str, Any]]
+  ) -> list[str]:
+    """One response to each prompt; the same random numbers every time."""
+    places = sharding.tree_shardings(
+      params, self.mesh, sharding.split_over_model
+    )
+    found = self._generator.generate(
+      jax.device_put(params, places),
+      [row["inputs_pretokenized"] for row in rows],
+      [row["id"] for row in rows],
+    )
+    return [generation.texts[0] for generation in found]
+
+  def evaluate(self, params: types.Params, step: int) -> dict[str, float]:
+    """Scores of one sample per validation prompt, by every judge there is."""
+    rows = self.validation
+    if not rows:
+      return {}
+    texts = self.sampled(params, rows)
+    prompts = [row["reward_inputs"] for row in rows]
+    scores = np.asarray(self.models.reward(prompts, texts))
+    scale = self.rollouts.scale
+    metrics = {
+      "validation/scores": float((scale.gain * scores + scale.bias).mean())
+    }
+    if self.models.heldout is not None:
+      found = self.models.heldout(prompts, texts)
+      metrics["validation/heldout"] = float(np.mean(found))
+    if self.rollout_config.gold:
+      found = [
+        gold_lib.judge_example(row["id"], text).quality
+        for row, text in zip(rows, texts)
+      ]
+      metrics["validation/gold"] = float(np.mean(found))
+    self._show(step, rows, texts)
+    self.draw_panel()
+    return metrics
+
+  def _show(self, step: int, rows, texts) -> None:
+    """The same few prompts at every evaluation, to be read."""
+    path = self.model_dir / SAMPLES
+    kept = []
+    if path.exists():
+      kept = [x for _, x in files.rows(str(path)) if x["step"] < step]
+    for row, text in list(zip(rows, texts))[: self.rollout_config.num_shown]:
+      shown = {"step": step, "id": row["id"], "prompt": row["reward_inputs"]}
+      kept.append({**shown, "response": text})
+      if self.loop is not None:
+        self.loop.writer.write_text(step, f"samples/{row['id']}", text)
+    lines = [json.dumps(x, ensure_ascii=False) for x in kept]
+    files.write_text(path, "".join(f"{line}\n" for line in lines))
+
+  def draw_panel(self) -> None:
+    """Events of the rows so far, and the figure if matplotlib is there."""
+    history = metric_writer.read(self.model_dir / metric_writer.METRICS)
+    events = hacking_panel.events(history, self.panel)
+    lines = [json.dumps(dataclasses.asdict(x)) for x in events]
+    files.write_text(
+      self.model_dir / EVENTS, "".join(f"{line}\n" for line in lines)
+    )
+    known = getattr(self, "_told", set())
+    for event in events:
+      if event.sign not in known:
+        print(
+          f"ppo: step {event.step}: {event.sign} {event.value:.4g} crossed "
+          f"{event.threshold:.4g}: {event.meaning}",
+          flush=True,
+        )
+    self._told = known | {event.sign for event in events}
+    if not any(hacking_panel.PROXY in row for row in history):
+      return
+    try:
+      picture = ppo_panel.picture(history, events)
+    except ImportError:
+      return  # a host without matplotlib; the rows are in metrics.jsonl
+    (self.model_dir / PANEL).write_bytes(picture)
+
+
+_ZERO_AT_START = {
+  "val/first_ratio_deviation": 1e-4,
+  "objective/k1": 1e-3,
+  "objective/k2": 1e-3,
+  "objective/k3": 1e-3,
+}

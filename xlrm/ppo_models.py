@@ -1,0 +1,122 @@
+"""The models of a run of PPO: what is loaded, and what must agree."""
+
+import dataclasses
+
+from etils import epath
+import jax
+import numpy as np
+
+from xlrm import ppo
+from xlrm import pretrained
+from xlrm import reward_scale
+from xlrm import scorer as scorer_lib
+from xlrm import sharding
+from xlrm import types
+from xlrm.models import scorer as models_scorer
+
+
+def _content(vocabulary: str) -> bytes:
+  return epath.Path(vocabulary).read_bytes()
+
+
+def _check_vocabulary(name: str, found, policy: pretrained.Pretrained) -> None:
+  """Models that read the policy's tokens must know them as it does."""
+  ours, theirs = policy.tokenizer, found.tokenizer
+  same = _content(policy.vocabulary) == _content(found.vocabulary) or (
+    ours.vocab_size == theirs.vocab_size
+    and all(
+      ours.decode([i]) == theirs.decode([i]) for i in range(ours.vocab_size)
+    )
+  )
+  sizes = policy.model.config.vocab_size, found.description.config.vocab_size
+  if not same or sizes[0] != sizes[1]:
+    raise ValueError(
+      f"the {name} reads the policy's tokens, but its vocabulary is another "
+      f"one ({theirs.vocab_size} pieces, {sizes[1]} rows; the policy has "
+      f"{ours.vocab_size} and {sizes[0]})"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Models:
+  """What a run starts from."""
+
+  policy: pretrained.Pretrained
+  reference: pretrained.Pretrained
+  value: pretrained.Pretrained | None
+  scorer: models_scorer.ResponseScorer | None
+  reward: scorer_lib.RewardModel
+  heldout: scorer_lib.RewardModel | None
+
+
+def load(
+  policy: str,
+  *,
+  reference: str | None,
+  value: str | None,
+  rewards: scorer_lib.Spec,
+  heldout: scorer_lib.Spec | None,
+  config: ppo.PPOConfig,
+  dtype: str,
+  reward_dtype: str | None,
+  reference_dtype: str | None,
+) -> Models:
+  """Reads descriptions, not parameters.
+
+  Raises:
+    ValueError: the reference or the value model has another vocabulary.
+  """
+  loaded = pretrained.load_language_model(policy, dtype=dtype)
+  other = pretrained.load_language_model(
+    reference or policy, dtype=reference_dtype or dtype
+  )
+  _check_vocabulary("reference", other, loaded)
+  scorer, initial = None, None
+  if config.advantage.needs_values:
+    if value is None:
+      description = dataclasses.replace(
+        loaded.description, kind=pretrained.RESPONSE_SCORER
+      )
+      scorer = pretrained.scorer_of(loaded.model, None, description)
+    else:
+      initial = pretrained.load_scorer(value, dtype=dtype)
+      _check_vocabulary("value model", initial, loaded)
+      scorer = dataclasses.replace(initial.model, tokenizer=None)
+  return Models(
+    policy=loaded,
+    reference=other,
+    value=initial,
+    scorer=scorer,
+    reward=scorer_lib.load(rewards, dtype=reward_dtype or dtype),
+    heldout=heldout and scorer_lib.load(heldout, dtype=reward_dtype or dtype),
+  )
+
+
+def value_params(
+  models: Models, scale: reward_scale.RewardScale, mesh: jax.sharding.Mesh
+) -> types.Params:
+  """From the reward model, in units of the scaled score; or exactly 0 (G15)."""
+  if models.value is not None:
+    params = models.value.lazy_params.on(mesh)
+    head = params["head"]
+    return {
+      **params,
+      "head": {
+        "kernel": head["kernel"] * scale.gain,
+        "bias": head["bias"] * scale.gain + scale.bias,
+      },
+    }
+  backbone = models.policy.model.without_output_matrix(
+    models.policy.lazy_params.on(mesh)
+  )
+  shapes = models.scorer.abstract()["head"]
+  zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+  return {"backbone": backbone, "head": zeros}
+
+
+def taken(params: types.Params) -> sharding.LazyParams:
+  """Arrays that a training state takes over."""
+  abstract = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), params
+  )
+  return sharding.LazyParams(abstract, lambda there: params)

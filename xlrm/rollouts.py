@@ -1,0 +1,199 @@
+"""What PPO draws from its policy and has judged, step by step.
+
+The host waits for the device once per rollout, for the tokens: texts go through
+the reward model's own vocabulary, as everywhere (G8). Meanwhile the device
+computes the log-probabilities of the reference and the values.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import functools
+from typing import Any
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xlrm import decoding
+from xlrm import ppo_step
+from xlrm import prompt_batches
+from xlrm import reward_scale
+from xlrm import sampling_config
+from xlrm import scorer as scorer_lib
+from xlrm import sharding
+from xlrm import tokenizer as tokenizer_lib
+from xlrm import types
+from xlrm.models import language_model
+from xlrm.models import scorer as models_scorer
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rollouts:
+  """Draws and judges.
+
+  Attributes:
+    model: of the policy.
+    tokenizer: of the policy.
+    sampler: how a token is drawn: from the whole distribution.
+    num_samples: N, responses per prompt.
+    reward: judges the texts.
+    scale: of its scores.
+    reference: the model that the policy must stay near to, with its parameters.
+    value: the value model; None for advantages that need none.
+    mesh: of the run.
+  """
+
+  model: language_model.LanguageModel
+  tokenizer: tokenizer_lib.Tokenizer
+  sampler: sampling_config.SamplingConfig
+  num_samples: int
+  reward: scorer_lib.RewardModel
+  scale: reward_scale.RewardScale
+  reference: language_model.LanguageModel
+  value: models_scorer.ResponseScorer | None
+  mesh: jax.sharding.Mesh
+
+  def __post_init__(self):
+    check_sampler(self.sampler)
+
+  @functools.cached_property
+  def support(self) -> np.ndarray:
+    """[V] bool: tokens that policy, reference and sampler share (G4)."""
+    return sampling_config.support_mask(
+      self.model.config.vocab_size, self.tokenizer
+    )
+
+  @functools.cached_property
+  def _draw(self) -> Callable:
+    def draw(params, inputs, key, hashes):
+      if self.mesh.size > 1:  # whole weights per row of devices: once a step
+        places = sharding.tree_shardings(
+          params, self.mesh, sharding.split_over_model
+        )
+        params = jax.lax.with_sharding_constraint(params, places)
+      keys = jax.vmap(jax.random.fold_in, (None, 0))(key, hashes)
+      return decoding.sample(
+        self.model,
+        params,
+        inputs,
+        keys,
+        self.sampler,
+        self.num_samples,
+        jnp.asarray(self.support),
+      )
+
+    return jax.jit(draw)
+
+  @functools.cached_property
+  def _judge(self) -> Callable:
+    def judge(reference_params, value_params, inputs, samples):
+      tokens = samples.tokens
+      logprobs = ppo_step.reference_logprobs(
+        self.reference,
+        reference_params,
+        inputs,
+        tokens,
+        self.sampler.temperature,
+        jnp.asarray(self.support),
+      )
+      weights = (tokens != types.PAD_ID).astype(jnp.float32)
+      batch = types.Batch(inputs, tokens, weights)
+      values = jnp.zeros_like(logprobs)
+      if self.value is not None:
+        values = self.value.token_values(value_params, batch)
+      return batch, logprobs, values
+
+    return jax.jit(judge)
+
+  def draw(
+    self,
+    params: types.Params,
+    batch: prompt_batches.PromptBatch,
+    key: jax.Array,
+  ) -> tuple[jax.Array, types.Samples]:
+    """Inputs on the mesh and N responses per prompt, not waited for."""
+    hashes = [zlib.crc32(row["id"].encode()) for row in batch.rows]
+    inputs, hashes = sharding.shard(
+      (batch.inputs, np.asarray(hashes, np.uint32)), self.mesh
+    )
+    key = jax.random.fold_in(key, batch.number)
+    return inputs, self._draw(params, inputs, key, hashes)
+
+  def texts(self, tokens: np.ndarray) -> list[list[str]]:
+    """[B N T] on the host -> the texts."""
+    return [
+      [self.tokenizer.decode(response) for response in group]
+      for group in tokens.tolist()
+    ]
+
+  def rollout(
+    self,
+    params: types.Params,
+    reference_params: types.Params,
+    value_params: types.Params | None,
+    batch: prompt_batches.PromptBatch,
+    key: jax.Array,
+  ) -> tuple[types.Rollout, jax.Array, list[list[str]]]:
+    """A rollout, which responses ended, and their texts."""
+    inputs, samples = self.draw(params, batch, key)
+    judged, logprobs, values = self._judge(
+      reference_params, value_params, inputs, samples
+    )
+    tokens = jax.device_get(samples.tokens)  # the one wait of a step
+    texts = self.texts(tokens)
+    scores = self.reward.device_scores(
+      [row["reward_inputs"] for row in batch.rows], texts
+    )
+    scores = self.scale.gain * scores + self.scale.bias
+    return (
+      types.Rollout(judged, samples.logprobs, logprobs, values, scores),
+      samples.finished,
+      texts,
+    )
+
+
+def check_sampler(sampler: sampling_config.SamplingConfig) -> None:
+  """Raises ValueError for draws that are not from the policy itself (G4)."""
+  for name, off in (
+    ("top_k", 0),
+    ("top_p", 1.0),
+    ("greedy", False),
+    ("int8_output_matrix", False),
+  ):
+    value = getattr(sampler, name)
+    if value != off:
+      raise ValueError(
+        f"PPO draws from the whole distribution of the policy: {name} {value} "
+        f"would make its log-probabilities those of another one; set {name} = "
+        f"{off} (top-k and top-p are for best-of-n and evaluation)"
+      )
+
+
+def text_facts(
+  rows: Sequence[Mapping[str, Any]],
+  texts: Sequence[Sequence[str]],
+  facts: Callable[[str, str, str], Mapping[str, float]],
+) -> dict[str, tuple[float, float]]:
+  """Sums and counts of what the texts of a rollout look like.
+
+  Args:
+    rows: of the prompts.
+    texts: of the responses.
+    facts: (response, prompt, language) -> numbers by name.
+  """
+  sums: dict[str, list[float]] = {}
+  flat = [text for group in texts for text in group]
+  for row, group in zip(rows, texts, strict=True):
+    for text in group:
+      for name, value in facts(
+        text, row["reward_inputs"], row.get("language", "")
+      ).items():
+        pair = sums.setdefault(name, [0.0, 0.0])
+        pair[0] += value
+        pair[1] += 1.0
+  unique = len(set(flat))
+  return {
+    **{name: (pair[0], pair[1]) for name, pair in sums.items()},
+    "response/unique": (float(unique), float(len(flat))),
+  }
