@@ -16,6 +16,7 @@ COMMANDS = {
   "sample": ("responses to a file of prompts", "xlrm.launch.sample"),
   "best_of_n": ("the best of n responses, by file", "xlrm.launch.best_of_n"),
   "score": ("a reward model's scores of a file", "xlrm.launch.score"),
+  "judge": ("a language model compares outputs", "xlrm.launch.judge"),
   "annotate": ("people compare outputs, blind", "xlrm.launch.annotate"),
   "inspect": ("looks at a task before training", "xlrm.launch.inspect_task"),
   "report": ("the paper's own numbers, recomputed", "xlrm.launch.report"),
