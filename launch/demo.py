@@ -150,10 +150,12 @@ def ppo_stages(demo: DemoConfig, rewards: dict[str, str]) -> Iterator[Stage]:
       "POLICY": str(folder / f"sft_{target}"),
       "REWARD": rewards[source],
       "VALUE": rewards[source],
-      "HELDOUT": rewards[watching],
       "TEMPERATURE": demo.temperature,
     },
-    (f"RolloutConfig.seed = {demo.seed}",),
+    (
+      f"RolloutConfig.seed = {demo.seed}",
+      f"ppo.train.heldout = {rewards[watching]!r}",
+    ),
   )
   yield Stage(
     f"outputs after PPO {source} -> {target}",
