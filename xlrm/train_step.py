@@ -164,8 +164,11 @@ def make_train_step(
     key = jax.random.fold_in(key, state.step)
     gradient, metrics = _accumulate(part, batch, key, num_microbatches)
     scale = 1.0 / jnp.maximum(metrics["loss"][1], TINY)
+    norm = optax.tree.norm(gradient) * scale
+    # Waits for the whole backward pass: an update that began earlier would need
+    # its memory while activations are still there.
+    scale = jnp.where(jnp.isfinite(norm), scale, 0.0)
     gradient = jax.tree.map(lambda g: g * scale.astype(g.dtype), gradient)
-    norm = optax.tree.norm(gradient)
     good = jnp.isfinite(metrics["loss"][0]) & jnp.isfinite(norm)
     updates, opt_state = optimizer.update(gradient, state.opt_state, trained)
     updated = optax.apply_updates(trained, updates)
