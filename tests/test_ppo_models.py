@@ -29,10 +29,10 @@ BACKBONE = language_model.EncoderDecoder(CONFIG)
 SCORER = scorer_lib.ResponseScorer(BACKBONE, None, 4, 5)
 MESH = sharding.MeshConfig().build(jax.devices()[:1])
 INPUTS = np.array([[5, 6, 1, 0], [7, 1, 0, 0]], np.int32)
-TOKENS = np.array([[[8, 9, 1, 0], [8, 1, 0, 0]], [[1, 0, 0, 0], [8, 9, 5, 6]]])
-BATCH = types.Batch(
-  INPUTS, TOKENS.astype(np.int32), (TOKENS > 0).astype(np.float32)
+TOKENS = np.array(
+  [[[8, 9, 1, 0], [8, 1, 0, 0]], [[1, 0, 0, 0], [8, 9, 5, 6]]], np.int32
 )
+BATCH = types.Batch(INPUTS, TOKENS, (TOKENS > 0).astype(np.float32))
 
 
 def random_params(model):
@@ -64,17 +64,17 @@ def models(value=None):
 
 
 @jax.jit
-def values_and_scores(params):
-  return SCORER.token_values(params, BATCH), SCORER.scores(params, BATCH)
+def values_of(params):
+  """Of every token, and of the state that a score is read from."""
+  longer = BATCH.replace(targets=np.pad(TOKENS, ((0, 0), (0, 0), (0, 1))))
+  return SCORER.token_values(params, longer)
 
 
 def test_g15_without_a_reward_model_values_start_at_exactly_0():
   params = ppo_models.value_params(
     models(), reward_scale.RewardScale(3.0, -7.0), MESH
   )
-  values, scores = values_and_scores(params)
-  np.testing.assert_array_equal(values, 0)
-  np.testing.assert_array_equal(scores, 0)
+  np.testing.assert_array_equal(values_of(params), 0)
   # The rest is the policy's, so that the head soon reads something.
   policy = random_params(BACKBONE)["token_embedder"]["embedding"]
   found = params["backbone"]["token_embedder"]["embedding"]
@@ -88,11 +88,9 @@ def test_g15_from_a_reward_model_values_start_as_its_scaled_scores():
   params = random_params(SCORER)
   scale = reward_scale.RewardScale(gain=0.3, bias=-1.7)
   started = ppo_models.value_params(models(loaded(SCORER, params)), scale, MESH)
-  before, scores = values_and_scores(params)
-  values, scaled = values_and_scores(started)
-  np.testing.assert_allclose(scaled, 0.3 * scores - 1.7, atol=1e-5)
-  np.testing.assert_allclose(values, 0.3 * before - 1.7, atol=1e-5)
-  assert np.ptp(np.asarray(scores)) > 0.1
+  before = np.asarray(values_of(params))
+  np.testing.assert_allclose(values_of(started), 0.3 * before - 1.7, atol=1e-5)
+  assert np.ptp(before) > 0.1
 
 
 def test_a_verdict_model_cannot_be_the_value_model(monkeypatch):
