@@ -64,7 +64,8 @@ def load(
   """Reads descriptions, not parameters.
 
   Raises:
-    ValueError: the reference or the value model has another vocabulary.
+    ValueError: the reference or the value model has another vocabulary, or the
+      value model no values.
   """
   loaded = pretrained.load_language_model(policy, dtype=dtype)
   other = pretrained.load_language_model(
@@ -80,6 +81,12 @@ def load(
       scorer = pretrained.scorer_of(loaded.model, None, description)
     else:
       initial = pretrained.load_scorer(value, dtype=dtype)
+      if not isinstance(initial.model, models_scorer.ResponseScorer):
+        raise ValueError(
+          f"the value model {value!r} has no head that could be read at every "
+          "token; it must be a ResponseScorer, as reward.train writes it, or "
+          "None (starts at 0)"
+        )
       _check_vocabulary("value model", initial, loaded)
       scorer = dataclasses.replace(initial.model, tokenizer=None)
   return Models(

@@ -113,9 +113,8 @@ class Rollouts:
     key: jax.Array,
   ) -> tuple[jax.Array, types.Samples]:
     """Inputs on the mesh and N responses per prompt, not waited for."""
-    hashes = [zlib.crc32(row["id"].encode()) for row in batch.rows]
     inputs, hashes = sharding.shard(
-      (batch.inputs, np.asarray(hashes, np.uint32)), self.mesh
+      (batch.inputs, prompt_hashes(batch.rows)), self.mesh
     )
     key = jax.random.fold_in(key, batch.number)
     return inputs, self._draw(params, inputs, key, hashes)
@@ -151,6 +150,21 @@ class Rollouts:
       samples.finished,
       texts,
     )
+
+
+def prompt_hashes(rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+  """[B] uint32, of the ids: which random numbers belong to a prompt.
+
+  A prompt that occurs twice, where an epoch ends within a batch or there are
+  fewer prompts than rows, is drawn for with others the second time.
+  """
+  seen: dict[str, int] = {}
+  found = []
+  for row in rows:
+    name = row["id"]
+    number = seen[name] = seen.get(name, -1) + 1
+    found.append(zlib.crc32(f"{name} {number}".encode()))
+  return np.asarray(found, np.uint32)
 
 
 def check_sampler(sampler: sampling_config.SamplingConfig) -> None:
