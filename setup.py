@@ -14,6 +14,7 @@ VERSION = re.search(
 CORE = [
   "jax>=0.10,<0.13",  # arrays, compilation, devices
   "numpy>=1.26",  # host arrays
+  "scipy>=1.12",  # exact tests and distributions; jax needs it, too
   "flax>=0.10",  # Linen modules: T5X's parameter tree
   "optax>=0.2.4",  # optimizers and schedules
   "orbax-checkpoint>=0.11",  # writes arrays, sharded and asynchronously
@@ -41,11 +42,20 @@ EXTRAS = {
     "matplotlib>=3.9",  # figures of the report
     "sacrebleu>=2.4",  # chrF
   ],
+  "judges": [
+    "openai>=2",  # servers that speak OpenAI's protocol
+    "google-genai>=1.50",  # Gemini
+  ],
+  "languages": [
+    "py3langid>=0.4",  # in which language an output is
+  ],
   "test": [
     "pytest>=8",  # the suite
     "pytest-xdist>=3.6",  # on two cores
     "beartype>=0.19",  # checks jaxtyping's annotations
     "ruff>=0.8",  # formats and lints
+    "openai>=2",  # the real client against a fake server
+    "py3langid>=0.4",  # in which language an output is
   ],
 }
 FOLDERS = {"xlrm.tasks": "tasks", "xlrm.launch": "launch"}
@@ -80,7 +90,7 @@ setuptools.setup(
     *FOLDERS,
   ],
   package_dir=FOLDERS,
-  package_data={"xlrm": ["assets/*/*", "py.typed"]},
+  package_data={"xlrm": ["assets/*/*", "assets/*/*/*", "py.typed"]},
   install_requires=CORE,
   extras_require=EXTRAS,
   entry_points={"console_scripts": ["xlrm = xlrm.launch.main:main"]},

@@ -2,9 +2,9 @@
 
 Sources en and de, targets es and ru: an SFT model and a reward model for each
 of the four, best-of-16 for the four cross-lingual and the two monolingual
-pairs, judged by the gold judge and by the target-language reward model. Every
-stage is a gin job that `xlrm run` would run too; a stage that is complete is
-not run again, so a killed demo continues.
+pairs, PPO for one of them, judged by the gold judge and by the target-language
+reward model. Every stage is a gin job that `xlrm run` would run too; a stage
+that is complete is not run again, so a killed demo continues.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from xlrm import config
 SOURCES = ("en", "de")
 TARGETS = ("es", "ru")
 LANGUAGES = (*SOURCES, *TARGETS)
+PPO_PAIR = ("en", "es")  # source of the reward model, target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +100,7 @@ def evaluation_stages(demo: DemoConfig) -> Iterator[Stage]:
     }
     bindings = (f"BestOfNConfig.seed = {demo.seed}",)
     yield Stage(f"best-of-n {target}", "best_of_n.gin", macros, bindings)
+  yield from ppo_stages(demo, rewards)
   yield Stage(
     "diagnosis",
     "diagnose.gin",
@@ -114,15 +116,60 @@ def evaluation_stages(demo: DemoConfig) -> Iterator[Stage]:
     "evaluate.gin",
     {
       "MODEL_DIR": str(folder),
-      "RUNS": [str(folder / f"best_of_n_{x}") for x in TARGETS],
+      "RUNS": [
+        *(str(folder / f"best_of_n_{x}") for x in TARGETS),
+        str(folder / f"ppo_{PPO_PAIR[1]}_outputs"),
+      ],
       "DIAGNOSIS": str(folder / "diagnosis"),
       "TRAINING": {
         f"{kind} {x}": str(folder / f"{prefix}_{x}")
         for kind, prefix in (("SFT", "sft"), ("reward model", "rm"))
         for x in LANGUAGES
+      }
+      | {
+        "PPO {} \u2192 {}".format(*PPO_PAIR): str(folder / f"ppo_{PPO_PAIR[1]}")
       },
       "TITLE": "xlrm demo: do reward models cross languages?",
     },
+  )
+
+
+def ppo_stages(demo: DemoConfig, rewards: dict[str, str]) -> Iterator[Stage]:
+  """PPO of one pair of languages, and what the policy says after it."""
+  folder = pathlib.Path(demo.output)
+  source, target = PPO_PAIR
+  watching = next(x for x in SOURCES if x != source)
+  policy = str(folder / f"ppo_{target}")
+  task = f"miniworld_summary.{target}"
+  yield Stage(
+    f"PPO {source} -> {target}",
+    "demo_ppo.gin",
+    {
+      "MIXTURE_OR_TASK_NAME": task,
+      "MODEL_DIR": policy,
+      "POLICY": str(folder / f"sft_{target}"),
+      "REWARD": rewards[source],
+      "VALUE": rewards[source],
+      "TEMPERATURE": demo.temperature,
+    },
+    (
+      f"RolloutConfig.seed = {demo.seed}",
+      f"ppo.train.heldout = {rewards[watching]!r}",
+    ),
+  )
+  yield Stage(
+    f"outputs after PPO {source} -> {target}",
+    "outputs.gin",
+    {
+      "MIXTURE_OR_TASK_NAME": task,
+      "MODEL_DIR": f"{policy}_outputs",
+      "POLICY": policy,
+      "REWARDS": {x: rewards[x] for x in (*SOURCES, target)},
+      "SOURCE": source,
+      "MAX_PROMPTS": demo.prompts,
+      "TEMPERATURE": demo.temperature,
+    },
+    (f"OutputsConfig.seed = {demo.seed}",),
   )
 
 

@@ -18,66 +18,10 @@ from typing import Any
 
 import gin
 
+from xlrm import configurables
+
 JOB = "JOB"
 SAVED = "config.gin"
-
-# gin name -> where it lives. Imported when first used, so that a typo is
-# reported before SeqIO (seconds) is loaded.
-CONFIGURABLES = {
-  "pretrain.train": "xlrm.jobs.pretrain:train",
-  "sft.train": "xlrm.jobs.sft:train",
-  "reward.train": "xlrm.jobs.reward:train",
-  "best_of_n.run": "xlrm.jobs.best_of_n:run",
-  "ppo.train": "xlrm.jobs.ppo:train",
-  "RolloutConfig": "xlrm.jobs.ppo_trainer:RolloutConfig",
-  "PPOConfig": "xlrm.ppo:PPOConfig",
-  "GeneralizedAdvantage": "xlrm.advantages:GeneralizedAdvantage",
-  "LeaveOneOut": "xlrm.advantages:LeaveOneOut",
-  "GroupNormalised": "xlrm.advantages:GroupNormalised",
-  "k1": "xlrm.ppo:k1",
-  "k2": "xlrm.ppo:k2",
-  "k3": "xlrm.ppo:k3",
-  "PanelConfig": "xlrm.evaluation.hacking_panel:PanelConfig",
-  "diagnose.run": "xlrm.jobs.diagnose:run",
-  "sample.run": "xlrm.jobs.sample:run",
-  "SampleConfig": "xlrm.jobs.sample:SampleConfig",
-  "PromptFile": "xlrm.prompt_files:PromptFile",
-  "winners_source": "xlrm.distillation:winners_source",
-  "score.run": "xlrm.jobs.score:run",
-  "ScoreConfig": "xlrm.jobs.score:ScoreConfig",
-  "evaluate.run": "xlrm.jobs.evaluate:run",
-  "GenerationEvaluation": "xlrm.jobs.sft:GenerationEvaluation",
-  "RewardLossConfig": "xlrm.jobs.reward:RewardLossConfig",
-  "BestOfNConfig": "xlrm.jobs.best_of_n:BestOfNConfig",
-  "SamplingConfig": "xlrm.sampling_config:SamplingConfig",
-  "TrainConfig": "xlrm.training:TrainConfig",
-  "MeshConfig": "xlrm.sharding:MeshConfig",
-  "adafactor": "xlrm.optimizers:adafactor",
-  "adamw": "xlrm.optimizers:adamw",
-  "warmup_constant": "xlrm.optimizers:warmup_constant",
-  "warmup_rsqrt": "xlrm.optimizers:warmup_rsqrt",
-  "warmup_cosine": "xlrm.optimizers:warmup_cosine",
-  "mt5": "xlrm.models.t5:mt5",
-  "Ensemble": "xlrm.scorer:Ensemble",
-  "mean_score": "xlrm.scorer:mean_score",
-  "min_score": "xlrm.scorer:min_score",
-  "MeanMinusDeviations": "xlrm.scorer:MeanMinusDeviations",
-  "load_language_model": "xlrm.pretrained:load_language_model",
-  "new_language_model": "xlrm.pretrained:new_language_model",
-  "load_tokenizer": "xlrm.pretrained:load_tokenizer",
-  "Tokenizer": "xlrm.tokenizer:Tokenizer.load",
-  "npz_source": "xlrm.batches:npz_source",
-}
-# The same for what needs SeqIO and TensorFlow (the extra `data`).
-DATA_CONFIGURABLES = {
-  "SeqioSource": "xlrm.data.source:SeqioSource",
-  "sources_by_language": "xlrm.data.source:sources_by_language",
-  "miniworld_pretraining": "xlrm.tasks.miniworld:pretraining_source",
-  "export_npz": "xlrm.data.source:export_npz",
-  "register_summaries": "xlrm.data.jsonl:register_summaries",
-  "register_ratings": "xlrm.data.jsonl:register_ratings",
-  "register_preferences": "xlrm.data.jsonl:register_preferences",
-}
 
 
 class ConfigError(ValueError):
@@ -122,7 +66,7 @@ def _used(text: str, table: Iterable[str]) -> set[str]:
 
 def _register(text: str) -> None:
   """Registers what `text` uses; everything without SeqIO if it uses less."""
-  table = {**CONFIGURABLES, **DATA_CONFIGURABLES}
+  table = {**configurables.CORE, **configurables.DATA}
   for name in sorted(_used(text, table)):
     scope, _, short = name.rpartition(".")
     with gin.unlock_config():
@@ -252,7 +196,7 @@ def _check_required(sources: Sequence[Source]) -> None:
 
 def _check_selectors(sources: Sequence[Source]) -> None:
   """Every configurable that is bound or called is one of ours."""
-  known = {*CONFIGURABLES, *DATA_CONFIGURABLES}
+  known = {*configurables.CORE, *configurables.DATA}
   for source in sources:
     for number, line in enumerate(source.text.splitlines(), 1):
       code = line.split("#")[0]
@@ -315,7 +259,7 @@ def _explain(error: Exception, source: Source) -> ConfigError:
     text,
   )
   if match:
-    table = {**CONFIGURABLES, **DATA_CONFIGURABLES}
+    table = {**configurables.CORE, **configurables.DATA}
     full = next((x for x in table if x.endswith(match[1].split(".")[-1])), "")
     names = _parameters(_resolve(table[full])) if full else []
     near = difflib.get_close_matches(match[2], names, 1, 0.3)
@@ -348,7 +292,7 @@ class Job:
     """
     text = gin.config_str(max_line_length=78)
     used = "\n".join(source.text for source in self.sources)
-    for name in _used(used, CONFIGURABLES):
+    for name in _used(used, configurables.CORE):
       short = name.rpartition(".")[2]
       text = re.sub(
         rf"(^|@|# Parameters for ){short}(?=\.\w+ =|:|\(|$)",

@@ -12,6 +12,7 @@ from xlrm import memory_plan
 from xlrm import pretrained
 from xlrm import sample_stream
 from xlrm import sampling_config
+from xlrm import scorer as scorer_lib
 from xlrm import sharding
 from xlrm import text_generation
 
@@ -132,3 +133,32 @@ def write(
       "computed rows drew one",
       flush=True,
     )
+
+
+def write_scores(
+  file: chunked_files.ChunkedFile,
+  reward: scorer_lib.RewardModel,
+  prompts: Sequence[str],
+  texts: Sequence[Sequence[str]],
+  *,
+  chunk_size: int,
+  batch_size: int,
+  description: str,
+) -> list[list[float]]:
+  """Scores what is not yet in the file; returns all scores.
+
+  Args:
+    file: one line per prompt, in their order.
+    reward: on the mesh of the job.
+    prompts: what it reads.
+    texts: a group of responses per prompt.
+    chunk_size: prompts between two writes.
+    batch_size: prompts scored together.
+    description: of the progress bar.
+  """
+  with file, file.progress(description, "prompt") as bar:
+    for chunk in file.chunks(chunk_size):
+      found = reward.score(prompts[chunk], texts[chunk], batch_size=batch_size)
+      file.append([{"scores": scores} for scores in found])
+      bar.update(len(found))
+  return [line["scores"] for line in file.rows()]

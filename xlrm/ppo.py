@@ -250,7 +250,7 @@ def value_loss(
 def adapted_kl_coefficient(
   kl_coefficient: Float[types.Array, ""],
   kl: Float[types.Array, ""],
-  num_responses: int,
+  num_responses: Float[types.Array, ""] | int,
   config: PPOConfig,
 ) -> Float[types.Array, ""]:
   """beta (1 + clip(KL / target - 1, -.2, .2) n / horizon).

@@ -30,8 +30,8 @@ class PPOState:
 
   step: types.Array  # int32 scalar, rollouts learnt from
   params: types.Params  # of the policy
-  policy: train_step.TrainState  # of the policy, without its parameters
-  value: train_step.TrainState | None  # of the value model
+  policy: Any  # TrainState of the policy, without its parameters
+  value: Any  # TrainState of the value model; None without one
   kl_coefficient: types.Array  # float32 scalar
   nonfinite_streak: types.Array  # int32 scalar, steps with a skipped update
   nonfinite_total: types.Array  # int32 scalar

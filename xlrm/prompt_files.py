@@ -28,6 +28,8 @@ class PromptFile:
     instruction: put before each prompt that a policy reads, and not before
       those that a reward model reads.
     reference_field: column of a person's response, where there is one.
+    truncate_inputs_from_left: long prompts lose their beginning, as
+      conversations should.
   """
 
   path: str
@@ -36,6 +38,7 @@ class PromptFile:
   language: str = UNKNOWN_LANGUAGE
   instruction: str = ""
   reference_field: str = "reference"
+  truncate_inputs_from_left: bool = False
 
   def examples(self, split: str) -> list[dict[str, Any]]:
     """All rows, whatever the split; each with its `columns` as they are."""

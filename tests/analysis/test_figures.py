@@ -18,7 +18,7 @@ def texts(svg):
 def test_transfer_heatmap_holds_rates_intervals_and_gaps(inputs):
   matrix = cells.transfer_matrix(inputs.records, judge="gold")
   span = heatmaps.span_of([matrix])
-  shown = texts(heatmaps.transfer(matrix, name="m", span=span))
+  shown = texts(heatmaps.transfer(matrix, name="m", span=span).svg())
   for cell in matrix.cells.values():
     assert f"{100 * cell.win.rate:.1f}" in shown
     assert f"{100 * cell.win.low:.1f} – {100 * cell.win.high:.1f}" in shown
@@ -29,7 +29,9 @@ def test_transfer_heatmap_holds_rates_intervals_and_gaps(inputs):
 
 def test_fault_heatmap_marks_what_was_not_rated(inputs):
   rows = [r for r in inputs.accuracy if r.language == "es"]
-  shown = texts(heatmaps.faults("es", rows, ["wrong_name", "odd"], name="f"))
+  shown = texts(
+    heatmaps.faults("es", rows, ["wrong_name", "odd"], name="f").svg()
+  )
   assert "wrong name" in shown and shown.count("–") == len(rows)
   for row in rows:
     assert f"{100 * row.by_fault['wrong_name'].auc:.0f}" in shown
@@ -41,13 +43,13 @@ def test_curve_names_its_lines_and_the_bound(inputs):
     for (source, target), line in inputs.pool_curves.items()
     if target == "ru"
   }
-  shown = texts(figures.curve("ru", lines, name="c"))
+  shown = texts(figures.curve("ru", lines, name="c").svg())
   assert {"English", "German", "Russian", "k/(k+1)", "50%", "16"} <= set(shown)
 
 
 def test_g10_accuracy_figure_draws_both_baselines(inputs):
   rows = [r for r in inputs.accuracy if r.language == "es"]
-  svg = figures.accuracy_dots("es", rows, name="a")
+  svg = figures.accuracy_dots("es", rows, name="a").svg()
   assert "untrained head" in texts(svg)
   # Per row: interval, dot, majority, length
   groups = re.findall(r'id="a-line2d_\d+"', svg)
@@ -56,11 +58,11 @@ def test_g10_accuracy_figure_draws_both_baselines(inputs):
 
 def test_training_panel(inputs):
   lines = {"Spanish": [(1.0, 0.5), (2.0, 0.4)]}
-  shown = texts(figures.training(lines, name="t", label="loss"))
+  shown = texts(figures.training(lines, name="t", label="loss").svg())
   assert {"Spanish", "loss", "step"} <= set(shown)
 
 
 def test_figures_need_matplotlib(inputs, monkeypatch):
   monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
   with pytest.raises(ImportError, match=r"xlrm\[report\]"):
-    figures.training({"x": [(1.0, 1.0)]}, name="t", label="loss")
+    figures.training({"x": [(1.0, 1.0)]}, name="t", label="loss").svg()

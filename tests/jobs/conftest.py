@@ -49,3 +49,33 @@ def foreign_reward(tmp_path_factory):
   assert main.main(["vocab", f"--input={text}", *options]) == 0
   base = pretrained.load_language_model("nano")
   return _reward(base, folder / "rm", vocabulary, vocab_size=128)
+
+
+@pytest.fixture(scope="session")
+def speck(tmp_path_factory):
+  """A policy with nano's vocabulary and one layer, which compiles fast."""
+  base = pretrained.load_language_model("nano")
+  config = dataclasses.replace(
+    base.model.config,
+    emb_dim=32,
+    num_heads=2,
+    head_dim=8,
+    mlp_dim=32,
+    num_encoder_layers=1,
+    num_decoder_layers=1,
+  )
+  made = pretrained.new_language_model(
+    config, base.vocabulary, base.description.extra_ids, seed=3
+  )
+  folder = tmp_path_factory.mktemp("speck")
+  pretrained.write_archive(
+    folder, made.params, made.description, made.vocabulary
+  )
+  return str(folder)
+
+
+@pytest.fixture(scope="session")
+def speck_reward(speck, tmp_path_factory):
+  """A random head on the small policy."""
+  base = pretrained.load_language_model(speck)
+  return _reward(base, tmp_path_factory.mktemp("speck_rm"), base.vocabulary)

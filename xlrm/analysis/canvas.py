@@ -1,4 +1,4 @@
-"""One figure, as SVG text with the same bytes for the same numbers.
+"""One figure, as SVG or PNG with the same bytes for the same numbers.
 
 Matplotlib (extra `report`) is imported here alone, and only when a figure is
 drawn. Every figure is small and stands on its own, so that a page can lay them
@@ -6,6 +6,7 @@ out in a grid on a wide screen and one below another on a phone.
 """
 
 from collections.abc import Callable, Sequence
+import dataclasses
 import io
 import re
 from typing import Any
@@ -66,26 +67,56 @@ def grid(
   return file.getvalue()
 
 
-def draw(
-  paint: Callable[[Axes], None], *, name: str, width: float, height: float
-) -> str:
-  """SVG of one pair of axes, its ids prefixed by `name`; size in inches."""
-  figure, style = _matplotlib()
-  # "default" first: a reader's own matplotlibrc changes no byte.
-  with style.context(["default", {**_STYLE, "svg.hashsalt": name}]):
-    canvas = figure.Figure(figsize=(width, height), layout="constrained")
-    canvas.patch.set_visible(False)
-    paint(canvas.add_subplot())
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+  """One pair of axes.
+
+  Attributes:
+    paint: draws on them.
+    name: prefix of the SVG's ids.
+    width: in inches.
+    height: in inches.
+  """
+
+  paint: Callable[[Axes], None]
+  name: str
+  width: float
+  height: float
+
+  def _saved(self, file: Any, **options: Any) -> None:
+    figure, style = _matplotlib()
+    # "default" first: a reader's own matplotlibrc changes no byte.
+    with style.context(["default", {**_STYLE, "svg.hashsalt": self.name}]):
+      size = (self.width, self.height)
+      canvas = figure.Figure(figsize=size, layout="constrained")
+      canvas.patch.set_visible(False)
+      self.paint(canvas.add_subplot())
+      canvas.savefig(file, **options)
+
+  def svg(self) -> str:
+    """For a page: without a size of its own, its ids prefixed."""
     file = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    canvas.savefig(file, format="svg", metadata=metadata)
-  svg = file.getvalue()
-  svg = svg[svg.index("<svg") :]
-  svg = re.sub(r' id="([^"]+)"', rf' id="{name}-\1"', svg)
-  svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
-  svg = svg.replace("url(#", f"url(#{name}-")
-  svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-  # The page sets the size; the view box keeps the proportions.
-  svg = re.sub(r'^<svg ([^>]*?)height="[^"]*"', r"<svg \1", svg)
-  svg = re.sub(r'^(<svg [^>]*?) width="[^"]*"', r"\1", svg)
-  return svg.replace("<svg ", '<svg role="presentation" ', 1)
+    self._saved(file, format="svg", metadata=metadata)
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r' id="([^"]+)"', rf' id="{self.name}-\1"', svg)
+    svg = re.sub(r'href="#([^"]+)"', rf'href="#{self.name}-\1"', svg)
+    svg = svg.replace("url(#", f"url(#{self.name}-")
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    # The page sets the size; the view box keeps the proportions.
+    svg = re.sub(r'^<svg ([^>]*?)height="[^"]*"', r"<svg \1", svg)
+    svg = re.sub(r'^(<svg [^>]*?) width="[^"]*"', r"\1", svg)
+    return svg.replace("<svg ", '<svg role="presentation" ', 1)
+
+  def png(self, dots_per_inch: int = 200) -> bytes:
+    """For slides, on white."""
+    file = io.BytesIO()
+    self._saved(
+      file,
+      format="png",
+      dpi=dots_per_inch,
+      facecolor="white",
+      metadata={"Software": None},
+    )
+    return file.getvalue()

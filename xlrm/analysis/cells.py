@@ -92,9 +92,14 @@ def ordered(languages: Iterable[str], first: Iterable[str] = ()) -> list[str]:
   return head + sorted(present - set(head))
 
 
-def _by_prompt(
+def by_prompt(
   records: Records, method: str, source: str, target: str
 ) -> dict[tuple[int, str, str, str], records_lib.EvalRecord]:
+  """Prompt -> the record with which the method answers it.
+
+  Raises:
+    ValueError: two records answer one prompt.
+  """
   chosen = {}
   for record in records:
     if (record.method, record.source, record.target) == (
@@ -117,8 +122,8 @@ def _paired(
   """Both sides of a cell; None if no prompt has both."""
   method, source, target = key
   name = judge.replace(TARGET, target)
-  ours = _by_prompt(records, method, source, target)
-  theirs = _by_prompt(records, baseline, "", target)
+  ours = by_prompt(records, method, source, target)
+  theirs = by_prompt(records, baseline, "", target)
   prompts = tuple(
     prompt
     for prompt in ours
@@ -148,7 +153,8 @@ def _by_dataset(
   return win_rates.macro_average(parts)
 
 
-def _one_study(records: Records) -> None:
+def check_one_study(records: Records) -> None:
+  """Raises ValueError if the records are of several studies."""
   studies = sorted({record.study for record in records})
   if len(studies) > 1:
     raise ValueError(f"records of {len(studies)} studies: {studies}; use one")
@@ -173,7 +179,7 @@ def transfer_matrix(
   Raises:
     ValueError: records of two studies, or two for one prompt of a cell.
   """
-  _one_study(records)
+  check_one_study(records)
   pairs = dict.fromkeys(
     (record.source, record.target)
     for record in records

@@ -24,7 +24,7 @@ def drawings(
   drawn = {
     table.name: heatmaps.values(
       table.cells(), name=table.name, middle=table.middle, span=table.span
-    )
+    ).svg()
     for table in tables
     if table.name != CURVES
   }
@@ -33,7 +33,7 @@ def drawings(
       x.reward_model: x.calibration.bins for x in rows if x.language == language
     }
     name = f"{CURVES}_{language}"
-    drawn[name] = figures.reliability(lines, name=name)
+    drawn[name] = figures.reliability(lines, name=name).svg()
   return drawn
 
 

@@ -41,7 +41,7 @@ def curve(
   by_source: Mapping[str, Sequence[curves.CurvePoint]],
   *,
   name: str,
-) -> str:
+) -> canvas.Drawing:
   """Win rate against k, one line per source, with bands over prompts.
 
   Dashed: 50%. Dotted: k/(k+1), what a judge that agrees with the reward model
@@ -108,12 +108,12 @@ def curve(
     axes.set_xlabel("k, samples chosen from")
     _end_labels(axes, ends, last, (high - low) / 16)
 
-  return canvas.draw(paint, name=name, width=4.3, height=3.0)
+  return canvas.Drawing(paint, name=name, width=4.3, height=3.0)
 
 
 def accuracy_dots(
   language: str, rows: Sequence[accuracy_lib.AccuracyRow], *, name: str
-) -> str:
+) -> canvas.Drawing:
   """Accuracy of each reward model on one language, beside both baselines.
 
   A filled dot is a reward model of another language, an open one of the same;
@@ -161,10 +161,12 @@ def accuracy_dots(
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}%")
 
   height = 0.55 + 0.34 * len(rows)
-  return canvas.draw(paint, name=name, width=4.3, height=height)
+  return canvas.Drawing(paint, name=name, width=4.3, height=height)
 
 
-def training(lines: Mapping[str, Series], *, name: str, label: str) -> str:
+def training(
+  lines: Mapping[str, Series], *, name: str, label: str
+) -> canvas.Drawing:
   """One metric of several runs against the step."""
 
   def paint(axes: canvas.Axes) -> None:
@@ -185,12 +187,12 @@ def training(lines: Mapping[str, Series], *, name: str, label: str) -> str:
     axes.set_ylabel(label)
     axes.legend(frameon=False, fontsize=8, ncols=2, handlelength=1.6)
 
-  return canvas.draw(paint, name=name, width=4.3, height=2.6)
+  return canvas.Drawing(paint, name=name, width=4.3, height=2.6)
 
 
 def reliability(
   lines: Mapping[str, Sequence[calibration.Bin]], *, name: str
-) -> str:
+) -> canvas.Drawing:
   """How often responses of each predicted probability are good.
 
   The dashed diagonal is a reward model that is right about itself; the area of
@@ -226,4 +228,4 @@ def reliability(
     axes.set_ylabel("rated good")
     axes.legend(frameon=False, fontsize=8, handlelength=1.6)
 
-  return canvas.draw(paint, name=name, width=4.0, height=3.4)
+  return canvas.Drawing(paint, name=name, width=4.0, height=3.4)

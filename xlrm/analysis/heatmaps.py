@@ -49,7 +49,7 @@ def span_of(matrices: Sequence[cells.Matrix]) -> float:
   return max([0.1, *(abs(rate - 0.5) for rate in rates)])
 
 
-def transfer(matrix: cells.Matrix, *, name: str, span: float) -> str:
+def transfer(matrix: cells.Matrix, *, name: str, span: float) -> canvas.Drawing:
   """Transfer matrix: colour centred at 50%, the interval in each cell.
 
   Rows are sources, columns targets; one language on both sides is outlined;
@@ -100,7 +100,7 @@ def transfer(matrix: cells.Matrix, *, name: str, span: float) -> str:
 
   height = 0.75 + 0.62 * len(matrix.sources)
   width = 1.2 + max(1.25 * len(matrix.targets), 2.2)
-  return canvas.draw(paint, name=name, width=width, height=height)
+  return canvas.Drawing(paint, name=name, width=width, height=height)
 
 
 def faults(
@@ -109,7 +109,7 @@ def faults(
   kinds: Sequence[str],
   *,
   name: str,
-) -> str:
+) -> canvas.Drawing:
   """AUC of good responses over those with one fault; blind is 50, reversed
   below."""
 
@@ -143,7 +143,7 @@ def faults(
 
   height = 1.05 + 0.36 * len(rows)
   width = 1.6 + 0.52 * len(kinds)
-  return canvas.draw(paint, name=name, width=width, height=height)
+  return canvas.Drawing(paint, name=name, width=width, height=height)
 
 
 def values(
@@ -152,13 +152,21 @@ def values(
   name: str,
   middle: float,
   span: float | None,
-) -> str:
+  row_title: str = "",
+  column_title: str = "",
+  column_width: float = 1.12,
+  small_size: float = 7,
+) -> canvas.Drawing:
   """A property of every reward model (row) in every language (column).
 
   Args:
     found: (reward model, language) -> number, its text, the small text.
     middle: number without colour.
     span: distance from it with full colour; None: the largest of all.
+    row_title: what rows are.
+    column_title: what columns are.
+    column_width: in inches.
+    small_size: of the small text, in points.
   """
   rows = list(dict.fromkeys(row for row, _ in found))
   columns = list(dict.fromkeys(column for _, column in found))
@@ -169,6 +177,11 @@ def values(
     _grid(axes, [names.language(x) for x in rows], columns)
     axes.set_xticks(range(len(columns)), [names.language(x) for x in columns])
     axes.xaxis.tick_top()
+    if row_title:
+      axes.set_ylabel(row_title, color=palette.MUTED, size=8)
+    if column_title:
+      axes.xaxis.set_label_position("top")
+      axes.set_xlabel(column_title, color=palette.MUTED, size=8)
     for y, row in enumerate(rows):
       for x, column in enumerate(columns):
         number, main, small = found.get((row, column), (math.nan, "", ""))
@@ -179,11 +192,13 @@ def values(
         colour = palette.diverging(number, middle, widest)
         _cell(axes, x, y, colour, **(outline if row == column else {}))
         style = {"ha": "center", "color": palette.text_on(colour)}
+        if not small:
+          axes.text(x, y, main, size=11, va="center", **style)
+          continue
         axes.text(x, y + 0.05, main, size=11, va="bottom", **style)
-        axes.text(x, y + 0.12, small, size=7, va="top", **style)
+        axes.text(x, y + 0.12, small, size=small_size, va="top", **style)
 
   longest = max(len(names.language(row)) for row in rows)
-  width = 0.6 + 0.075 * longest + 1.12 * max(len(columns), 2)
-  return canvas.draw(
-    paint, name=name, width=width, height=0.5 + 0.56 * len(rows)
-  )
+  width = 0.6 + 0.075 * longest + column_width * max(len(columns), 2)
+  height = 0.5 + 0.56 * len(rows) + (0.2 if column_title else 0.0)
+  return canvas.Drawing(paint, name=name, width=width, height=height)

@@ -1,15 +1,8 @@
 """How languages and judges are called in reports."""
 
+from xlrm import language_names
 from xlrm.analysis import cells
 
-LANGUAGES = {
-  "de": "German",
-  "en": "English",
-  "es": "Spanish",
-  "ru": "Russian",
-  "tr": "Turkish",
-  "vi": "Vietnamese",
-}
 JUDGES = {
   "gold": "gold judge",
   f"reward/{cells.TARGET}": "target-language reward model",
@@ -33,7 +26,7 @@ METHODS = {
 
 def language(code: str) -> str:
   """Its English name; a code that has none stays as it is."""
-  return LANGUAGES.get(code, code)
+  return language_names.english(code)
 
 
 def judge(name: str) -> str:

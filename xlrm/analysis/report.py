@@ -14,6 +14,7 @@ from xlrm.analysis import markup
 from xlrm.analysis import report_inputs
 from xlrm.analysis import report_models
 from xlrm.analysis import report_outputs
+from xlrm.analysis import report_ppo
 from xlrm.analysis import report_results
 from xlrm.analysis import stylesheet
 
@@ -21,6 +22,7 @@ _CONTENTS = {
   "what": "What was run",
   "matrix": "Transfer matrix",
   "curves": "Win rate against n",
+  "ppo": "PPO",
   "outputs": "Outputs",
   "accuracy": "Reward models",
   "faults": "Faults",
@@ -76,6 +78,7 @@ def render(inputs: report_inputs.ReportInputs) -> str:
       _what(inputs),
       report_results.matrix(found),
       report_results.pool_curves(inputs.pool_curves, inputs.curve_judge),
+      report_ppo.section(inputs, found.judges),
       report_outputs.examples(inputs, found.judges),
       report_models.accuracy(inputs.accuracy),
       report_models.faults(inputs.accuracy),

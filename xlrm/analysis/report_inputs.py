@@ -50,6 +50,7 @@ class ReportInputs:
     pool_curves: (source, target) -> win rate against n.
     curve_judge: who judged the curves.
     training: run, e.g. "SFT es", -> its rows of metrics.
+    panels: run of PPO -> its panel, a PNG.
     configs: file name -> text, to run it again.
     versions: package -> version.
     notes: what a reader must know, one sentence each.
@@ -67,6 +68,7 @@ class ReportInputs:
   pool_curves: curves.Curves = dataclasses.field(default_factory=dict)
   curve_judge: str = "gold"
   training: Mapping[str, History] = dataclasses.field(default_factory=dict)
+  panels: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
   configs: Mapping[str, str] = dataclasses.field(default_factory=dict)
   versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
   notes: Sequence[str] = ()

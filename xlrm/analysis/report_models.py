@@ -53,7 +53,7 @@ def accuracy(rows: Rows) -> str:
     )
     drawn.append(
       markup.figure(
-        figures.accuracy_dots(language, own, name=f"accuracy{i}"),
+        figures.accuracy_dots(language, own, name=f"accuracy{i}").svg(),
         f"On {names.language(language)}",
         f"{own[0].n} held-out ratings, 95% intervals",
         spoken,
@@ -134,7 +134,7 @@ def faults(rows: Rows) -> str:
     )
     drawn.append(
       markup.figure(
-        heatmaps.faults(language, own, kinds, name=f"faults{i}"),
+        heatmaps.faults(language, own, kinds, name=f"faults{i}").svg(),
         f"On {names.language(language)}",
         "AUC in percent: a good response over one with the fault",
         spoken,
@@ -185,7 +185,7 @@ def training(histories: Mapping[str, report_inputs.History]) -> str:
       markup.figure(
         figures.training(
           lines, name=f"training{i}", label=names.metric(metric)
-        ),
+        ).svg(),
         kind,
         names.metric(metric),
         f"{names.metric(metric)} at the end: {last}",

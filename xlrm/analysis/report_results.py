@@ -140,7 +140,7 @@ def _heatmaps(found: findings.Results) -> Iterator[str]:
   for i, ((judge, baseline), matrix) in enumerate(found.matrices.items()):
     if matrix.cells:
       yield markup.figure(
-        heatmaps.transfer(matrix, name=f"matrix{i}", span=span),
+        heatmaps.transfer(matrix, name=f"matrix{i}", span=span).svg(),
         names.judge_title(judge),
         _BASELINES[baseline],
         _spoken(matrix),
@@ -263,7 +263,7 @@ def pool_curves(pool_curves: curves.Curves, judge: str) -> str:
     prompts = next(iter(lines.values()))[0].n
     drawn.append(
       markup.figure(
-        figures.curve(target, lines, name=f"curve{i}"),
+        figures.curve(target, lines, name=f"curve{i}").svg(),
         f"{names.language(target)} policy",
         f"{names.judge(judge)}, {prompts} prompts, 95% bands",
         _curve_spoken(target, lines),

@@ -14,37 +14,11 @@ from typing import Any
 import seqio
 import tensorflow as tf
 
+from xlrm import language_names
 from xlrm import pretrained
 from xlrm.data import identity
 
 INSTRUCTION = "Summarize the following text in {language}: "
-LANGUAGE_NAMES = {
-  "ar": "Arabic",
-  "cs": "Czech",
-  "de": "German",
-  "el": "Greek",
-  "en": "English",
-  "es": "Spanish",
-  "fa": "Persian",
-  "fr": "French",
-  "he": "Hebrew",
-  "hi": "Hindi",
-  "id": "Indonesian",
-  "it": "Italian",
-  "ja": "Japanese",
-  "ko": "Korean",
-  "nl": "Dutch",
-  "pl": "Polish",
-  "pt": "Portuguese",
-  "pt-BR": "Portuguese",
-  "ro": "Romanian",
-  "ru": "Russian",
-  "th": "Thai",
-  "tr": "Turkish",
-  "uk": "Ukrainian",
-  "vi": "Vietnamese",
-  "zh": "Chinese",
-}
 TEXTS = ("id", "language", "dataset", "inputs", "reward_inputs", "targets")
 COLUMNS = {
   "summary": TEXTS,
@@ -286,12 +260,12 @@ def instruction(
   Raises:
     ValueError: no English name of the language is known or given.
   """
-  spoken = language_name or LANGUAGE_NAMES.get(language)
+  spoken = language_name or language_names.ENGLISH.get(language)
   if spoken is None:
-    near = difflib.get_close_matches(language, LANGUAGE_NAMES, 1, 0.5)
+    near = difflib.get_close_matches(language, language_names.ENGLISH, 1, 0.5)
     hint = f" (nearest: {near[0]})" if near else ""
     raise ValueError(
       f"the language {language!r} has no English name here{hint}; known: "
-      f"{', '.join(LANGUAGE_NAMES)}; give language_name"
+      f"{', '.join(language_names.ENGLISH)}; give language_name"
     )
   return template.format(language=spoken)

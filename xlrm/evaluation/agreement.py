@@ -1,12 +1,15 @@
-"""How often people agree who rated the same response.
+"""How often people agree who rated the same response, and judges who compared
+the same two.
 
-It bounds what a reward model can learn: on SEAHORSE's question 6 two raters
-agree on about 72% of summaries.
+Agreement of people bounds what a reward model can learn: on SEAHORSE's question
+6 two raters agree on about 72% of summaries.
 """
 
+import collections
 from collections.abc import Hashable, Sequence
 import dataclasses
 import itertools
+import math
 
 import numpy as np
 
@@ -51,3 +54,59 @@ def of_duplicates(
     return None
   low, high = win_rates.wilson(np.asarray(shares))
   return Agreement(sum(shares) / len(shares), low, high, len(shares))
+
+
+@dataclasses.dataclass(frozen=True)
+class JudgeAgreement:
+  """Of two judges on the same comparisons.
+
+  Attributes:
+    rate: share of comparisons with the same verdict.
+    low: lower end of its 95% Wilson interval.
+    high: upper end.
+    n: comparisons.
+    chance: rate of two judges with these shares of verdicts who know nothing
+      of each other, the sum over verdicts of the products of their shares.
+    kappa: (rate - chance) / (1 - chance), Cohen's; NaN if chance is 1.
+  """
+
+  rate: float
+  low: float
+  high: float
+  n: int
+  chance: float
+  kappa: float
+
+
+def of_judges(
+  first: Sequence[Hashable], second: Sequence[Hashable]
+) -> JudgeAgreement:
+  """How often two judges say the same of the same comparison.
+
+  [a, a, b, b], [a, b, b, b] -> rate 3/4, chance 1/2, kappa 1/2
+
+  Raises:
+    ValueError: none, or not one verdict of each.
+  """
+  if len(first) != len(second) or not first:
+    raise ValueError(
+      f"{len(first)} and {len(second)} verdicts: one of each judge per "
+      "comparison is expected"
+    )
+  same = np.array([float(a == b) for a, b in zip(first, second)])
+  n = len(same)
+  ours, theirs = collections.Counter(first), collections.Counter(second)
+  chance = sum(count * theirs[x] for x, count in ours.items()) / n**2
+  rate = float(same.mean())
+  kappa = (rate - chance) / (1 - chance) if chance < 1 else math.nan
+  low, high = win_rates.wilson(same)
+  return JudgeAgreement(rate, low, high, n, chance, kappa)
+
+
+def chance(first: float, second: float) -> float:
+  """How often two that are right p and q of the time agree on two classes, if
+  their mistakes have nothing in common: p q + (1 - p) (1 - q)."""
+  for rate in (first, second):
+    if not 0 <= rate <= 1:
+      raise ValueError(f"a rate is {rate}, not in [0, 1]")
+  return first * second + (1 - first) * (1 - second)

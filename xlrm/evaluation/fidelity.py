@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import dataclasses
 
 from xlrm import records as records_lib
+from xlrm.evaluation import language_id
 from xlrm.evaluation import text_metrics
 
 ORDER = 3  # words of the pieces that copying and repetition are counted in
@@ -24,6 +25,8 @@ class Fidelity:
     copied: mean share of an output's word triples that its input has.
     repeated: mean share of an output's word triples that it said before.
     duplicates: share of outputs equal to one for another prompt.
+    in_language: share of outputs in the language asked, by an identifier; None
+      where none was given or it does not know the language.
   """
 
   n: int
@@ -32,6 +35,7 @@ class Fidelity:
   copied: float
   repeated: float
   duplicates: float
+  in_language: float | None = None
 
 
 def _triples(words: Sequence[str]) -> list[tuple[str, ...]]:
@@ -50,7 +54,24 @@ def repeated(output: Sequence[str]) -> float:
   return 1 - len(set(ours)) / len(ours) if ours else 0.0
 
 
-def fidelity(records: Sequence[records_lib.EvalRecord]) -> Fidelity:
+def in_language(
+  records: Sequence[records_lib.EvalRecord],
+  identifier: language_id.Identifier | None,
+) -> float | None:
+  """Share of outputs in the language asked; an empty one is in none."""
+  if identifier is None:
+    return None
+  asked = [language_id.primary(record.language) for record in records]
+  if not set(asked) <= set(identifier.languages):
+    return None
+  found = [identifier.identify(record.output) for record in records]
+  return sum(a == b for a, b in zip(asked, found)) / len(records)
+
+
+def fidelity(
+  records: Sequence[records_lib.EvalRecord],
+  identifier: language_id.Identifier | None = None,
+) -> Fidelity:
   """Describes the outputs of records, e.g. of one cell."""
   if not records:
     raise ValueError("no outputs to describe")
@@ -67,4 +88,17 @@ def fidelity(records: Sequence[records_lib.EvalRecord]) -> Fidelity:
     copied=sum(copied(x, y) for x, y in zip(outputs, inputs)) / n,
     repeated=sum(repeated(x) for x in outputs) / n,
     duplicates=sum(counts[r.output] > 1 for r in records) / n,
+    in_language=in_language(records, identifier),
   )
+
+
+def by_cell(
+  records: Sequence[records_lib.EvalRecord],
+  identifier: language_id.Identifier | None = None,
+) -> dict[tuple[str, str, str], Fidelity]:
+  """(method, source, target) -> what its outputs look like."""
+  groups: dict[tuple[str, str, str], list[records_lib.EvalRecord]] = {}
+  for record in records:
+    key = (record.method, record.source, record.target)
+    groups.setdefault(key, []).append(record)
+  return {key: fidelity(group, identifier) for key, group in groups.items()}

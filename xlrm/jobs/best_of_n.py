@@ -166,18 +166,15 @@ def _scores(
   file = chunked_files.ChunkedFile(
     folder / f"scores.{name}.jsonl", identity, len(texts), keep=True
   )
-  title = f"reward model {name}"
-  with file, file.progress(title, "prompt") as bar:
-    scorer = scorer.on(drawing.mesh)
-    for chunk in file.chunks(config.chunk_size):
-      found = scorer.score(
-        [row["reward_inputs"] for row in drawing.rows[chunk]],
-        texts[chunk],
-        batch_size=config.score_batch_size,
-      )
-      file.append([{"scores": scores} for scores in found])
-      bar.update(len(found))
-  return [line["scores"] for line in file.rows()]
+  return draws.write_scores(
+    file,
+    scorer.on(drawing.mesh),
+    [row["reward_inputs"] for row in drawing.rows],
+    texts,
+    chunk_size=config.chunk_size,
+    batch_size=config.score_batch_size,
+    description=f"reward model {name}",
+  )
 
 
 def _print_plan(drawing, scorers, model_dir, named) -> None:

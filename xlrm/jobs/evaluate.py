@@ -23,6 +23,7 @@ from xlrm.evaluation import accuracy_files
 from xlrm.evaluation import judges as judges_lib
 from xlrm.jobs import best_of_n
 from xlrm.jobs import diagnose
+from xlrm.jobs import ppo_trainer
 from xlrm.miniworld import gold as gold_lib
 
 CONFIG = "config.gin"
@@ -41,12 +42,21 @@ def versions() -> dict[str, str]:
 
 
 def read_pools(runs: Sequence[str]) -> list[pools_lib.Pool]:
-  """The pools of best-of-n runs."""
+  """The pools of the best-of-n runs among them."""
+  paths = [pathlib.Path(run) / best_of_n.POOLS for run in runs]
   return [
-    pool
-    for run in runs
-    for pool in pools_lib.read(pathlib.Path(run) / best_of_n.POOLS)
+    pool for path in paths if path.exists() for pool in pools_lib.read(path)
   ]
+
+
+def read_panels(runs: Mapping[str, str]) -> dict[str, bytes]:
+  """Label -> panel of the runs of PPO among them."""
+  paths = {
+    label: pathlib.Path(run) / ppo_trainer.PANEL for label, run in runs.items()
+  }
+  return {
+    label: path.read_bytes() for label, path in paths.items() if path.exists()
+  }
 
 
 def pool_curves(
@@ -100,7 +110,8 @@ def _configs(directories: Sequence[str]) -> dict[str, str]:
 
 
 def _base_history(records: Sequence[records_lib.EvalRecord]) -> list[str]:
-  policies = sorted({x.policy for x in records})
+  started = [x for x in records if x.method == "sample"] or records
+  policies = sorted({x.policy for x in started})
   history = pretrained.read_description(policies[0]).history
   return list(history[:-1] or history)  # the last stage made the policy
 
@@ -119,7 +130,7 @@ def run(
   """Judges and reports.
 
   Args:
-    runs: directories of best-of-n runs, of one study.
+    runs: directories of best-of-n runs and of outputs, of one study.
     model_dir: where the report goes.
     diagnosis: directory of a diagnosis; None leaves its part out.
     training: label to the directory of a training run, for its curves.
@@ -163,6 +174,7 @@ def run(
       label: metric_writer.read(pathlib.Path(path) / metric_writer.METRICS)
       for label, path in training.items()
     },
+    panels=read_panels(training),
     configs=_configs([*training.values(), *runs]),
     versions=versions(),
     notes=notes,

@@ -1,0 +1,149 @@
+"""The transfer matrix of a judge that compares outputs two by two.
+
+A prompted judge gives no scores but verdicts (`records.Verdict`); this makes
+the same `cells.Matrix` of them, beside counts that a matrix does not show.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+import dataclasses
+
+import numpy as np
+
+from xlrm import records as records_lib
+from xlrm.analysis import cells
+from xlrm.evaluation import pair_verdicts
+from xlrm.evaluation import pairing
+from xlrm.evaluation import win_rates
+
+Outcome = Callable[[pair_verdicts.PairVerdict], float | None]
+
+
+def hard(verdict: pair_verdicts.PairVerdict) -> float | None:
+  """1, 0, and 1/2 for ties and inconsistent pairs."""
+  return verdict.hard
+
+
+def averaged(verdict: pair_verdicts.PairVerdict) -> float | None:
+  """Who has the higher probability in the mean over both orders."""
+  return verdict.averaged
+
+
+def soft(verdict: pair_verdicts.PairVerdict) -> float | None:
+  """The mean probability."""
+  return verdict.soft
+
+
+@dataclasses.dataclass(frozen=True)
+class Tally:
+  """Of one (source, target).
+
+  Attributes:
+    source: language of the reward model.
+    target: language of the policy.
+    pairs: judged, in order.
+    verdicts: one per pair.
+    unpaired: prompts that only one side answers.
+  """
+
+  source: str
+  target: str
+  pairs: Sequence[pairing.Pair]
+  verdicts: Sequence[pair_verdicts.PairVerdict]
+  unpaired: int
+
+  def count(self, kind: str) -> int:
+    """Pairs of this kind, see `pair_verdicts.KINDS`."""
+    return Counter(verdict.kind for verdict in self.verdicts)[kind]
+
+  @property
+  def identical(self) -> int:
+    """Pairs of equal outputs: ties that nobody was asked about."""
+    return sum(pair.identical for pair in self.pairs)
+
+  @property
+  def has_probabilities(self) -> bool:
+    return any(
+      verdict.probability is not None and not pair.identical
+      for pair, verdict in zip(self.pairs, self.verdicts, strict=True)
+    )
+
+  @property
+  def first_shown(self) -> float | None:
+    """How often the output shown first wins, where one wins: 1/2 is fair."""
+    found = [x.position for x in self.verdicts if x.position is not None]
+    return float(np.mean(found)) if found else None
+
+  def win_rate(self, outcome: Outcome = hard) -> win_rates.WinRate | None:
+    """Macro-averaged over (task, dataset); None if every pair is invalid."""
+    by_dataset: dict[tuple[str, str], list[float]] = {}
+    for pair, verdict in zip(self.pairs, self.verdicts, strict=True):
+      value = outcome(verdict)
+      if value is not None:
+        key = (pair.ours.task, pair.ours.dataset)
+        by_dataset.setdefault(key, []).append(value)
+    parts = [
+      win_rates.win_rate(np.asarray(values)) for values in by_dataset.values()
+    ]
+    return win_rates.macro_average(parts) if parts else None
+
+
+def tallies(
+  paired: pairing.Paired, verdicts: Sequence[records_lib.Verdict]
+) -> list[Tally]:
+  """One per cell of the pairs.
+
+  Raises:
+    ValueError: a pair without verdicts.
+  """
+  found = pair_verdicts.of_pairs(verdicts)
+  missing = [pair for pair in paired.pairs if pair.id not in found]
+  if missing:
+    raise ValueError(
+      f"{len(missing)} of {len(paired.pairs)} pairs have no verdict, "
+      f"{missing[0].ours.id} among them"
+    )
+  result = []
+  for cell, unpaired in paired.unpaired.items():
+    own = [pair for pair in paired.pairs if pair.cell == cell]
+    result.append(Tally(*cell, own, [found[x.id] for x in own], unpaired))
+  return result
+
+
+def transfer_matrix(
+  records: Sequence[records_lib.EvalRecord],
+  verdicts: Sequence[records_lib.Verdict],
+  *,
+  method: str = "best_of_n",
+  baseline: str = "sample",
+  outcome: Outcome = hard,
+) -> cells.Matrix:
+  """`cells.transfer_matrix` of verdicts.
+
+  A cell's means are the share of wins of either side; prompts whose verdict is
+  invalid count as left out.
+
+  Args:
+    verdicts: of one judge, both orders.
+    outcome: `hard`, `averaged` or `soft`.
+  """
+  found = tallies(pairing.pair(records, method, baseline), verdicts)
+  made = {}
+  for tally in found:
+    rate = tally.win_rate(outcome)
+    if rate is not None and tally.source:
+      made[tally.source, tally.target] = cells.Cell(
+        tally.source,
+        tally.target,
+        rate,
+        rate.rate,
+        1 - rate.rate,
+        tally.unpaired + tally.count(pair_verdicts.INVALID),
+      )
+  targets = tuple(dict.fromkeys(tally.target for tally in found))
+  sources = [tally.source for tally in found if tally.source]
+  sources = cells.ordered(
+    sources, [*(x for x in sources if x not in targets), *targets]
+  )
+  judge = verdicts[0].judge
+  return cells.Matrix(judge, method, baseline, tuple(sources), targets, made)

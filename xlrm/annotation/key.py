@@ -1,0 +1,62 @@
+"""The key of a study: kept beside the answers, in a file of its own.
+
+Only beginning a study and reading its verdicts open it. Whoever has the
+answers without this file cannot say which text was whose.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import json
+import os
+import pathlib
+
+from xlrm.annotation import design
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyKey:
+  """What was drawn, and what unblinds it.
+
+  Attributes:
+    study: random id that the database carries, too.
+    settings: of the study.
+    digest: of the pairs, see `pairs.digest`.
+    pairs: prompts that both sides answered.
+    identical: how many of them have the same output twice.
+    keys: one per task.
+  """
+
+  study: str
+  settings: design.Settings
+  digest: str
+  pairs: int
+  identical: int
+  keys: Sequence[design.Key]
+
+
+def write(path: pathlib.Path, key: StudyKey) -> None:
+  """Readable by its owner only; complete, or what was there before."""
+  partial = path.with_name(f"{path.name}.partial")
+  partial.unlink(missing_ok=True)
+  file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+  with open(file, "w", encoding="utf-8") as text:
+    json.dump(dataclasses.asdict(key), text, ensure_ascii=False, indent=1)
+    text.flush()
+    os.fsync(text.fileno())
+  os.replace(partial, path)
+
+
+def read(path: pathlib.Path) -> StudyKey:
+  """Raises FileNotFoundError or ValueError that say what the file is for."""
+  if not path.is_file():
+    raise FileNotFoundError(
+      f"{path}: the key of the study is missing; without it nobody can say "
+      "which text was whose. Put it back where it was"
+    )
+  try:
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    settings = design.Settings(**fields.pop("settings"))
+    keys = [design.Key(**x) for x in fields.pop("keys")]
+    return StudyKey(settings=settings, keys=keys, **fields)
+  except (ValueError, TypeError, KeyError, AttributeError) as error:
+    raise ValueError(f"{path}: no key of a study ({error})") from error

@@ -1,0 +1,1 @@
+"""Who answers a prompted judge's questions, each a thin adapter."""
