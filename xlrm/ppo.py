@@ -65,7 +65,9 @@ class PPOConfig:
       it fixed.
     kl_horizon: responses in which an adaptive coefficient changes by at most a
       factor of e^0.2, about 1.2; more than a fifth of the responses of a step.
-    kl_estimator: of the reward: k1, k2 or k3; all three are logged.
+    kl_estimator: of the reward; all three are logged. Only k1 leads to the
+      optimum of score - beta KL: k2 and k3 make a token cost the more the rarer
+      it has become, so it becomes rarer still (docs/ppo_bandit.md).
     advantage: how rewards become advantages.
     clip: epsilon of the ratio (TRL: cliprange).
     value_clip: by how much a value may move from the rollout's; None is off.
