@@ -18,7 +18,7 @@ def masked_mean(
 ) -> Float[types.Array, ""]:
   """Mean over the mask; 0 if it is empty."""
   total = jnp.sum(jnp.where(mask, x, 0.0))
-  return total / jnp.maximum(jnp.sum(mask), 1)
+  return total / jnp.maximum(jnp.sum(mask, dtype=jnp.float32), 1.0)
 
 
 def whiten(

@@ -23,6 +23,7 @@ from xlrm import losses
 from xlrm import types
 
 MISSING_EOS = ("score", "penalise", "mask")
+MAX_KL_ERROR = 0.2  # to which the controller clips how far the KL is off
 KlEstimator = Callable[
   [Float[types.Array, "*shape"], Float[types.Array, "*shape"]],
   Float[types.Array, "*shape"],
@@ -62,16 +63,18 @@ class PPOConfig:
     kl_coefficient: beta (TRL: kl_coef), at the start if it adapts.
     kl_target: nats per response that the coefficient is steered to; None keeps
       it fixed.
-    kl_horizon: responses after which an adaptive coefficient may have changed
-      by a factor of about e.
-    kl_estimator: of the reward: k1, k2 or k3; all three are logged.
+    kl_horizon: responses in which an adaptive coefficient changes by at most a
+      factor of e^0.2, about 1.2; more than a fifth of the responses of a step.
+    kl_estimator: of the reward; all three are logged. Only k1 leads to the
+      optimum of score - beta KL: k2 and k3 make a token cost the more the rarer
+      it has become, so it becomes rarer still (docs/ppo_bandit.md).
     advantage: how rewards become advantages.
     clip: epsilon of the ratio (TRL: cliprange).
     value_clip: by how much a value may move from the rollout's; None is off.
     entropy_coefficient: of the bonus for entropy.
     missing_eos: what becomes of a response that does not end: 'score' counts
       as any other, 'penalise' gets missing_eos_penalty subtracted from its
-      score, 'mask' takes no part.
+      score, 'mask' takes no part (but is in the metrics, as all that is drawn).
     missing_eos_penalty: >= 0.
     score_clip: scores are clipped to [-score_clip, score_clip] after gain and
       bias; None is off.
@@ -102,14 +105,21 @@ class PPOConfig:
       raise ValueError(
         f"kl_coefficient {self.kl_coefficient} is not a number from 0"
       )
-    for name in ("kl_target", "kl_horizon", "clip", "value_clip", "score_clip"):
+    for name in ("kl_horizon", "clip"):
+      value = getattr(self, name)
+      if value is None or not value > 0:
+        raise ValueError(f"{name} {value} is not positive")
+    for name in ("kl_target", "value_clip", "score_clip"):
       value = getattr(self, name)
       if value is not None and not value > 0:
-        optional = name not in ("clip", "kl_horizon")
         raise ValueError(
-          f"{name} {value} is not positive"
-          + ("; None switches it off" if optional else "")
+          f"{name} {value} is not positive; None switches it off"
         )
+    if self.kl_target is not None and not self.kl_coefficient:
+      raise ValueError(
+        f"kl_coefficient {self.kl_coefficient} stays 0 whatever kl_target "
+        f"{self.kl_target} asks: it adapts by factors; start above 0"
+      )
     for name in ("num_epochs", "num_minibatches"):
       if getattr(self, name) < 1:
         raise ValueError(f"{name} {getattr(self, name)} is below 1")
@@ -118,8 +128,8 @@ class PPOConfig:
       "missing_eos_penalty",
       "entropy_coefficient",
     ):
-      if getattr(self, name) < 0:
-        raise ValueError(f"{name} {getattr(self, name)} is negative")
+      if not getattr(self, name) >= 0:
+        raise ValueError(f"{name} {getattr(self, name)} is not 0 or above")
     if self.missing_eos not in MISSING_EOS:
       raise ValueError(
         f"missing_eos {self.missing_eos!r} is none of {', '.join(MISSING_EOS)}"
@@ -206,7 +216,7 @@ def policy_loss(
   sums = {
     "loss/policy_avg": -surrogate,
     "policy/approxkl_avg": 0.5 * jnp.square(log_ratio),
-    "policy/clipfrac_avg": (ratio * advantages > clipped * advantages),
+    "policy/clipfrac_avg": jnp.float32(surrogate < ratio * advantages),
     "policy/entropy_avg": entropy,
     "val/ratio": ratio,
     "val/ratio_deviation": jnp.abs(ratio - 1.0),
@@ -247,20 +257,35 @@ def value_loss(
   return losses.Loss(total, weight, metrics)
 
 
+def check_horizon(config: PPOConfig, num_responses: int) -> None:
+  """Raises ValueError if one step could turn the coefficient negative."""
+  change = MAX_KL_ERROR * num_responses
+  if config.kl_target is not None and config.kl_horizon <= change:
+    raise ValueError(
+      f"kl_horizon {config.kl_horizon} is too short for {num_responses} "
+      f"responses per step: the KL coefficient could reach 0; set it above "
+      f"{change:g}, or far above it for a coefficient that moves slowly"
+    )
+
+
 def adapted_kl_coefficient(
   kl_coefficient: Float[types.Array, ""],
   kl: Float[types.Array, ""],
-  num_responses: Float[types.Array, ""] | int,
+  num_responses: Float[types.Array, ""] | float,
   config: PPOConfig,
 ) -> Float[types.Array, ""]:
   """beta (1 + clip(KL / target - 1, -.2, .2) n / horizon).
 
   The controller of https://arxiv.org/abs/1909.08593; without a target the
   coefficient stays.
+
+  Args:
+    kl: mean over responses, in nats.
+    num_responses: n, of this step, see `check_horizon`.
   """
   if config.kl_target is None:
     return kl_coefficient
-  error = jnp.clip(kl / config.kl_target - 1.0, -0.2, 0.2)
+  error = jnp.clip(kl / config.kl_target - 1.0, -MAX_KL_ERROR, MAX_KL_ERROR)
   return kl_coefficient * (1.0 + error * num_responses / config.kl_horizon)
 
 
@@ -311,7 +336,7 @@ def experience_of(
     ),
     "objective/kl_coefficient": (kl_coefficient * 1.0, jnp.ones(())),
     "response/tokens": summed(jnp.ones_like(kl)),
-    "response/missing_eos": per_response(1.0 - finished),
+    "response/missing_eos": per_response((~finished).astype(jnp.float32)),
     "val/values": (
       jnp.sum(values),
       jnp.sum(mask).astype(jnp.float32),

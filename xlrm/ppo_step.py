@@ -5,7 +5,7 @@ its optimizer; an update is that of `train_step`. Dropout is off in all models.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from flax import struct
 import jax
@@ -19,9 +19,18 @@ from xlrm import sharding
 from xlrm import train_step
 from xlrm import types
 from xlrm.models import language_model
-from xlrm.models import scorer as scorer_lib
 
 Metrics = dict[str, Any]  # name -> (sum, weight)
+
+
+@runtime_checkable
+class ValueModel(Protocol):
+  """What is asked of a value model; a `ResponseScorer` is one."""
+
+  def token_values(
+    self, params: types.Params, batch: types.Batch
+  ) -> Float[types.Array, "B N T"]:
+    """V_t has read the prompt and the tokens before t."""
 
 
 @struct.dataclass
@@ -82,13 +91,13 @@ def policy_loss_of(
 
 
 def value_loss_of(
-  scorer: scorer_lib.ResponseScorer, config: ppo.PPOConfig
+  model: ValueModel, config: ppo.PPOConfig
 ) -> train_step.LossFunction:
   """The loss of the value model, for `train_step`; without dropout."""
 
   def loss_fn(params, experience, key) -> losses.Loss:
     del key
-    values = scorer.token_values(params, experience.batch)
+    values = model.token_values(params, experience.batch)
     return ppo.value_loss(values, experience, config)
 
   return loss_fn
@@ -111,6 +120,10 @@ def reference_logprobs(
 def _minibatches(experience, key, config: ppo.PPOConfig):
   """[epochs x minibatches] index rows; the whole batch is taken as it is."""
   rows = experience.batch.inputs.shape[0]
+  if rows % config.num_minibatches:
+    raise ValueError(
+      f"{rows} prompts do not divide over {config.num_minibatches} minibatches"
+    )
   if config.num_minibatches == 1:
     order = jnp.arange(rows)
     return jnp.broadcast_to(order, (config.num_epochs, rows))

@@ -9,6 +9,7 @@ that one KL coefficient means the same for every source language.
 from collections.abc import Sequence
 import dataclasses
 import json
+import math
 import os
 import pathlib
 
@@ -36,6 +37,12 @@ class RewardScale:
   mean: float = 0.0
   std: float = 1.0
   n: int = 0
+
+  def __post_init__(self):
+    if not 0 < self.gain < math.inf:
+      raise ValueError(f"gain {self.gain} is not a positive number")
+    if not math.isfinite(self.bias):
+      raise ValueError(f"bias {self.bias} is not a number")
 
   @classmethod
   def fit(cls, scores: Sequence[float]) -> "RewardScale":

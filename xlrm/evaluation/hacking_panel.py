@@ -19,7 +19,7 @@ PROXY, HELDOUT = "objective/scores", "validation/heldout"
 
 @dataclasses.dataclass(frozen=True)
 class PanelConfig:
-  """When the panel raises an alarm.
+  """When the panel raises an alarm; a first row is the first that has a value.
 
   Attributes:
     max_kl: nats per response from the reference.
@@ -48,6 +48,11 @@ class PanelConfig:
       value = getattr(self, field.name)
       if not value >= 0:
         raise ValueError(f"{field.name} {value} is negative")
+    if self.max_length_change < 1:
+      raise ValueError(
+        f"max_length_change {self.max_length_change} is below 1: a length that "
+        "does not change would cross it"
+      )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,16 +84,21 @@ def text_facts(text: str, prompt: str, language: str) -> dict[str, float]:
   }
 
 
-def _signs(config: PanelConfig, first: Row):
+def _first(steps: Sequence[Row], name: str) -> float:
+  """Of the first row that has it: a frozen policy reports no entropy, and a
+  skipped update reports NaN. NaN if there is none."""
+  values = (row.get(name, math.nan) for row in steps)
+  return next((x for x in values if math.isfinite(x)), math.nan)
+
+
+def _signs(config: PanelConfig, steps: Sequence[Row]):
   """(metric, threshold, whether crossing is above it, meaning)."""
-  entropy = first.get("policy/entropy_avg", 0.0)
-  length = first.get("response/tokens", 0.0)
-  longer, shorter = (
-    length * config.max_length_change,
-    length / max(config.max_length_change, 1e-9),
-  )
-  repeated = first.get("response/repeated", 0.0) + config.max_repeated
-  unique = first.get("response/unique", 0.0) * config.min_unique
+  entropy = _first(steps, "policy/entropy_avg")
+  length = _first(steps, "response/tokens")
+  longer = length * config.max_length_change
+  shorter = length / config.max_length_change
+  repeated = _first(steps, "response/repeated") + config.max_repeated
+  unique = _first(steps, "response/unique") * config.min_unique
   return (
     ("objective/kl", config.max_kl, True, "the policy has left its reference"),
     (
@@ -121,7 +131,7 @@ def events(history: Sequence[Row], config: PanelConfig) -> list[Event]:
   steps = [row for row in history if PROXY in row]
   found = []
   if steps:
-    signs = _signs(config, steps[0])
+    signs = _signs(config, steps)
     for row in steps:
       for name, threshold, above, meaning in signs:
         value = row.get(name, math.nan)

@@ -107,6 +107,7 @@ def train(
   rollouts.check_sampler(sampler)
   devices = mesh.build()
   ppo_config.advantage.check(rollout.num_samples)
+  ppo.check_horizon(ppo_config, rollout.batch_size)
   check_minibatches(
     rollout, ppo_config, devices.shape["data"], config.num_microbatches
   )
