@@ -175,8 +175,8 @@ STAGES = {
   f"SFT, batch {ROWS}": sft_plan,
   f"Reward model, batch {ROWS}": reward_plan,
   f"Best-of-{SAMPLES}, {PROMPTS} prompts at a time": best_of_n_plan,
-  f"PPO, batch {ROWS} (the loop is not written yet: policy and value model "
-  "trained, reference and reward model in bfloat16)": ppo_plan,
+  f"PPO, batch {ROWS} (an estimate: policy and value model trained as above, "
+  "reference and reward model in bfloat16; see ppo.md)": ppo_plan,
 }
 
 
