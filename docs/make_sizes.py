@@ -17,7 +17,7 @@ from xlrm.models import language_model
 from xlrm.models import scorer as scorer_lib
 from xlrm.models import t5
 
-SIZES = [size for size in t5.SIZES if size != "nano"]
+SIZES = [size for size in t5.SIZES if size not in ("nano", "tiny")]
 DEVICES = ("H100", "H200", "H100x8", "v5e-8", "v4-8", "v4-32", "v5p-8")
 ROWS, INPUTS, TARGETS = 32, 512, 128
 PROMPTS, SAMPLES = 16, 64
@@ -175,8 +175,8 @@ STAGES = {
   f"SFT, batch {ROWS}": sft_plan,
   f"Reward model, batch {ROWS}": reward_plan,
   f"Best-of-{SAMPLES}, {PROMPTS} prompts at a time": best_of_n_plan,
-  f"PPO, batch {ROWS} (the loop is not written yet: policy and value model "
-  "trained, reference and reward model in bfloat16)": ppo_plan,
+  f"PPO, batch {ROWS} (an estimate: policy and value model trained as above, "
+  "reference and reward model in bfloat16; see ppo.md)": ppo_plan,
 }
 
 

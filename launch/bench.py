@@ -3,6 +3,7 @@
   xlrm bench train --size=small --batch=8 --inputs=128 --targets=32
   xlrm bench reward --size=small --batch=2 --samples=2 --inputs=512 --targets=64
   xlrm bench sample --size=small --batch=4 --samples=8
+  xlrm bench ppo --size=tiny --batch=16 --samples=1
   xlrm bench train --size=xl --dtype=bfloat16 --remat --dry_run --devices=v4-32
 
 Prints one JSON line: tokens per second as the median over steps, peak memory,
@@ -19,7 +20,7 @@ import statistics
 import time
 from typing import Any
 
-KINDS = ("train", "reward", "sample", "score")
+KINDS = ("train", "reward", "sample", "score", "ppo")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -233,6 +234,12 @@ def _sample(options, model) -> tuple[Callable[[], Any], int]:
   return call, options.batch * options.samples * options.targets
 
 
+def _ppo(options, model) -> tuple[Callable[[], Any], int]:
+  from xlrm.launch import bench_ppo
+
+  return bench_ppo.steps(options, model, _random_params)
+
+
 def _scorer(options, model):
   from xlrm.models import scorer as scorer_lib
 
@@ -255,9 +262,20 @@ def _score(options, model) -> tuple[Callable[[], Any], int]:
   return lambda: run(params, batch), tokens
 
 
+# Passes through encoder and decoder, and through the output matrix, of a kind;
+# a backward pass is two. PPO: draw, reference, value, reward; two updates.
+PASSES = {
+  "train": (3, 3),
+  "reward": (3, 0),
+  "sample": (1, 1),
+  "score": (1, 0),
+  "ppo": (10, 5),
+}
+
+
 def flop_count(options, config) -> float:
   """Floating-point operations of one call: 2 per weight and token that passes
-  it, three times that in training; attention scores are left out."""
+  it; attention scores are left out."""
   joined = config.num_heads * config.head_dim
   attention = 4 * config.emb_dim * joined
   mlp = config.emb_dim * config.mlp_dim * (len(config.mlp_activations) + 1)
@@ -267,13 +285,10 @@ def flop_count(options, config) -> float:
   head = config.emb_dim * config.vocab_size
   prompt_tokens = options.batch * options.inputs
   responses = 1 if options.kind == "train" else options.samples
-  training = options.kind in ("train", "reward")
   tokens = options.batch * responses * options.targets
-  head = 0 if options.kind in ("score", "reward") else head
-  total = 2 * (
-    prompt_tokens * (encoder + cross_keys) + tokens * (decoder + head)
-  )
-  return 3 * total if training else total
+  stacks, heads = PASSES[options.kind]
+  layers = prompt_tokens * (encoder + cross_keys) + tokens * decoder
+  return 2 * (stacks * layers + heads * tokens * head)
 
 
 def _peak_memory() -> int:
@@ -311,6 +326,7 @@ def memory_of(options: argparse.Namespace):
   from xlrm import sharding
   from xlrm.jobs import reward
   from xlrm.jobs import sft
+  from xlrm.launch import bench_ppo
 
   model = _model(options)
   named = options.devices and memory_plan.devices(options.devices)
@@ -351,6 +367,8 @@ def memory_of(options: argparse.Namespace):
       input_length=options.inputs,
       max_tokens=options.targets,
     )
+  elif options.kind == "ppo":
+    plan = bench_ppo.plan(options, model, mesh, _random_params)
   else:
     plan = memory_plan.scoring_plan(
       _scorer(options, model),
@@ -374,11 +392,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     "reward": _reward,
     "sample": _sample,
     "score": _score,
+    "ppo": _ppo,
   }
   call, tokens = make[options.kind](options, model)
   first, seconds = _timed(call, options.steps)
   peak = _peak_memory()
   facts = getattr(call, "facts", {})
+  if hasattr(call, "parts"):
+    facts |= call.parts(options.steps)
   tokens = facts.pop("tokens", tokens)
   device = jax.devices()[0]
   on_cpu = device.platform == "cpu"

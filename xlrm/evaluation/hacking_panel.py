@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 from xlrm.evaluation import fidelity
+from xlrm.evaluation import language_id
 from xlrm.evaluation import text_metrics
 
 Row = Mapping[str, Any]
@@ -74,14 +75,34 @@ class Event:
   meaning: str
 
 
-def text_facts(text: str, prompt: str, language: str) -> dict[str, float]:
-  """Of one response, for the panel."""
+def text_facts(
+  text: str,
+  prompt: str,
+  language: str,
+  identifier: language_id.Identifier | None = None,
+) -> dict[str, float]:
+  """Of one response, for the panel.
+
+  Args:
+    language: asked of the response.
+    identifier: names the language of a text; without one that is not measured.
+  """
   words = text_metrics.words(text, language)
   source = text_metrics.words(prompt, language)
   return {
     "response/repeated": fidelity.repeated(words),
     "response/copied": fidelity.copied(words, source),
+    **_in_language(text, language, identifier),
   }
+
+
+def _in_language(text, language, identifier) -> dict[str, float]:
+  """1 or 0; nothing where neither the text nor its prompt has a language."""
+  asked = language_id.primary(language or language_id.UNKNOWN)
+  if identifier is None or asked not in identifier.languages:
+    return {}
+  found = identifier.identify(text)
+  return {} if found is None else {"response/language": float(found == asked)}
 
 
 def _first(steps: Sequence[Row], name: str) -> float:

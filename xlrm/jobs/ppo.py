@@ -107,6 +107,12 @@ def train(
   rollouts.check_sampler(sampler)
   devices = mesh.build()
   ppo_config.advantage.check(rollout.num_samples)
+  if ppo_config.policy_start_step and not ppo_config.advantage.needs_values:
+    raise ValueError(
+      f"policy_start_step {ppo_config.policy_start_step}: until then only the "
+      "value model learns, and this advantage has none; set it to 0 (the macro "
+      "POLICY_START_STEP)"
+    )
   ppo.check_horizon(ppo_config, rollout.batch_size)
   check_minibatches(
     rollout, ppo_config, devices.shape["data"], config.num_microbatches

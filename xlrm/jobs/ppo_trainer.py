@@ -26,11 +26,13 @@ from xlrm import train_step
 from xlrm import types
 from xlrm.analysis import ppo_panel
 from xlrm.evaluation import hacking_panel
+from xlrm.evaluation import language_id
 from xlrm.miniworld import gold as gold_lib
 
 EVENTS = "events.jsonl"
 SAMPLES = "samples.jsonl"
 PANEL = "ppo_panel.png"
+WATCHED = ("de", "en", "es", "ru", "tr", "vi")  # languages that are told apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +146,12 @@ class Trainer:
   def _places(self) -> ppo_step.PPOState:
     return jax.tree.map(lambda x: x.sharding, self.abstract())
 
+  @functools.cached_property
+  def _identifier(self) -> language_id.Identifier | None:
+    """Among the prompts' languages and those that policies fall into."""
+    asked = {row.get("language", "") for row in self.validation}
+    return language_id.load({*asked, *WATCHED} - {""})
+
   def _learn(self, with_policy: bool) -> Callable:
     if with_policy not in self.compiled:
       self.compiled[with_policy] = self._make_learn(with_policy)
@@ -215,7 +223,10 @@ class Trainer:
         state.replace(params=None), rollout, finished, key
       )
       state = state.replace(params=params)
-    metrics |= rollouts.text_facts(batch.rows, texts, hacking_panel.text_facts)
+    facts = functools.partial(
+      hacking_panel.text_facts, identifier=self._identifier
+    )
+    metrics |= rollouts.text_facts(batch.rows, texts, facts)
     if self.rollout_config.debug:
       self._check_start(number, metrics)
     return state, metrics

@@ -75,9 +75,11 @@ class T5Config:
 
 MT5_ROWS = 250_112
 
-# size: vocabulary, width, heads, head_dim, mlp, encoder and decoder layers
+# size: vocabulary, width, heads, head_dim, mlp, encoder and decoder layers;
+# nano and tiny are no releases of mT5
 SIZES = {
   "nano": (1600, 96, 4, 24, 256, 2, 3),
+  "tiny": (32_000, 256, 4, 64, 1024, 4, 4),
   "small": (MT5_ROWS, 512, 6, 64, 1024, 8, 8),
   "base": (MT5_ROWS, 768, 12, 64, 2048, 12, 12),
   "large": (MT5_ROWS, 1024, 16, 64, 2816, 24, 24),

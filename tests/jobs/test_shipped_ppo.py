@@ -1,0 +1,56 @@
+"""G23: every shipped PPO file dry-runs, with the shipped model for all four."""
+
+import re
+
+import pytest
+
+from xlrm import config
+
+TASK = "miniworld_summary.es"
+INCLUDES = re.compile(r"^include '(.*ppo.*)'", re.MULTILINE)
+
+
+def shipped() -> list[str]:
+  """ppo.gin and whatever includes it."""
+  folder = config.gin_directory()
+  return sorted(
+    str(path.relative_to(folder))
+    for path in folder.rglob("*.gin")
+    if path.name == "ppo.gin" or INCLUDES.search(path.read_text("utf-8"))
+  )
+
+
+@pytest.mark.parametrize("gin_file", shipped())
+def test_g23_a_shipped_ppo_file_dry_runs(gin_file, reward, tmp_path, capsys):
+  macros = {
+    "MIXTURE_OR_TASK_MODULE": "xlrm.tasks.miniworld",
+    "MIXTURE_OR_TASK_NAME": TASK,
+    "POLICY": "nano",
+    "REWARD": reward,
+    "MODEL_DIR": str(tmp_path / "run"),
+  }
+  lines = [f"{name} = {value!r}" for name, value in macros.items()]
+  config.load([gin_file], lines).run(dry_run=True)
+  assert not (tmp_path / "run").exists()
+  said = capsys.readouterr().out
+  for part in ("policy optimizer", "value optimizer", "reference", "reward"):
+    assert re.search(rf"^  {part}.* \d+\.\d+$", said, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+  ("name", "steps"), [("summarization", 3000), ("dialogue", 2500)]
+)
+def test_the_papers_files_say_what_the_paper_says(name, steps):
+  needed = ("MODEL_DIR", "POLICY", "REWARD", "MIXTURE_OR_TASK_NAME")
+  gin_file = f"experiments/paper/ppo_{name}.gin"
+  text = config.load([gin_file], [f"{macro} = 'x'" for macro in needed]).text()
+  assert set(text.splitlines()) >= {
+    f"TRAIN_STEPS = {steps}",
+    "POLICY_START_STEP = 2000",
+    "VALUE_WARMUP_STEPS = 1000",
+    "BATCH_SIZE = 32",
+    "LEARNING_RATE = 0.0001",
+    "VALUE_LEARNING_RATE = 0.0001",
+    "KL_COEFFICIENT = 0.1",
+    "TASK_FEATURE_LENGTHS = {'inputs': 1024, 'targets': 512}",
+  }
