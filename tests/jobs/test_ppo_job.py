@@ -213,7 +213,10 @@ job.train(
 
 
 def start(text, cache) -> subprocess.Popen:
-  environment = {**os.environ, "XLA_FLAGS": ""}
+  environment = {
+    **os.environ,
+    "XLA_FLAGS": "--xla_backend_optimization_level=0",
+  }
   return subprocess.Popen(
     [sys.executable, "-c", text],
     env={**environment, "JAX_COMPILATION_CACHE_DIR": cache},
