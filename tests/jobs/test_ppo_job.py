@@ -29,7 +29,6 @@ from xlrm.jobs import ppo as ppo_job
 from xlrm.jobs import ppo_trainer
 from xlrm.miniworld import rows
 
-pytestmark = pytest.mark.xdist_group("ppo")  # compiled once, by one worker
 
 ROLLOUT = ppo_trainer.RolloutConfig(
   batch_size=8,
