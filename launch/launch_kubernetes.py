@@ -72,7 +72,8 @@ def check(options: argparse.Namespace) -> None:
   if options.tpu is None:
     if options.topology or options.slices > 1:
       raise ValueError("--topology and --slices belong to a TPU: --tpu=v6e")
-    launch_plan.at_least_one("--nodes", options.nodes or 1)
+    nodes = 1 if options.nodes is None else options.nodes
+    launch_plan.at_least_one("--nodes", nodes)
   elif options.gpus_per_node or options.nodes is not None:
     raise ValueError(
       "the nodes of a TPU slice follow from its --topology; --nodes and "
@@ -215,6 +216,7 @@ def jobset(options: argparse.Namespace, job: launch_plan.Job) -> dict[str, Any]:
     nodes, chips = options.nodes or 1, options.gpus_per_node
   saved = {"containerName": CONTAINER, "operator": "In"}
   saved["values"] = [preemption.PREEMPTED_EXIT_CODE]
+  lost = {"type": "DisruptionTarget", "status": "True"}
   template = {
     "backoffLimit": 0,
     "completionMode": "Indexed",
@@ -222,10 +224,7 @@ def jobset(options: argparse.Namespace, job: launch_plan.Job) -> dict[str, Any]:
     "parallelism": nodes,
     "podFailurePolicy": {
       "rules": [
-        {
-          "action": "FailJob",
-          "onPodConditions": [{"type": "DisruptionTarget"}],
-        },
+        {"action": "FailJob", "onPodConditions": [lost]},
         {"action": "FailJob", "onExitCodes": saved},
       ]
     },

@@ -151,12 +151,14 @@ def _wait(
   grace_seconds: float,
 ) -> int:
   first, deadline = 0, None
-  while any(process.poll() is None for process in processes):
+  while None in [process.poll() for process in processes]:
     failed = [i for i, x in enumerate(processes) if x.returncode]
     if deadline is None and (failed or received):
       if failed:
         first = processes[failed[0]].returncode
-        print(f"process {failed[0]} {_said(first)}; ending the others")
+        print(
+          f"process {failed[0]} {_said(first)}; ending the others", flush=True
+        )
       else:
         print("ending all processes; once more kills them", flush=True)
       _send(processes, signal.SIGTERM)
