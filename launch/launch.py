@@ -36,6 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_gin_arguments(target)
     target.add_argument("--name", help="of the job; default: from MODEL_DIR")
     target.add_argument("--go", action="store_true", help="do it")
+    target.add_argument(
+      "--env",
+      action="append",
+      default=[],
+      metavar="NAME=VALUE",
+      help="a variable of the job's processes; may be repeated",
+    )
     module.add_arguments(target)
 
 
@@ -61,7 +68,9 @@ def main(options: argparse.Namespace) -> int:
   target.check(options)
   paths = [x for x in options.gin_search_paths.split(",") if x]
   loaded = config.load(options.gin_file, options.bindings, paths)
-  job = launch_plan.job(loaded.model_dir(), loaded.text(), options.name)
+  job = launch_plan.job(
+    loaded.model_dir(), loaded.text(), options.name, options.env
+  )
   plan = target.plan(options, job)
   print(plan.text(), flush=True)
   if not options.go:

@@ -171,7 +171,10 @@ def _pod(
     resources["nvidia.com/gpu"] = chips
   if options.spot:
     selector["cloud.google.com/gke-spot"] = "true"
-  environment = [{"name": "PYTHONUNBUFFERED", "value": "1"}]
+  said = {"PYTHONUNBUFFERED": "1", **job.environment}
+  environment = [
+    {"name": name, "value": job.mounted(value)} for name, value in said.items()
+  ]
   if not options.tpu:
     environment += _environment(job.name, nodes)
   container = {

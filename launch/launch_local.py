@@ -54,6 +54,7 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
   folder = job.folder()
   run = [sys.executable, "-m", "xlrm.launch.main", "run"]
   shared = {
+    **job.environment,
     "JAX_PLATFORMS": "cpu",
     "JAX_NUM_CPU_DEVICES": str(options.cpu_devices),
     "XLRM_COORDINATOR_ADDRESS": f"127.0.0.1:{_free_port()}",

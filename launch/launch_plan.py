@@ -5,7 +5,7 @@ the user's passes through a shell. gs:// folders of the bucket of MODEL_DIR are
 read and written as files of that bucket, mounted below /gcs on every worker.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import pathlib
 import re
@@ -30,11 +30,13 @@ class Job:
     name: of the queued resource, the SLURM job, the JobSet.
     model_dir: as the user wrote it.
     gin: the text of the one gin file.
+    environment: further variables of its processes.
   """
 
   name: str
   model_dir: str
   gin: str
+  environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   @property
   def bucket(self) -> str | None:
@@ -51,19 +53,27 @@ class Job:
     path = self.model_dir.rstrip("/")
     return path.replace("gs://", f"{MOUNT}/", 1) if self.bucket else path
 
-  def mounted(self) -> str:
-    """The gin file with paths in the bucket of MODEL_DIR as mounted files."""
+  def mounted(self, text: str | None = None) -> str:
+    """A text, by default the gin file, with paths in the bucket of MODEL_DIR as
+    paths of mounted files.
+    """
+    text = self.gin if text is None else text
     if self.bucket is None:
-      return self.gin
-    return re.sub(
-      rf"gs://{re.escape(self.bucket)}(?=[/'\"])",
-      f"{MOUNT}/{self.bucket}",
-      self.gin,
-    )
+      return text
+    bucket = rf"gs://{re.escape(self.bucket)}(?=[/'\"]|$)"
+    return re.sub(bucket, f"{MOUNT}/{self.bucket}", text, flags=re.MULTILINE)
 
 
-def job(model_dir: str | None, gin: str, name: str | None = None) -> Job:
+def job(
+  model_dir: str | None,
+  gin: str,
+  name: str | None = None,
+  environment: Sequence[str] = (),
+) -> Job:
   """A job with a name, by default the last part of its MODEL_DIR.
+
+  Args:
+    environment: NAME=VALUE.
 
   Raises:
     ValueError: it has no MODEL_DIR, or one that no script can name.
@@ -79,11 +89,15 @@ def job(model_dir: str | None, gin: str, name: str | None = None) -> Job:
     raise ValueError(
       f"MODEL_DIR {model_dir!r} is neither a folder nor gs://BUCKET/FOLDER"
     )
+  form = "NAME=VALUE in one line: --env=XLRM_REAL_DATA=gs://my-bucket/data"
+  for one in environment:
+    checked("--env", one, r"[A-Za-z_]\w*=[^\x00-\x1f\x7f]*", form)
+  said = dict(one.split("=", 1) for one in environment)
   if name is None:
     last = model_dir.rstrip("/").rsplit("/", 1)[-1].lower()
     name = re.sub(r"[^a-z0-9]+", "-", last).strip("-")[:40].rstrip("-")
     name = name if re.match("[a-z]", name) else f"xlrm-{name}".rstrip("-")[:40]
-  return Job(checked("--name", name, NAME), model_dir, gin)
+  return Job(checked("--name", name, NAME), model_dir, gin, said)
 
 
 def checked(option: str, value: str, pattern: str, example: str = "") -> str:

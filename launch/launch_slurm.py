@@ -143,6 +143,7 @@ def script(
       "#!/bin/bash",
       f"# Written by `xlrm launch slurm`; submit it with `sbatch {SCRIPT}`.",
       *(f"#SBATCH {_quoted(line)}" for line in lines),
+      *(f"export {k}={shlex.quote(v)}" for k, v in job.environment.items()),
       f"PYTHON={shlex.quote(options.python)}",
       f"CONFIG={config}",
       launch_plan.asset("slurm.sh"),

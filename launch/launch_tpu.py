@@ -184,6 +184,7 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
   wheels = _wheels(options.wheel)
   extras = {x: f"[{options.extras}]" for x in wheels if _is_ours(x)}
   packages = [f"./{x.name}{extras.get(x, '')}" for x in wheels]
+  variables = {"PYTHONUNBUFFERED": "1", **job.environment}
   files = {
     launch_plan.CONFIG: job.mounted(),
     SCRIPT: _script(
@@ -205,6 +206,9 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
         "BUCKET": job.bucket,
         "MODEL_DIR": job.mounted_dir(),
         "PACKAGES": packages,
+        "ENVIRONMENT": [
+          f"{name}={job.mounted(value)}" for name, value in variables.items()
+        ],
       },
     ),
   }

@@ -1,5 +1,7 @@
 """xlrm launch: what it refuses, what it prints, that it does nothing alone."""
 
+import shlex
+
 import pytest
 
 from xlrm import config
@@ -200,6 +202,32 @@ def test_it_prints_the_files_and_writes_them_with_go_only(
     assert text.strip() in said
   again = config.load([str(folder / "launch/config.gin")])
   assert again.model_dir() == str(folder)
+
+
+def test_variables_reach_the_job_on_every_target(wheel, tmp_path):
+  hostile = "a b; $(id) 'c'"
+  said = [f"A={hostile}", "DATA=gs://my-bucket/data"]
+  job = launch_plan.job(BUCKET, "", environment=said)
+  options = launching.options(launch_tpu, *TPU, wheel)
+  worker = launch_tpu.plan(options, job).files["worker.sh"]
+  line = next(x for x in worker.splitlines() if x.startswith("ENVIRONMENT="))
+  assert shlex.split(line.removeprefix("ENVIRONMENT=(").removesuffix(")")) == [
+    "PYTHONUNBUFFERED=1",
+    f"A={hostile}",
+    "DATA=/gcs/my-bucket/data",
+  ]
+  options = launching.options(launch_kubernetes, "--image=x")
+  manifest = launch_kubernetes.jobset(options, job)
+  assert f"{{'name': 'A', 'value': {hostile!r}}}" in str(manifest)
+
+  job = launch_plan.job(str(tmp_path / "rm"), "", environment=said)
+  plan = launch_slurm.plan(launching.options(launch_slurm), job)
+  assert f"export A={shlex.quote(hostile)}\n" in plan.files["job.sbatch"]
+  plan = launch_local.plan(launching.options(launch_local), job)
+  assert plan.commands[1].environment["A"] == hostile
+  for wrong in ("A", "1A=2", "A=b\nc"):
+    with pytest.raises(ValueError, match="NAME=VALUE"):
+      launch_plan.job(BUCKET, "", environment=[wrong])
 
 
 def test_a_failed_command_ends_the_launch(tmp_path, capsys):
