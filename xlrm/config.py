@@ -328,6 +328,11 @@ class Job:
     directory = self.model_dir()
     if directory is None:
       return None
+    if "://" in str(directory):  # pathlib would make a folder 'gs:'
+      raise ConfigError(
+        f"MODEL_DIR {directory!r}: a job writes to a folder; `xlrm launch` "
+        "mounts buckets on its workers, by hand: gcsfuse BUCKET FOLDER"
+      )
     path = pathlib.Path(directory) / SAVED
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".partial")
