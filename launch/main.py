@@ -10,6 +10,7 @@ import sys
 
 COMMANDS = {
   "run": ("runs the job of a gin file", "xlrm.launch.run"),
+  "launch": ("a job on a pod, SLURM, Kubernetes", "xlrm.launch.launch"),
   "demo": ("the whole experiment on the embedded world", "xlrm.launch.demo"),
   "vocab": ("trains a sentencepiece vocabulary", "xlrm.launch.vocab"),
   "convert": ("T5X, Hugging Face, xlrm checkpoints", "xlrm.launch.convert"),

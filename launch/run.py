@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import re
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_gin_arguments(parser: argparse.ArgumentParser) -> None:
+  """What names a job; `parse` takes the bindings out."""
   parser.add_argument(
     "--gin_file", action="append", required=True, help="may be repeated"
   )
@@ -26,6 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     metavar="VALUE",
     help="a binding: --gin.TRAIN_STEPS=100",
   )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  add_gin_arguments(parser)
   parser.add_argument(
     "--dry_run",
     action="store_true",

@@ -92,6 +92,13 @@ def test_mesh_sizes():
     sharding.MeshConfig(1, 0).build()
 
 
+def test_a_mesh_that_does_not_fit_names_the_nearest_that_do():
+  with pytest.raises(ValueError, match=r": \(6, 2\), \(4, 3\), \(12, 1\)$"):
+    sharding.MeshConfig(2, 2).abstract(12)
+  with pytest.raises(ValueError, match=r": \(1, 16\), \(2, 8\), \(4, 4\)$"):
+    sharding.MeshConfig(model=100).abstract(16)
+
+
 def test_shard_puts_rows_over_data_and_loses_nothing():
   batch = {"a": np.arange(16).reshape(8, 2), "b": None, "c": np.ones(8)}
   placed = sharding.shard(batch, _mesh(4, 2))

@@ -302,6 +302,13 @@ class Job:
       )
     return text
 
+  def model_dir(self) -> str | None:
+    """MODEL_DIR, if the job has one."""
+    try:
+      return gin.query_parameter("MODEL_DIR/gin.macro.value")
+    except ValueError:
+      return None
+
   def run(self, *, dry_run: bool | str = False) -> Any:
     """Writes MODEL_DIR/config.gin and calls the job; a dry run writes nothing.
 
@@ -318,10 +325,14 @@ class Job:
         raise
 
   def _save(self) -> pathlib.Path | None:
-    try:
-      directory = gin.query_parameter("MODEL_DIR/gin.macro.value")
-    except ValueError:
+    directory = self.model_dir()
+    if directory is None:
       return None
+    if "://" in str(directory):  # pathlib would make a folder 'gs:'
+      raise ConfigError(
+        f"MODEL_DIR {directory!r}: a job writes to a folder; `xlrm launch` "
+        "mounts buckets on its workers, by hand: gcsfuse BUCKET FOLDER"
+      )
     path = pathlib.Path(directory) / SAVED
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".partial")

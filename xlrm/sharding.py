@@ -67,15 +67,20 @@ class MeshConfig:
     return Mesh(devices.reshape(self._sizes(devices.size)), AXES)
 
   def _sizes(self, count: int) -> tuple[int, int]:
-    valid = [m for m in range(1, count + 1) if count % m == 0]
     data = count // self.model if self.data == -1 else self.data
     if self.model < 1 or data * self.model != count:
       raise ValueError(
         f"a mesh of data={self.data} x model={self.model} does not fit "
-        f"{count} devices; valid (data, model): "
-        + ", ".join(f"({count // m}, {m})" for m in valid)
+        f"{count} devices; nearest valid (data, model): "
+        + ", ".join(f"({count // m}, {m})" for m in self._nearest(count))
       )
     return data, self.model
+
+  def _nearest(self, count: int) -> list[int]:
+    """The three divisors of `count` nearest to `model`, nearest first."""
+    valid = [m for m in range(1, count + 1) if count % m == 0]
+    model = max(self.model, 1)
+    return sorted(valid, key=lambda m: abs(math.log(m / model)))[:3]
 
 
 Rule = Callable[[str, tuple[int, ...], AnyMesh], PartitionSpec]

@@ -1,7 +1,10 @@
 """Checkpoints: round trips, damage, what is kept."""
 
+import errno
 import json
+import os
 import pathlib
+import subprocess
 
 import jax
 import jax.numpy as jnp
@@ -154,6 +157,60 @@ def test_an_error_of_the_writer_is_raised(tmp_path, monkeypatch):
     checkpointer.wait()
   checkpointer.close()
   assert native.steps(tmp_path) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+  """A file system of 2 MiB."""
+  folder = tmp_path / "small"
+  folder.mkdir()
+  mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+  try:
+    done = subprocess.run(mount, capture_output=True, text=True)
+  except FileNotFoundError:
+    pytest.skip("mount is not here")
+  if done.returncode:
+    pytest.skip(f"a small file system cannot be mounted: {done.stderr.strip()}")
+  yield folder
+  subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_is_one_message_and_leaves_the_last_good_state(small_disk):
+  noise = np.random.default_rng(0).random((200, 1000), np.float32)
+  params = {"w": jax.device_put(noise)}  # 0.8 MB, and not to be compressed
+  checkpointer = native.Checkpointer(small_disk, keep=1)
+  with pytest.raises(native.CheckpointError, match="step 1 is intact") as error:
+    for step in (1, 2, 3):
+      checkpointer.save(step, params, {"step": np.int32(step)}, {})
+      checkpointer.wait()
+      (small_disk / f"in_the_way_{step}").write_bytes(bytes(600_000))
+  assert str(small_disk) in str(error.value)
+  checkpointer.close()
+  assert native.steps(small_disk) == [1]
+
+  (small_disk / "in_the_way_1").unlink()
+  checkpointer = native.Checkpointer(small_disk, keep=1)
+  abstract = _abstract({"params": params, "rest": {"step": np.int32(0)}})
+  step, restored, _, _ = checkpointer.restore_latest(
+    abstract["params"], abstract["rest"]
+  )
+  assert step == 1
+  np.testing.assert_array_equal(restored["w"], noise)
+  checkpointer.save(2, params, {"step": np.int32(2)}, {})
+  checkpointer.close()
+  assert native.steps(small_disk) == [2]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_from_other_errors(number, tmp_path, monkeypatch):
+  def full(*arguments):
+    raise OSError(number, os.strerror(number))
+
+  monkeypatch.setattr(native.manifest, "write", full)
+  checkpointer = native.Checkpointer(tmp_path)
+  checkpointer.save(1, _params(), _rest(1), {})
+  with pytest.raises(native.CheckpointError, match="no step was kept"):
+    checkpointer.close()
 
 
 def test_g20_a_missing_leaf_is_an_error(three):

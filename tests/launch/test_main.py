@@ -72,6 +72,13 @@ def test_g28_mistakes_are_one_message_and_write_nothing(
   assert not list(tmp_path.iterdir())
 
 
+def test_a_bucket_is_no_folder(capsys, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  place = "--gin.MODEL_DIR='gs://my-bucket/sft'"
+  assert "xlrm launch" in refused(capsys, *SFT, NAMED, place)
+  assert not list(tmp_path.iterdir())
+
+
 SFT = ("run", "--gin_file=sft.gin")
 NAMED = "--gin.MIXTURE_OR_TASK_NAME='miniworld_summary.es'"
 

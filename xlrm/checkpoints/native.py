@@ -7,6 +7,7 @@ MODEL_DIR/best.json                       {"step", "metric", "value"}
 """
 
 from collections.abc import Mapping
+import errno
 import json
 import os
 import pathlib
@@ -60,6 +61,13 @@ def _remove(path: pathlib.Path) -> None:
   """The manifest first: killed half-way, what is left is unfinished."""
   (path / manifest.NAME).unlink(missing_ok=True)
   shutil.rmtree(path)
+
+
+def _disk_is_full(error: BaseException) -> bool:
+  """TensorStore says it in words only."""
+  if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+    return True
+  return any(os.strerror(x) in str(error) for x in (errno.ENOSPC, errno.EDQUOT))
 
 
 def _set_aside(path: pathlib.Path) -> pathlib.Path:
@@ -128,13 +136,28 @@ class Checkpointer:
       self._error = error
 
   def wait(self) -> None:
-    """Waits until the last save is on disk; raises what it raised."""
+    """Waits until the last save is on disk; raises what it raised.
+
+    Raises:
+      CheckpointError: the disk is full.
+    """
     if self._pending is not None:
       self._pending.join()
       self._pending = None
     if self._error is not None:
       error, self._error = self._error, None
+      if _disk_is_full(error):
+        raise self._no_room() from error
       raise error
+
+  def _no_room(self) -> CheckpointError:
+    free = shutil.disk_usage(self._directory).free / 2**20
+    done = steps(self._directory)
+    kept = f"step {done[-1]} is intact" if done else "no step was kept"
+    return CheckpointError(
+      f"no room for a checkpoint in {self._directory} ({free:.0f} MiB free or "
+      f"a quota reached); {kept}: make room, and the same command continues"
+    )
 
   def close(self) -> None:
     try:

@@ -1,0 +1,178 @@
+"""One sbatch file for nodes that share a file system.
+
+  xlrm launch slurm --nodes=2 --gpus_per_node=8 --time=24:00:00 \\
+    --sbatch=--partition=gpu --gin_file=... --go
+
+One process per GPU, or one per node without GPUs; JAX finds the others by
+SLURM's own variables. A job that is preempted or near its time limit saves, is
+queued again, and continues.
+"""
+
+import argparse
+import os
+import pathlib
+import shlex
+import sys
+
+from xlrm.launch import launch_plan
+
+SCRIPT = "job.sbatch"
+NETWORKED = (
+  "nfs",
+  "lustre",
+  "gpfs",
+  "beegfs",
+  "ceph",
+  "wekafs",
+  "panfs",
+  "afs",
+  "fuse",
+  "9p",
+  "orangefs",
+  "glusterfs",
+  "cifs",
+  "smb",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument("--nodes", type=int, default=1, help="default 1")
+  parser.add_argument(
+    "--gpus_per_node", type=int, default=0, help="default 0: CPUs only"
+  )
+  parser.add_argument("--time", help="limit: minutes, 24:00:00, 2-00:00:00")
+  parser.add_argument(
+    "--sbatch",
+    action="append",
+    default=[],
+    metavar="OPTION",
+    help="a further option of sbatch, may be repeated:"
+    " --sbatch=--account=nlp --sbatch=--cpus-per-task=8",
+  )
+  parser.add_argument(
+    "--python",
+    default=sys.executable,
+    help="that has xlrm on the nodes; default: this one",
+  )
+
+
+def _quoted(option: str) -> str:
+  """An option as an #SBATCH line reads it."""
+  if any(x in option for x in " \t#'\"\\"):
+    escaped = option.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+  return option
+
+
+def _mount_type(path: pathlib.Path) -> tuple[str, str]:
+  """(mount point, type of file system) that a path lies on, here."""
+  found = ("/", "unknown")
+  try:
+    mounts = pathlib.Path("/proc/mounts").read_text(encoding="utf-8")
+  except OSError:
+    return found
+  for line in mounts.splitlines():
+    _, point, kind, *_ = line.split(" ")
+    if path.is_relative_to(point) and len(point) >= len(found[0]):
+      found = (point, kind)
+  return found
+
+
+def _notes(folder: pathlib.Path, nodes: int) -> list[str]:
+  point, kind = _mount_type(folder)
+  if nodes > 1 and not kind.startswith(NETWORKED):
+    return [
+      f"WARNING: {folder} is on {point} ({kind}), which looks local to this "
+      "machine; MODEL_DIR must be a folder that all nodes share."
+    ]
+  return []
+
+
+def check(options: argparse.Namespace) -> None:
+  """Raises ValueError for an option that is missing or impossible."""
+  launch_plan.at_least_one("--nodes", options.nodes)
+  if options.gpus_per_node < 0:
+    raise ValueError(f"--gpus_per_node={options.gpus_per_node} is below 0")
+  if options.time is not None:
+    launch_plan.checked(
+      "--time",
+      options.time,
+      r"(\d+-)?\d+(:\d{2}){0,2}",
+      "minutes, hours:minutes:seconds or days-hours:minutes:seconds: 24:00:00",
+    )
+  for option in options.sbatch:
+    launch_plan.checked(
+      "--sbatch",
+      option,
+      r"--[a-z][-a-z]*(=[^\x00-\x1f\x7f]*)?",
+      "--option=value in one line: --sbatch=--partition=gpu",
+    )
+  if not os.access(options.python, os.X_OK):
+    raise ValueError(
+      f"--python={options.python} is no program here; name the interpreter "
+      "that has xlrm, in a folder that the nodes share"
+    )
+
+
+def script(
+  options: argparse.Namespace, job: launch_plan.Job, folder: pathlib.Path
+) -> str:
+  """The sbatch file.
+
+  Args:
+    folder: absolute; of the gin file and the log.
+  """
+  tasks = options.gpus_per_node or 1
+  log = str(folder / "slurm-").replace("%", "%%") + "%j.log"
+  lines = [
+    f"--job-name={job.name}",
+    f"--nodes={options.nodes}",
+    f"--ntasks-per-node={tasks}",
+    *([f"--gpus-per-node={tasks}"] if options.gpus_per_node else []),
+    *([f"--time={options.time}"] if options.time else []),
+    f"--chdir={pathlib.Path.cwd()}",
+    f"--output={log}",
+    "--open-mode=append",
+    "--requeue",
+    "--signal=B:USR1@180",
+    *options.sbatch,
+  ]
+  config = shlex.quote(str(folder / launch_plan.CONFIG))
+  return "\n".join(
+    [
+      "#!/bin/bash",
+      f"# Written by `xlrm launch slurm`; submit it with `sbatch {SCRIPT}`.",
+      *(f"#SBATCH {_quoted(line)}" for line in lines),
+      *(f"export {k}={shlex.quote(v)}" for k, v in job.environment.items()),
+      f"PYTHON={shlex.quote(options.python)}",
+      f"CONFIG={config}",
+      launch_plan.asset("slurm.sh"),
+    ]
+  )
+
+
+def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
+  """The sbatch file and its submission.
+
+  Raises:
+    ValueError: an option that sbatch could not read, or MODEL_DIR a bucket.
+  """
+  if job.bucket is not None:
+    raise ValueError(
+      f"MODEL_DIR {job.model_dir} is a bucket; SLURM's nodes keep a job in a "
+      "folder that they share: --gin.MODEL_DIR=\"'/shared/me/rm_en'\""
+    )
+  folder = job.folder().absolute()
+  return launch_plan.Plan(
+    folder,
+    {launch_plan.CONFIG: job.gin, SCRIPT: script(options, job, folder)},
+    (launch_plan.Command(("sbatch", str(folder / SCRIPT))),),
+    (
+      *_notes(folder, options.nodes),
+      f"Then: tail -F {shlex.quote(str(folder))}/slurm-*.log, squeue --me, "
+      f"scancel --name={job.name}",
+    ),
+  )
+
+
+go = launch_plan.run
