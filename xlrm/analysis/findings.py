@@ -46,8 +46,7 @@ def results(inputs: report_inputs.ReportInputs) -> Results:
     for baseline in BASELINES
   }
   averages = {
-    key: cells.cross_lingual_average(inputs.records, matrix)
-    for key, matrix in matrices.items()
+    key: cells.cross_lingual_average(matrix) for key, matrix in matrices.items()
   }
   return Results(judges, matrices, averages)
 
