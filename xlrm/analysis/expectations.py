@@ -26,6 +26,14 @@ class Finding:
   details: tuple[str, ...] = ()
 
 
+def _named(missed: Sequence[cells.Cell]) -> tuple[str, ...]:
+  return tuple(
+    f"{names.pair(cell.source, cell.target)}: {findings.rate(cell.win)}, n = "
+    f"{cell.win.n}"
+    for cell in missed
+  )
+
+
 def _expects_wins(
   found: findings.Results, goal: report_inputs.Expectations
 ) -> Finding:
@@ -37,12 +45,22 @@ def _expects_wins(
   if found.judges:
     pairs = found.matrices[found.judges[0], "sample"].cross_lingual
   missed = [cell for cell in pairs if cell.win.low <= goal.win_rate]
-  details = tuple(
-    f"{names.pair(cell.source, cell.target)}: {findings.rate(cell.win)}, n = "
-    f"{cell.win.n}"
-    for cell in missed
+  return Finding(text, not missed if pairs else None, _named(missed))
+
+
+def _expects_ppo(
+  found: findings.Results, goal: report_inputs.Expectations
+) -> Finding:
+  text = (
+    "Wherever PPO was run with another language\u2019s reward model, the 95% "
+    "interval of its outputs against one SFT sample lies above "
+    f"{findings.percent(goal.win_rate)}"
   )
-  return Finding(text, not missed if pairs else None, details)
+  pairs = ()
+  if found.judges:
+    pairs = found.ppo[found.judges[0], "sample"].cross_lingual
+  missed = [cell for cell in pairs if cell.win.low <= goal.win_rate]
+  return Finding(text, not missed if pairs else None, _named(missed))
 
 
 def _expects_prompts(
@@ -177,6 +195,7 @@ def check(
     return ()
   return (
     _expects_wins(found, goal),
+    _expects_ppo(found, goal),
     _expects_accuracy(inputs, goal),
     _expects_untrained(inputs, goal),
     _expects_quality(inputs, found, goal),

@@ -21,10 +21,12 @@ from xlrm.analysis import report
 from xlrm.analysis import report_inputs
 from xlrm.evaluation import accuracy_files
 from xlrm.evaluation import judges as judges_lib
+from xlrm.evaluation import language_id
 from xlrm.jobs import best_of_n
 from xlrm.jobs import diagnose
 from xlrm.jobs import ppo_trainer
 from xlrm.miniworld import gold as gold_lib
+from xlrm.miniworld import identification
 
 CONFIG = "config.gin"
 PACKAGES = ("xlrm", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
@@ -59,10 +61,32 @@ def read_panels(runs: Mapping[str, str]) -> dict[str, bytes]:
   }
 
 
+def read_ppo_training(
+  records: Sequence[records_lib.EvalRecord],
+) -> dict[str, report_inputs.History]:
+  """Policy -> metrics of its run, of the policies after PPO whose run is still
+  where the records say."""
+  policies = sorted({x.policy for x in records if x.method == "ppo"})
+  paths = {x: pathlib.Path(x) / metric_writer.METRICS for x in policies}
+  return {
+    policy: metric_writer.read(path)
+    for policy, path in paths.items()
+    if path.is_file()
+  }
+
+
 def pool_curves(
   pools: Sequence[pools_lib.Pool],
+  records: Sequence[records_lib.EvalRecord] = (),
 ) -> dict[tuple[str, str], list[curves.CurvePoint]]:
-  """Gold win rate against n of every (source, target)."""
+  """Gold win rate against n of every (source, target).
+
+  Args:
+    pools: of all runs.
+    records: of the same runs; their pairs with an estimate of the KL divergence
+      were drawn without top-k and top-p, so that the curve may have one, too.
+  """
+  estimated = {(x.source, x.target) for x in records if "kl_estimate" in x.pool}
   by_pair: dict[tuple[str, str], list[curves.Pool]] = {}
   for pool in pools:
     judged = [
@@ -72,7 +96,11 @@ def pool_curves(
     for name, scores in pool.scores.items():
       pair = (name.removeprefix("reward/"), pool.language)
       by_pair.setdefault(pair, []).append(
-        curves.Pool(np.asarray(scores), np.asarray(judged))
+        curves.Pool(
+          np.asarray(scores),
+          np.asarray(judged),
+          np.asarray(pool.logprobs) if pair in estimated else None,
+        )
       )
   return {
     pair: curves.win_rate_curve(found)
@@ -169,16 +197,20 @@ def run(
     facts=_facts(records, runs),
     base_history=_base_history(records),
     accuracy=accuracy,
-    pool_curves=pool_curves(read_pools(runs)) if gold else {},
+    pool_curves=pool_curves(read_pools(runs), records) if gold else {},
     training={
       label: metric_writer.read(pathlib.Path(path) / metric_writer.METRICS)
       for label, path in training.items()
     },
     panels=read_panels(training),
+    ppo_training=read_ppo_training(records),
     configs=_configs([*training.values(), *runs]),
     versions=versions(),
     notes=notes,
     expectations=report_inputs.Expectations() if gold else None,
+    identifier=identification.WordIdentifier()
+    if gold
+    else language_id.load(y for x in records for y in (x.language, x.source)),
   )
   path = directory / "report.html"
   report.write(path, inputs)
