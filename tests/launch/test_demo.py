@@ -12,6 +12,7 @@ import pytest
 
 TARGETS, SOURCES = ("es", "ru"), ("en", "de")
 LANGUAGES = (*SOURCES, *TARGETS)
+PPO_PAIR = ("en", "es")
 PROMPTS = 400
 UNTRAINED = "untrained head"
 
@@ -78,6 +79,23 @@ def test_best_of_16_across_languages_beats_a_sample(demo, source, target):
     [(np.sign(ours[key] - theirs[key]) + 1) / 2 for key in theirs]
   )
   assert lower_end(outcomes) > 0.5, outcomes.mean()
+
+
+@pytest.mark.slow
+def test_ppo_with_the_source_reward_model_beats_a_sample(demo):
+  source, target = PPO_PAIR
+  ours = qualities(demo, "ppo", source, target)
+  theirs = qualities(demo, "sample", "", target)
+  outcomes = np.array(
+    [(np.sign(ours[key] - theirs[key]) + 1) / 2 for key in theirs]
+  )
+  assert lower_end(outcomes) > 0.5, outcomes.mean()
+
+
+@pytest.mark.slow
+def test_the_report_says_that_every_expectation_is_met(demo):
+  page = (demo / "report.html").read_text(encoding="utf-8")
+  assert "Expectations stated beforehand: 7 met, 0 missed." in page
 
 
 @pytest.mark.slow
