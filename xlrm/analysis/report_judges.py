@@ -11,22 +11,22 @@ from xlrm.analysis import names
 from xlrm.analysis import report_inputs
 
 
-def _name(judge: str, target: str = "") -> str:
+def _name(judge: str) -> str:
   """'German reward model', 'target-language reward model', 'ROUGE-L ...'."""
   language = judge.removeprefix(judge_comparisons.REWARD)
   if language in (judge, cells.TARGET):
     return names.judge(judge)
-  own = ", the target\u2019s own" if language == target else ""
-  return f"{names.language(language)} reward model{own}"
+  return f"{names.language(language)} reward model"
 
 
 def _row(x: judge_comparisons.Instances) -> str:
-  judge = markup.cell(_name(x.judge, x.target), kind="text")
+  judge = markup.cell(_name(x.judge), kind="text")
+  kind = "same" if x.judge == f"{judge_comparisons.REWARD}{x.target}" else ""
   aside = [markup.cell(str(x.ties)), markup.cell(str(x.identical))]
   if x.found is None:
     dashes = [markup.cell("\u2013")] * 4
     return markup.row(
-      names.language(x.target), [judge, markup.cell("0"), *dashes, *aside]
+      names.language(x.target), [judge, markup.cell("0"), *dashes, *aside], kind
     )
   kappa = "\u2013" if math.isnan(x.found.kappa) else f"{x.found.kappa:.2f}"
   return markup.row(
@@ -40,6 +40,7 @@ def _row(x: judge_comparisons.Instances) -> str:
       markup.cell(kappa),
       *aside,
     ],
+    kind,
   )
 
 
@@ -147,7 +148,7 @@ def section(inputs: report_inputs.ReportInputs, judges: Sequence[str]) -> str:
       f"Agreement with the {names.judge(judges[0])} where both prefer one; "
       "chance: two judges with the same shares of wins; kappa: Cohen\u2019s; "
       "intervals are over prompts; left out: ties of either judge and equal "
-      "outputs",
+      "outputs; shaded: the target\u2019s own reward model",
       head,
       map(_row, found),
     ),

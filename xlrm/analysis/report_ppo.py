@@ -38,7 +38,7 @@ def _rows(
       yield markup.row(
         names.pair(*pair),
         [
-          markup.cell(names.judge(judge)),
+          markup.cell(names.judge(judge), kind="text"),
           markup.cell(str(sample.win.n)),
           markup.cell(
             findings.percent(sample.win.rate),
@@ -63,19 +63,16 @@ def section(inputs: report_inputs.ReportInputs, found: findings.Results) -> str:
   """Win rates of PPO and its panel; empty without such records."""
   if not any(x.method == "ppo" for x in found.deciding):
     return ""
-  head = "".join(
-    f'<th scope="col">{title}</th>'
-    for title in (
-      "reward model \u2192 policy",
-      "judge",
-      "n",
-      "over one SFT sample",
-      "over SFT greedy",
-      "mean score, PPO",
-      "SFT sample",
-      "SFT greedy",
-      "best-of-n",
-    )
+  head = markup.columns(
+    "reward model \u2192 policy",
+    "judge",
+    "n",
+    "over one SFT sample",
+    "over SFT greedy",
+    "mean score, PPO",
+    "SFT sample",
+    "SFT greedy",
+    "best-of-n",
   )
   panels = [
     f"<figure><figcaption>{markup.text(label)}: the panel against reward "
@@ -96,7 +93,7 @@ def section(inputs: report_inputs.ReportInputs, found: findings.Results) -> str:
     ),
     markup.table(
       "PPO against the SFT model",
-      f"<tr>{head}</tr>",
+      head,
       list(_rows(inputs, found)),
     ),
     "".join(panels),
