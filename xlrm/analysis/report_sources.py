@@ -33,12 +33,9 @@ def _rates(matrix: cells.Matrix) -> str:
     f"{names.pair(x.source, x.target)} {findings.rate(x.win)}"
     for x in matrix.cells.values()
   )
+  axis = points.Axis("win rate over one sample", percent=True, lines={0.5: ""})
   return markup.figure(
-    points.dots(
-      rows,
-      name=f"sources_{matrix.method}",
-      x=points.Axis("win rate over one sample", percent=True, lines={0.5: ""}),
-    ).svg(),
+    points.dots(rows, name=f"sources_{matrix.method}", x=axis).svg(),
     "Win rate per source and target",
     "95% intervals; open: the target\u2019s own language",
     spoken,
@@ -46,20 +43,18 @@ def _rates(matrix: cells.Matrix) -> str:
 
 
 def _effects(matrix: cells.Matrix, found: source_comparisons.Overall) -> str:
+  intervals = {x: found.interval(x) for x in found.effects}
   rows = {
-    names.language(source): {"effect": points.Mark(*found.interval(source))}
-    for source in found.effects
+    names.language(x): {"effect": points.Mark(*interval)}
+    for x, interval in intervals.items()
   }
   spoken = "; ".join(
-    f"{names.language(source)} {points_of(*found.interval(source))}"
-    for source in found.effects
+    f"{names.language(x)} {points_of(*interval)}"
+    for x, interval in intervals.items()
   )
+  axis = points.Axis("effect of the source", percent=True, lines={0.0: ""})
   return markup.figure(
-    points.dots(
-      rows,
-      name=f"effects_{matrix.method}",
-      x=points.Axis("effect of the source", percent=True, lines={0.0: ""}),
-    ).svg(),
+    points.dots(rows, name=f"effects_{matrix.method}", x=axis).svg(),
     "Sources over all targets",
     f"difference from their mean, {found.pairs} cross-lingual pairs, 95% "
     "intervals over prompts",
