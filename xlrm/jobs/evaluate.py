@@ -16,6 +16,7 @@ from xlrm import metric_writer
 from xlrm import pools as pools_lib
 from xlrm import pretrained
 from xlrm import records as records_lib
+from xlrm.analysis import cells
 from xlrm.analysis import curves
 from xlrm.analysis import report
 from xlrm.analysis import report_inputs
@@ -75,30 +76,40 @@ def read_ppo_training(
   }
 
 
+def _judged(pool: pools_lib.Pool, judge: str) -> np.ndarray | None:
+  """The judge's scores of all texts; None if it gave none."""
+  if judge == "gold":
+    judgments = (gold_lib.judge_example(pool.example_id, x) for x in pool.texts)
+    return np.array([x.quality for x in judgments])
+  scores = pool.scores.get(judge.replace(cells.TARGET, pool.language))
+  return None if scores is None else np.asarray(scores)
+
+
 def pool_curves(
   pools: Sequence[pools_lib.Pool],
-  records: Sequence[records_lib.EvalRecord] = (),
+  records: Sequence[records_lib.EvalRecord],
+  judge: str,
 ) -> dict[tuple[str, str], list[curves.CurvePoint]]:
-  """Gold win rate against n of every (source, target).
+  """Win rate against n of every (source, target) whose pools were judged.
 
   Args:
     pools: of all runs.
     records: of the same runs; their pairs with an estimate of the KL divergence
       were drawn without top-k and top-p, so that the curve may have one, too.
+    judge: "gold", or a reward model that scored the pools.
   """
   estimated = {(x.source, x.target) for x in records if "kl_estimate" in x.pool}
   by_pair: dict[tuple[str, str], list[curves.Pool]] = {}
   for pool in pools:
-    judged = [
-      gold_lib.judge_example(pool.example_id, text).quality
-      for text in pool.texts
-    ]
+    judged = _judged(pool, judge)
+    if judged is None:
+      continue
     for name, scores in pool.scores.items():
       pair = (name.removeprefix("reward/"), pool.language)
       by_pair.setdefault(pair, []).append(
         curves.Pool(
           np.asarray(scores),
-          np.asarray(judged),
+          judged,
           np.asarray(pool.logprobs) if pair in estimated else None,
         )
       )
@@ -162,7 +173,8 @@ def run(
     model_dir: where the report goes.
     diagnosis: directory of a diagnosis; None leaves its part out.
     training: label to the directory of a training run, for its curves.
-    gold: ask the gold judge; only for records of miniworld.
+    gold: ask the gold judge; only for records of miniworld. Without it the
+      target's own reward model judges the pools that it scored.
     title: of the report.
     notes: sentences that a reader must know.
     dry_run: print the plan, write nothing.
@@ -187,6 +199,7 @@ def run(
   directory = pathlib.Path(model_dir)
   directory.mkdir(parents=True, exist_ok=True)
   records_lib.write(directory / best_of_n.RECORDS, records)
+  judge = "gold" if gold else f"reward/{cells.TARGET}"
   training = dict(training or {})
   accuracy = ()
   if diagnosis is not None:
@@ -197,7 +210,8 @@ def run(
     facts=_facts(records, runs),
     base_history=_base_history(records),
     accuracy=accuracy,
-    pool_curves=pool_curves(read_pools(runs), records) if gold else {},
+    pool_curves=pool_curves(read_pools(runs), records, judge),
+    curve_judge=judge,
     training={
       label: metric_writer.read(pathlib.Path(path) / metric_writer.METRICS)
       for label, path in training.items()
