@@ -17,7 +17,7 @@ ENGLISH = "A fire destroyed 54 houses in Rome, said Brown."
 
 
 def fidelity(inputs):
-  return report_fidelity.section(inputs, findings.results(inputs).deciding)
+  return report_fidelity.section(inputs, findings.results(inputs))
 
 
 def cells_of(page, *head):
@@ -52,7 +52,13 @@ def test_wins_that_came_with_a_change_of_language_are_counted(study):
   assert rows["German → Spanish"][1:5] == ["0", "0", "0", "0"]
   assert rows["German → Russian"][1:5] == ["3", "0", "3", "0"]
   assert rows["English → Spanish"][-1] == "10"  # prompts that kept it
-  assert "in 10 the winner is not in the language asked" in page
+  assert re.search(
+    r"By the gold judge 1\d of \d+ wins .* in 10 the winner is not in the "
+    "language asked",
+    page,
+  )
+  # The target-language reward model was not asked about what was changed.
+  assert "By the target-language reward model none of" in page
   shares = cells_of(page, "best-of-n, English reward model", "Spanish")
   assert shares[:2] == ["20", "50.0%"]
   assert "the words of the miniworld" in page

@@ -92,7 +92,7 @@ def render(inputs: report_inputs.ReportInputs) -> str:
       report_divergence.section(inputs, found.judges),
       report_judges.section(inputs, found.judges),
       report_outputs.examples(inputs, found.judges),
-      report_fidelity.section(inputs, found.deciding),
+      report_fidelity.section(inputs, found),
       report_models.accuracy(inputs.accuracy),
       report_generalisation.section(inputs.accuracy, found),
       report_models.faults(inputs.accuracy),

@@ -115,33 +115,42 @@ def _line(matrix: cells.Matrix, cell, found, kept) -> str:
   )
 
 
-def _total(changes: Sequence[language_changes.LanguageChanges]) -> str:
+def _total(
+  judge: str, changes: Sequence[language_changes.LanguageChanges]
+) -> str:
   wins = sum(x.wins for x in changes)
   changed = sum(x.changed for x in changes)
+  by = f"By the {names.judge(judge)}"
   if not changed:
-    return f"None of {wins} wins came with a change of language."
+    return f"{by} none of {wins} wins came with a change of language."
   left, returned = (
     sum(getattr(x, name) for x in changes) for name in ("left", "returned")
   )
   return (
-    f"{changed} of {wins} wins ({findings.percent(changed / wins)}) came with "
-    f"a change of language: in {left} the winner is not in the language asked "
-    f"and the sample is, in {returned} it is the other way round."
+    f"{by} {changed} of {wins} wins ({findings.percent(changed / wins)}) came "
+    f"with a change of language: in {left} the winner is not in the language "
+    f"asked and the sample is, in {returned} it is the other way round."
   )
 
 
 def _language_part(
-  inputs: report_inputs.ReportInputs, matrices: Sequence[cells.Matrix]
+  inputs: report_inputs.ReportInputs, results: findings.Results
 ) -> list[str]:
-  identifier = inputs.identifier
+  identifier, judges = inputs.identifier, results.judges
   if identifier is None:
     sentence = f"The language of the outputs is {language_id.NOT_MEASURED}."
     return [markup.paragraph(sentence)]
-  found = [
-    (matrix, *change)
-    for matrix in matrices
-    for change in _changes(inputs.records, matrix, identifier)
-  ]
+  by_judge = {
+    judge: [
+      (matrices[judge, "sample"], *change)
+      for matrices in (results.matrices, results.ppo)
+      for change in _changes(
+        inputs.records, matrices[judge, "sample"], identifier
+      )
+    ]
+    for judge in judges
+  }
+  found = by_judge[judges[0]] if judges else []
   known = ", ".join(names.language(x) for x in identifier.languages[:12])
   told = f"Languages are told apart by {identifier.name}, among {known}."
   if not found:
@@ -150,33 +159,33 @@ def _language_part(
     "outputs",
     "reward model \u2192 policy",
     "wins",
-    "language changed",
+    "changed",
     "left",
     "returned to",
     "otherwise",
     "win rate",
-    "both in the language asked",
+    "where kept",
     "n",
   )
   table = markup.table(
-    "Wins over one SFT sample that came with a change of language, and the win "
-    "rate where neither side left it; left: the winner is not in the language "
-    "asked, the sample is",
+    f"Wins over one SFT sample by the {names.judge(judges[0])} that came with "
+    "a change of language, and the win rate where both sides kept it; left: "
+    "the winner is not in the language asked, the sample is",
     head,
     [_line(*x) for x in found],
   )
-  total = _total([x[2] for x in found])
-  return [markup.paragraph(total), table, markup.paragraph(told, "small")]
+  totals = [
+    markup.paragraph(_total(judge, [x[2] for x in rows]))
+    for judge, rows in by_judge.items()
+    if rows
+  ]
+  return [*totals, table, markup.paragraph(told, "small")]
 
 
 def section(
-  inputs: report_inputs.ReportInputs, matrices: Sequence[cells.Matrix]
+  inputs: report_inputs.ReportInputs, results: findings.Results
 ) -> str:
-  """What the outputs of every method are like.
-
-  Args:
-    matrices: of the deciding judge against one sample, one per method.
-  """
+  """What the outputs of every method are like."""
   head = markup.columns(
     "outputs",
     "policy",
@@ -198,5 +207,5 @@ def section(
     "fidelity",
     "What the outputs are like",
     markup.table(caption, head, rows),
-    *_language_part(inputs, matrices),
+    *_language_part(inputs, results),
   )
