@@ -141,8 +141,7 @@ def _also(found: Results, inputs: report_inputs.ReportInputs) -> list[str]:
     win = found.averages[other, "sample"]
     if win:
       sentences.append(
-        f"By the {names.judge(other)} the win rate over one sample is "
-        f"{rate(win)}."
+        f"{names.by_judge(other)} the win rate over one sample is {rate(win)}."
       )
   return sentences
 

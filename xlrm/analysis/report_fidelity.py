@@ -120,7 +120,7 @@ def _total(
 ) -> str:
   wins = sum(x.wins for x in changes)
   changed = sum(x.changed for x in changes)
-  by = f"By the {names.judge(judge)}"
+  by = names.by_judge(judge)
   if not changed:
     return f"{by} none of {wins} wins came with a change of language."
   left, returned = (
