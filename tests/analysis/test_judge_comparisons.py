@@ -59,6 +59,15 @@ def test_instances_are_those_of_other_reward_models(records, judge):
   assert found.found.low < found.found.rate < found.found.high
 
 
+def test_the_deciding_judge_is_not_asked_about_its_own_choice(records):
+  others = [x for x in records if x.source != "es"]
+  whole, fewer = (
+    judge_comparisons.instances(x, "reward/es", "gold", "es")
+    for x in (records, others)
+  )
+  assert whole == fewer and whole.found.n > 0
+
+
 def test_every_target_has_its_own_and_the_source_reward_models(records):
   found = judge_comparisons.all_instances(records, JUDGES, ("es", "ru"))
   assert [(x.target, x.judge) for x in found] == [

@@ -78,15 +78,15 @@ def judges_of(
 
 
 def _pairs(
-  records: Records, target: str, judge: str
+  records: Records, target: str, judges: Sequence[str]
 ) -> Iterator[tuple[records_lib.EvalRecord, records_lib.EvalRecord]]:
-  """Two outputs for a prompt, each two of them once; none by the judge."""
+  """Two outputs for a prompt, each two of them once; none by the judges."""
   samples = cells.by_prompt(records, "sample", "", target)
   seen = set()
   for x in records:
     if x.target != target or x.method not in METHODS:
       continue
-    if f"{REWARD}{x.source}" == judge or x.prompt not in samples:
+    if f"{REWARD}{x.source}" in judges or x.prompt not in samples:
       continue
     if (x.prompt, x.output) not in seen:
       seen.add((x.prompt, x.output))
@@ -99,11 +99,11 @@ def instances(
   """Compares two judges, pair by pair."""
   said: dict[cells.Prompt, list[tuple[float, float]]] = {}
   ties = identical = missing = 0
-  for ours, theirs in _pairs(records, target, judge):
+  names = (deciding, judge)
+  for ours, theirs in _pairs(records, target, names):
     if ours.output == theirs.output:
       identical += 1
       continue
-    names = (deciding, judge)
     if not all(x in r.scores for x in names for r in (ours, theirs)):
       missing += 1
       continue
