@@ -82,6 +82,19 @@ def test_only_prompts_that_both_answered_are_compared(matrix):
   assert [x.test.n for x in found] == [50, 50, 80, 80, 80, 80]
 
 
+def test_a_prompt_under_two_seeds_counts_once(study):
+  once = study.make_records(20, lift=0.2)
+  again = [dataclasses.replace(x, seed=1) for x in once]
+  single, double = (
+    cells.transfer_matrix(x, judge="gold") for x in (once, [*once, *again])
+  )
+  assert double.get("en", "es").win == single.get("en", "es").win
+  compare = source_comparisons.comparisons
+  assert compare(double) == compare(single)
+  effects = [source_comparisons.overall(x) for x in (single, double)]
+  assert effects[0] == effects[1]
+
+
 def test_effects_and_their_intervals_against_a_bootstrap(matrix):
   found = source_comparisons.overall(matrix)
   table = pair_tables.of_matrix(matrix)

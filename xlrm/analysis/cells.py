@@ -146,11 +146,20 @@ def _paired(
   )
 
 
+def over_seeds(outcomes: Outcomes) -> dict[tuple[str, str, str], float]:
+  """(task, dataset, example) -> mean outcome: the same prompt under several
+  seeds is one observation."""
+  found: dict[tuple[str, str, str], list[float]] = {}
+  for prompt, outcome in outcomes.items():
+    found.setdefault(prompt[1:], []).append(outcome)
+  return {prompt: float(np.mean(values)) for prompt, values in found.items()}
+
+
 def win_rate(outcomes: Outcomes) -> win_rates.WinRate:
   """Macro-averaged over (task, dataset)."""
   parts: dict[tuple[str, str], list[float]] = {}
-  for prompt, outcome in outcomes.items():
-    parts.setdefault(prompt[1:3], []).append(outcome)
+  for prompt, outcome in over_seeds(outcomes).items():
+    parts.setdefault(prompt[:2], []).append(outcome)
   return win_rates.macro_average(
     [win_rates.win_rate(np.array(values)) for values in parts.values()]
   )
@@ -173,8 +182,8 @@ def transfer_matrix(
   """Win rates of a method over a baseline for every pair that was run.
 
   Args:
-    records: of one study. The same prompt under another seed is another
-      prompt, so an interval is one over prompts, not over seeds.
+    records: of one study. The same prompt under several seeds is paired seed
+      by seed and counts once, so an interval is one over prompts.
     judge: name in `scores`, e.g. "gold" or "reward/{target}".
     method: method whose records carry a source language.
     baseline: method without a source, e.g. one sample of the SFT model.

@@ -97,7 +97,7 @@ def instances(
   records: Records, deciding: str, judge: str, target: str
 ) -> Instances:
   """Compares two judges, pair by pair."""
-  said: dict[cells.Prompt, list[tuple[float, float]]] = {}
+  said: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
   ties = identical = missing = 0
   names = (deciding, judge)
   for ours, theirs in _pairs(records, target, names):
@@ -111,11 +111,11 @@ def instances(
     if 0 in signs:
       ties += 1
       continue
-    said.setdefault(ours.prompt, []).append((signs[0], signs[1]))
+    said.setdefault(ours.prompt[1:], []).append((signs[0], signs[1]))
   flat = [pair for pairs in said.values() for pair in pairs]
   found = agreement.of_judges(*zip(*flat)) if flat else None
   if found:
-    # The pairs of a prompt share its sample.
+    # The pairs of a prompt depend on each other.
     means = [float(np.mean([a == b for a, b in x])) for x in said.values()]
     _, low, high = win_rates.clustered(means, [len(x) for x in said.values()])
     found = dataclasses.replace(found, low=low, high=high)

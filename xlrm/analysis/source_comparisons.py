@@ -47,12 +47,11 @@ class Comparison:
 
 
 def _compared(first: cells.Cell, second: cells.Cell) -> Comparison | None:
-  prompts = [x for x in first.outcomes if x in second.outcomes]
+  found = [cells.over_seeds(cell.outcomes) for cell in (first, second)]
+  prompts = [x for x in found[0] if x in found[1]]
   if not prompts:
     return None
-  ours, theirs = (
-    np.array([cell.outcomes[x] for x in prompts]) for cell in (first, second)
-  )
+  ours, theirs = (np.array([own[x] for x in prompts]) for own in found)
   # A difference in [-1, 1] as an outcome in [0, 1] has Wilson's interval.
   interval = win_rates.wilson((ours - theirs + 1) / 2)
   low, high = (2 * x - 1 for x in interval)
@@ -83,11 +82,12 @@ def comparisons(matrix: cells.Matrix) -> list[Comparison]:
 
 def _covariance(first: cells.Outcomes, second: cells.Outcomes) -> float:
   """Of two macro-averaged win rates, over the prompts that both have."""
+  ours, theirs = cells.over_seeds(first), cells.over_seeds(second)
   parts: dict[tuple[str, str], list[tuple[float, float]]] = {}
-  for prompt in first:
-    if prompt in second:
-      pair = (first[prompt], second[prompt])
-      parts.setdefault(prompt[1:3], []).append(pair)
+  for prompt in ours:
+    if prompt in theirs:
+      pair = (ours[prompt], theirs[prompt])
+      parts.setdefault(prompt[:2], []).append(pair)
   values = [np.array(x).T for x in parts.values()]
   return sum(float(np.cov(x, bias=True)[0, 1]) / x.shape[1] for x in values) / (
     len(values) ** 2 or 1
