@@ -8,10 +8,12 @@ from xlrm import records
 from xlrm.analysis import curves
 from xlrm.analysis import report_inputs
 from xlrm.evaluation import accuracy
+from xlrm.miniworld import identification
 from xlrm.miniworld import rows
 
 SOURCES = ("en", "de")
 TARGETS = ("es", "ru")
+PPO_PAIR = ("en", "es")
 FAULTS = (
   "missed_point",
   "not_concise",
@@ -37,7 +39,7 @@ def _record(method, source, row, output, scores, **fields):
     input=row.document,
     reference=row.summary,
     output=output,
-    policy=f"sft_{row.language}",
+    policy=f"{'ppo' if method == 'ppo' else 'sft'}_{row.language}",
     scores={name: float(value) for name, value in scores.items()},
     **fields,
   )
@@ -68,7 +70,18 @@ def make_records(num_prompts=60, lift=0.12, seed=0):
         result.append(
           answer("best_of_n", source, 0.62 + gain, rank=0, pool={"n": 16})
         )
+      if target == PPO_PAIR[1]:
+        result.append(answer("ppo", PPO_PAIR[0], 0.62 + lift))
   return result
+
+
+def make_ppo_training(seed=0):
+  rng = np.random.default_rng(seed)
+  rows = [
+    {"step": step, "objective/kl": step / 40 + 0.1 * rng.random()}
+    for step in range(1, 41)
+  ]
+  return {f"ppo_{PPO_PAIR[1]}": rows}
 
 
 def make_accuracy(seed=0):
@@ -107,7 +120,8 @@ def make_curves(seed=0):
       for _ in range(300):
         judged = rng.choice([0.2, 0.6, 1.0], 17, p=[0.3, 0.2, 0.5])
         noise = rng.normal(size=17) * (1.5 if source == target else 2.5)
-        pools.append(curves.Pool(judged + noise, judged))
+        logprobs = -rng.exponential(8.0, 17)
+        pools.append(curves.Pool(judged + noise, judged, logprobs))
       result[source, target] = curves.win_rate_curve(pools)
   return result
 
@@ -135,7 +149,12 @@ def make_training(seed=0):
 
 def make_small_inputs(**changes):
   """Records only: quick to render."""
-  bare = {"accuracy": (), "pool_curves": {}, "training": {}}
+  bare = {
+    "accuracy": (),
+    "pool_curves": {},
+    "training": {},
+    "ppo_training": {},
+  }
   return make_inputs(**{**bare, **changes})
 
 
@@ -159,6 +178,8 @@ def make_inputs(**changes):
     accuracy=make_accuracy(),
     pool_curves=make_curves(),
     training=make_training(),
+    ppo_training=make_ppo_training(),
+    identifier=identification.WordIdentifier(),
     configs={"best_of_n.gin": "N = 16\n# <script>alert(1)</script>\n"},
     versions={"xlrm": "0.1.0", "jax": "0.10.0", "python": "3.11.7"},
     notes=("One seed: intervals are over prompts, not over seeds.",),

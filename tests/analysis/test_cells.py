@@ -53,7 +53,7 @@ def test_missing_cells_stay_missing(records):
   assert matrix.get("en", "ru").source == "en"
   nothing = cells.transfer_matrix(records, judge="unheard of")
   assert nothing.cells == {}
-  assert cells.cross_lingual_average(records, nothing) is None
+  assert cells.cross_lingual_average(nothing) is None
 
 
 def test_only_prompts_with_both_sides_are_compared(records):
@@ -80,7 +80,7 @@ def test_datasets_count_equally(records):
 
 def test_average_takes_targets_equally_and_prompts_once(records):
   matrix = cells.transfer_matrix(records, judge="gold")
-  average = cells.cross_lingual_average(records, matrix)
+  average = cells.cross_lingual_average(matrix)
   means = [
     np.mean([matrix.get(s, t).win.rate for s in ("en", "de")])
     for t in ("es", "ru")

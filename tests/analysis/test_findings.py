@@ -55,7 +55,7 @@ def test_expectations_met(study):
   goal = report_inputs.Expectations(min_prompts=100, flat_change=0.05)
   records = study.make_records(100, lift=0.35)
   met, _ = states(study.make_inputs(records=records, expectations=goal))
-  assert met == [True] * 6
+  assert met == [True] * 7
 
 
 def test_g10_expectations_missed_name_the_numbers(study):
@@ -69,15 +69,17 @@ def test_g10_expectations_missed_name_the_numbers(study):
     expectations=report_inputs.Expectations(sft_quality=0.95),
   )
   met, checked = states(inputs)
-  assert met == [False] * 6
+  assert met == [False] * 7
   details = [" ".join(finding.details) for finding in checked]
   assert "English \u2192 Spanish" in details[0] and "n = 40" in details[0]
-  assert "60.0%" in details[1] and "58.0% length, n = 400" in details[1]
-  assert "90.0%" in details[2]
-  assert "Spanish: 0." in details[3]
-  assert "SFT en: +" in details[4]
-  assert "Russian \u2192 Russian: 39" in details[5]
-  assert "1 prompts lack one side" in details[5]
+  assert "English \u2192 Spanish" in details[1]
+  assert "Russian" not in details[1]  # PPO was not run there
+  assert "60.0%" in details[2] and "58.0% length, n = 400" in details[2]
+  assert "90.0%" in details[3]
+  assert "Spanish: 0." in details[4]
+  assert "SFT en: +" in details[5]
+  assert "Russian \u2192 Russian: 39" in details[6]
+  assert "1 prompts lack one side" in details[6]
 
 
 def test_what_was_not_measured_is_not_met(study):
@@ -89,7 +91,7 @@ def test_what_was_not_measured_is_not_met(study):
     if r.source in ("", r.target)
   ]
   met, _ = states(study.make_inputs(records=records, accuracy=(), training={}))
-  assert met[:5] == [None] * 5
+  assert met[:6] == [None] * 6
   inputs = study.make_inputs(expectations=None)
   assert expectations.check(inputs, findings.results(inputs)) == ()
 

@@ -55,9 +55,14 @@ def page(inputs):
 SECTIONS = (
   "what",
   "matrix",
+  "sources",
   "curves",
+  "ppo",
+  "divergence",
+  "judges",
   "outputs",
   "accuracy",
+  "generalisation",
   "faults",
   "fidelity",
   "training",
@@ -176,7 +181,7 @@ def test_shortfalls_stand_at_the_top(page, study):
     records=study.make_records(100, lift=0.35), expectations=goal
   )
   text = report.render(fine)
-  assert "6 met, 0 missed" in text and "expectations missed" not in text
+  assert "7 met, 0 missed" in text and "expectations missed" not in text
 
 
 def test_a_study_without_gold_judge_and_without_extras(study):

@@ -42,6 +42,8 @@ def test_a_judge_that_compares_scores_gives_the_matrix_of_the_scores():
     assert cell.win == expected.cells[key].win
     assert cell.unpaired == 0 and cell.mean == cell.win.rate
   assert matrix.judge == "j"
+  average = cells.cross_lingual_average(matrix)
+  assert average == cells.cross_lingual_average(expected)
 
 
 def tally_of(told, **fields):

@@ -4,9 +4,9 @@ import people
 import pytest
 
 from xlrm import records as records_lib
-from xlrm.annotation import agreement
 from xlrm.annotation import study
 from xlrm.annotation import unblinding
+from xlrm.evaluation import agreement
 
 
 def work(folder, **choosers):
@@ -52,7 +52,7 @@ def test_skipped_pairs_are_invalid_and_ties_half(folder):
   assert outcomes == {("person/ana", "invalid"), ("person/ben", "tie")}
   win = unblinding.win_rate(key, answers)
   assert (win.rate, win.n, win.ties) == (0.5, 10, 10)
-  assert unblinding.agreement(key, answers) == []
+  assert unblinding.agreement(key, answers) == {}
   assert unblinding.annotators(key, answers)[0].passed == 0
 
 
@@ -94,18 +94,21 @@ def test_kappa():
     ("c", "a"): 18, ("c", "b"): 10, ("c", "c"): 12,
   }  # fmt: skip
   pairs = [pair for pair, n in table.items() for _ in range(n)]
-  rate, chance, kappa = agreement.cohen(*zip(*pairs))
-  assert rate == pytest.approx(0.70) and chance == pytest.approx(0.41)
-  assert kappa == pytest.approx(0.492, abs=5e-4)
-  assert agreement.cohen("aa", "aa") == (1.0, 1.0, None)
-  assert agreement.cohen("ab", "ba")[2] == -1.0
-  with pytest.raises(ValueError, match="1 outcomes"):
-    agreement.cohen("a", "ab")
+  found = agreement.of_judges(*zip(*pairs))
+  assert (found.rate, found.chance) == pytest.approx((0.70, 0.41))
+  assert found.kappa == pytest.approx(0.492, abs=5e-4)
+  assert agreement.of_judges("ab", "ba").kappa == -1.0
+  with pytest.raises(ValueError, match="1 and 2 verdicts"):
+    agreement.of_judges("a", "ab")
 
 
 def test_agreement_of_three_is_by_two_on_what_both_judged():
-  found = agreement.of_annotators(
+  found = agreement.of_every_two(
     {"a": {1: "x", 2: "y"}, "b": {1: "x", 2: "x"}, "c": {2: "y", 3: "y"}}
   )
-  said = [(x.first, x.second, x.rate, x.n) for x in found]
-  assert said == [("a", "b", 0.5, 2), ("a", "c", 1.0, 1), ("b", "c", 0.0, 1)]
+  said = {pair: (x.rate, x.n) for pair, x in found.items()}
+  assert said == {
+    ("a", "b"): (0.5, 2),
+    ("a", "c"): (1.0, 1),
+    ("b", "c"): (0.0, 1),
+  }

@@ -21,8 +21,8 @@ PAIR = ("a", "b")
 @pytest.mark.parametrize(
   "outcomes, combined",
   [
-    (("first", "first"), "a"),
-    (("second", "second"), "b"),
+    (("first", "first"), "win"),
+    (("second", "second"), "loss"),
     (("tie", "tie"), "tie"),
     (("first", "second"), "inconsistent"),
     (("first", "tie"), "inconsistent"),
@@ -43,7 +43,7 @@ def test_a_pair_written_the_other_way_round_is_the_same_pair():
     verdict(("a", "b"), "first", "first"),
     verdict(("b", "a"), "first", "second"),
   ]
-  assert consistency.combined(both) == {PAIR: "a"}
+  assert consistency.combined(both) == {PAIR: "win"}
   found = consistency.consistency(both)
   # a was shown first, then b; a won both
   assert (found.both_orders, found.same, found.first_shown) == (1, 1.0, 0.5)
@@ -101,8 +101,8 @@ def test_one_order_says_nothing_of_consistency():
 
 def test_judges_agree_on_what_both_decided():
   pairs = [(f"a{i}", f"b{i}") for i in range(5)]
-  first = ["a0", "b1", "tie", "a3", "invalid"]
-  second = ["a0", "a1", "tie", "inconsistent", "a4"]
+  first = ["win", "loss", "tie", "win", "invalid"]
+  second = ["win", "win", "tie", "inconsistent", "win"]
   found = consistency.agreed(dict(zip(pairs, first)), dict(zip(pairs, second)))
   assert found.n == 3 and found.rate == pytest.approx(2 / 3)
   # Verdicts first, second, tie against first, first, tie
@@ -142,7 +142,7 @@ def test_chance_agreement():
       lambda: consistency.combined([verdict(("a", "a"), "first", "tie")]),
       "with itself",
     ),
-    (lambda: consistency.agreed({PAIR: "a"}, {PAIR: "invalid"}), "share no"),
+    (lambda: consistency.agreed({PAIR: "win"}, {PAIR: "invalid"}), "share no"),
     (lambda: agreement.of_judges([], []), "0 and 0 verdicts"),
     (lambda: agreement.chance(0.5, 1.2), "a rate is 1.2"),
   ],

@@ -176,3 +176,15 @@ def test_g27_macro_average_coverage():
 def test_g28_wrong_outcomes_are_refused(call, message):
   with pytest.raises(ValueError, match=message):
     call()
+
+
+def test_clusters_count_as_often_as_they_are_large():
+  means, sizes = np.array([1.0, 0.0, 0.5, 1.0]), [1, 1, 2, 4]
+  rate, low, high = win_rates.clustered(means, sizes)
+  flat = np.repeat(means, sizes)
+  assert rate == pytest.approx(flat.mean())
+  # 8 observations of 4 clusters tell as much as 64 / 22.
+  expected = win_rates.score_interval(flat.mean(), flat.var(), 64 / 22)
+  assert (low, high) == pytest.approx(expected)
+  alone = win_rates.clustered(means, [1] * 4)
+  assert alone[1:] == pytest.approx(win_rates.wilson(means))

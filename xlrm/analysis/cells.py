@@ -4,7 +4,7 @@ A cell is keyed by (method, source, target, judge) and compares a method with a
 baseline of the same policy on the same prompts. What was not run is None.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 
 import numpy as np
@@ -13,6 +13,8 @@ from xlrm import records as records_lib
 from xlrm.evaluation import win_rates
 
 Records = Sequence[records_lib.EvalRecord]
+Prompt = tuple[int, str, str, str]  # see `EvalRecord.prompt`
+Outcomes = Mapping[Prompt, float]  # 1 a win, 1/2 a tie, 0 a loss
 # In a judge's name: the target-language reward model is "reward/{target}".
 TARGET = "{target}"
 
@@ -28,6 +30,7 @@ class Cell:
     mean: mean score of the method's outputs.
     baseline_mean: mean score of the baseline's outputs.
     unpaired: prompts left out because one side lacks an output or a score.
+    outcomes: prompt -> outcome, what `win` is made of.
   """
 
   source: str
@@ -36,6 +39,7 @@ class Cell:
   mean: float
   baseline_mean: float
   unpaired: int
+  outcomes: Outcomes = dataclasses.field(repr=False)
 
   @property
   def cross_lingual(self) -> bool:
@@ -75,14 +79,15 @@ class Matrix:
 class _Paired:
   """Scores of both sides on the prompts that both answered."""
 
-  prompts: tuple[tuple[int, str, str, str], ...]
+  prompts: tuple[Prompt, ...]
   ours: np.ndarray
   theirs: np.ndarray
   unpaired: int
 
   @property
-  def outcomes(self) -> np.ndarray:
-    return win_rates.hard(self.ours, self.theirs)
+  def outcomes(self) -> Outcomes:
+    found = win_rates.hard(self.ours, self.theirs)
+    return dict(zip(self.prompts, found.tolist(), strict=True))
 
 
 def ordered(languages: Iterable[str], first: Iterable[str] = ()) -> list[str]:
@@ -94,7 +99,7 @@ def ordered(languages: Iterable[str], first: Iterable[str] = ()) -> list[str]:
 
 def by_prompt(
   records: Records, method: str, source: str, target: str
-) -> dict[tuple[int, str, str, str], records_lib.EvalRecord]:
+) -> dict[Prompt, records_lib.EvalRecord]:
   """Prompt -> the record with which the method answers it.
 
   Raises:
@@ -141,16 +146,23 @@ def _paired(
   )
 
 
-def _by_dataset(
-  prompts: Sequence[tuple[int, str, str, str]], outcomes: np.ndarray
-) -> win_rates.WinRate:
-  """Win rate macro-averaged over (task, dataset)."""
-  names = [prompt[1:3] for prompt in prompts]
-  parts = [
-    win_rates.win_rate(outcomes[np.array([x == name for x in names])])
-    for name in dict.fromkeys(names)
-  ]
-  return win_rates.macro_average(parts)
+def over_seeds(outcomes: Outcomes) -> dict[tuple[str, str, str], float]:
+  """(task, dataset, example) -> mean outcome: the same prompt under several
+  seeds is one observation."""
+  found: dict[tuple[str, str, str], list[float]] = {}
+  for prompt, outcome in outcomes.items():
+    found.setdefault(prompt[1:], []).append(outcome)
+  return {prompt: float(np.mean(values)) for prompt, values in found.items()}
+
+
+def win_rate(outcomes: Outcomes) -> win_rates.WinRate:
+  """Macro-averaged over (task, dataset)."""
+  parts: dict[tuple[str, str], list[float]] = {}
+  for prompt, outcome in over_seeds(outcomes).items():
+    parts.setdefault(prompt[:2], []).append(outcome)
+  return win_rates.macro_average(
+    [win_rates.win_rate(np.array(values)) for values in parts.values()]
+  )
 
 
 def check_one_study(records: Records) -> None:
@@ -170,8 +182,8 @@ def transfer_matrix(
   """Win rates of a method over a baseline for every pair that was run.
 
   Args:
-    records: of one study. The same prompt under another seed is another
-      prompt, so an interval is one over prompts, not over seeds.
+    records: of one study. The same prompt under several seeds is paired seed
+      by seed and counts once, so an interval is one over prompts.
     judge: name in `scores`, e.g. "gold" or "reward/{target}".
     method: method whose records carry a source language.
     baseline: method without a source, e.g. one sample of the SFT model.
@@ -193,10 +205,11 @@ def transfer_matrix(
     cells[source, target] = Cell(
       source,
       target,
-      _by_dataset(paired.prompts, paired.outcomes),
+      win_rate(paired.outcomes),
       float(paired.ours.mean()),
       float(paired.theirs.mean()),
       paired.unpaired,
+      paired.outcomes,
     )
   targets = tuple(dict.fromkeys(target for _, target in pairs))
   sources = ordered(
@@ -206,9 +219,7 @@ def transfer_matrix(
   return Matrix(judge, method, baseline, tuple(sources), targets, cells)
 
 
-def cross_lingual_average(
-  records: Records, matrix: Matrix
-) -> win_rates.WinRate | None:
+def cross_lingual_average(matrix: Matrix) -> win_rates.WinRate | None:
   """Mean win rate off the diagonal; None if nothing is there.
 
   The sources of one target answer the same prompts, so each prompt's outcomes
@@ -216,17 +227,14 @@ def cross_lingual_average(
   """
   parts = []
   for target in matrix.targets:
-    outcomes: dict[tuple[int, str, str, str], list[float]] = {}
+    outcomes: dict[Prompt, list[float]] = {}
     for cell in matrix.cross_lingual:
-      if cell.target != target:
-        continue
-      key = (matrix.method, cell.source, target)
-      paired = _paired(records, key, matrix.baseline, matrix.judge)
-      for prompt, outcome in zip(paired.prompts, paired.outcomes, strict=True):
-        outcomes.setdefault(prompt, []).append(float(outcome))
+      if cell.target == target:
+        for prompt, outcome in cell.outcomes.items():
+          outcomes.setdefault(prompt, []).append(outcome)
     if outcomes:
-      means = np.array([np.mean(values) for values in outcomes.values()])
-      parts.append(_by_dataset(tuple(outcomes), means))
+      means = {x: float(np.mean(values)) for x, values in outcomes.items()}
+      parts.append(win_rate(means))
   return win_rates.macro_average(parts) if parts else None
 
 

@@ -24,10 +24,13 @@ class Pool:
   Attributes:
     proxy: scores by which the best is chosen (the reward model).
     judged: scores by which it wins (the judge), of the same samples.
+    logprobs: of the samples, see `best_of_n.kl_estimate`; None where they are
+      not those of the draws.
   """
 
   proxy: Float[np.ndarray, "samples"]
   judged: Float[np.ndarray, "samples"]
+  logprobs: Float[np.ndarray, "samples"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +46,8 @@ class CurvePoint:
     score_low: lower end of its 95% interval.
     score_high: upper end.
     n: prompts.
+    kl_estimate: mean estimate of its KL divergence from the policy, in nats;
+      None without log-probabilities.
   """
 
   k: int
@@ -53,6 +58,12 @@ class CurvePoint:
   score_low: float
   score_high: float
   n: int
+  kl_estimate: float | None = None
+
+  @property
+  def kl_bound(self) -> float:
+    """Upper bound of that divergence, see `best_of_n.kl_bound`."""
+    return best_of_n.kl_bound(self.k)
 
 
 Curves = Mapping[tuple[str, str], Sequence[CurvePoint]]
@@ -92,6 +103,10 @@ def win_rate_curve(pools: Sequence[Pool]) -> list[CurvePoint]:
   judged = np.stack([pool.judged for pool in pools])
   wins = best_of_n.best_of_k_win_rate(proxy, judged)
   scores = best_of_n.expected_best_of_k(proxy, judged)
+  divergence = None
+  if all(pool.logprobs is not None for pool in pools):
+    logprobs = np.stack([pool.logprobs for pool in pools])
+    divergence = best_of_n.expected_kl_estimate(proxy, logprobs).mean(axis=0)
   points = []
   for k in sizes(wins.shape[1]):
     rate, low, high = _mean_interval(wins[:, k - 1])
@@ -103,6 +118,7 @@ def win_rate_curve(pools: Sequence[Pool]) -> list[CurvePoint]:
         min(1.0, high),
         *_mean_interval(scores[:, k - 1]),
         n=len(pools),
+        kl_estimate=None if divergence is None else float(divergence[k - 1]),
       )
     )
   return points

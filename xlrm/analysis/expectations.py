@@ -4,7 +4,7 @@ Nothing is softened: an expectation is met, missed, or was not measured, and
 the numbers stand beside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 
 from xlrm.analysis import cells
@@ -27,20 +27,24 @@ class Finding:
 
 
 def _expects_wins(
-  found: findings.Results, goal: report_inputs.Expectations
+  text: str,
+  matrices: Mapping[tuple[str, str], cells.Matrix],
+  found: findings.Results,
+  goal: report_inputs.Expectations,
 ) -> Finding:
-  text = (
-    f"In every cross-lingual pair the 95% interval of best-of-n against one "
-    f"SFT sample lies above {findings.percent(goal.win_rate)}"
-  )
+  """By the deciding judge, against one sample, in every cross-lingual pair."""
   pairs = ()
   if found.judges:
-    pairs = found.matrices[found.judges[0], "sample"].cross_lingual
+    pairs = matrices[found.judges[0], "sample"].cross_lingual
   missed = [cell for cell in pairs if cell.win.low <= goal.win_rate]
   details = tuple(
     f"{names.pair(cell.source, cell.target)}: {findings.rate(cell.win)}, n = "
     f"{cell.win.n}"
     for cell in missed
+  )
+  text = (
+    f"{text} the 95% interval against one SFT sample lies above "
+    f"{findings.percent(goal.win_rate)}"
   )
   return Finding(text, not missed if pairs else None, details)
 
@@ -176,7 +180,10 @@ def check(
   if goal is None:
     return ()
   return (
-    _expects_wins(found, goal),
+    _expects_wins(
+      "In every cross-lingual pair of best-of-n", found.matrices, found, goal
+    ),
+    _expects_wins("In every cross-lingual pair of PPO", found.ppo, found, goal),
     _expects_accuracy(inputs, goal),
     _expects_untrained(inputs, goal),
     _expects_quality(inputs, found, goal),

@@ -18,13 +18,24 @@ class Results:
 
   Attributes:
     judges: the deciding one first.
-    matrices: (judge, baseline) -> matrix.
-    averages: (judge, baseline) -> mean win rate over cross-lingual pairs.
+    matrices: (judge, baseline) -> matrix of best-of-n.
+    ppo: (judge, baseline) -> matrix of PPO.
+    averages: (judge, baseline) -> mean win rate of best-of-n over
+      cross-lingual pairs.
   """
 
   judges: tuple[str, ...]
   matrices: Mapping[tuple[str, str], cells.Matrix]
+  ppo: Mapping[tuple[str, str], cells.Matrix]
   averages: Mapping[tuple[str, str], win_rates.WinRate | None]
+
+  @property
+  def deciding(self) -> tuple[cells.Matrix, ...]:
+    """Best-of-n and PPO against one sample by the deciding judge, where they
+    were run."""
+    both = (self.matrices, self.ppo)
+    found = [x[judge, "sample"] for judge in self.judges[:1] for x in both]
+    return tuple(matrix for matrix in found if matrix.cells)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,21 +46,27 @@ class Verdict:
   sentences: tuple[str, ...]
 
 
-def results(inputs: report_inputs.ReportInputs) -> Results:
-  """Matrices of every judge against every baseline."""
-  judges = report_inputs.judges_of(inputs)
-  matrices = {
+def _matrices(
+  inputs: report_inputs.ReportInputs, judges: tuple[str, ...], method: str
+) -> dict[tuple[str, str], cells.Matrix]:
+  return {
     (judge, baseline): cells.transfer_matrix(
-      inputs.records, judge=judge, baseline=baseline
+      inputs.records, judge=judge, method=method, baseline=baseline
     )
     for judge in judges
     for baseline in BASELINES
   }
+
+
+def results(inputs: report_inputs.ReportInputs) -> Results:
+  """Matrices of every judge against every baseline."""
+  judges = report_inputs.judges_of(inputs)
+  matrices = _matrices(inputs, judges, "best_of_n")
+  ppo = _matrices(inputs, judges, "ppo")
   averages = {
-    key: cells.cross_lingual_average(inputs.records, matrix)
-    for key, matrix in matrices.items()
+    key: cells.cross_lingual_average(matrix) for key, matrix in matrices.items()
   }
-  return Results(judges, matrices, averages)
+  return Results(judges, matrices, ppo, averages)
 
 
 def percent(value: float) -> str:
@@ -124,8 +141,7 @@ def _also(found: Results, inputs: report_inputs.ReportInputs) -> list[str]:
     win = found.averages[other, "sample"]
     if win:
       sentences.append(
-        f"By the {names.judge(other)} the win rate over one sample is "
-        f"{rate(win)}."
+        f"{names.by_judge(other)} the win rate over one sample is {rate(win)}."
       )
   return sentences
 

@@ -108,10 +108,11 @@ def page(eyebrow: str, title: str, lead: str, body: str, css: str) -> str:
 """
 
 
-def columns(*titles: str) -> str:
-  """A head row: the first two columns hold words, the others numbers."""
+def columns(*titles: str, words: int = 2) -> str:
+  """A head row: the first columns, `words` of them, hold words, the others
+  numbers."""
   cells = "".join(
-    f'<th scope="col"{" class=text" * (i < 2)}>{text(title)}</th>'
+    f'<th scope="col"{" class=text" * (i < words)}>{text(title)}</th>'
     for i, title in enumerate(titles)
   )
   return f"<tr>{cells}</tr>"

@@ -39,6 +39,12 @@ def judge_title(name: str) -> str:
   return text if name in ("chrf", "rouge_l") else text[:1].upper() + text[1:]
 
 
+def by_judge(name: str) -> str:
+  """'By the gold judge', 'By chrF against the reference'."""
+  article = "" if name in ("chrf", "rouge_l") else "the "
+  return f"By {article}{judge(name)}"
+
+
 def method(name: str) -> str:
   return METHODS.get(name, name)
 

@@ -55,7 +55,7 @@ class Axis:
 
   def number(self, value: float, _: object = None) -> str:
     if self.percent:
-      return f"{round(100 * value, 1):g}%"
+      return f"{round(100 * value, 2):g}%"
     return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
 
 

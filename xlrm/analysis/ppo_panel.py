@@ -39,7 +39,10 @@ def _painter(title, found, events):
   def paint(axes) -> None:
     for number, (name, (steps, values)) in enumerate(found.items()):
       colour = palette.category(number)
-      axes.plot(steps, values, color=colour, label=name.split("/")[-1])
+      # A line of one point is invisible.
+      marker = "o" if len(steps) == 1 else None
+      label = name.split("/")[-1]
+      axes.plot(steps, values, color=colour, marker=marker, label=label)
       crossed = [x for x in events if x.sign == name]
       axes.plot(
         [x.step for x in crossed],

@@ -11,22 +11,31 @@ import pathlib
 from xlrm.analysis import expectations
 from xlrm.analysis import findings
 from xlrm.analysis import markup
+from xlrm.analysis import report_divergence
+from xlrm.analysis import report_fidelity
+from xlrm.analysis import report_generalisation
 from xlrm.analysis import report_inputs
+from xlrm.analysis import report_judges
 from xlrm.analysis import report_models
 from xlrm.analysis import report_outputs
 from xlrm.analysis import report_ppo
 from xlrm.analysis import report_results
+from xlrm.analysis import report_sources
 from xlrm.analysis import stylesheet
 
 _CONTENTS = {
   "what": "What was run",
   "matrix": "Transfer matrix",
+  "sources": "Source languages",
   "curves": "Win rate against n",
   "ppo": "PPO",
+  "divergence": "KL divergence",
+  "judges": "Agreement of judges",
   "outputs": "Outputs",
-  "accuracy": "Reward models",
-  "faults": "Faults",
   "fidelity": "Output statistics",
+  "accuracy": "Reward models",
+  "generalisation": "Accuracy and gain",
+  "faults": "Faults",
   "training": "Training",
   "expectations": "Expectations",
   "again": "Run it again",
@@ -77,12 +86,16 @@ def render(inputs: report_inputs.ReportInputs) -> str:
     for part in (
       _what(inputs),
       report_results.matrix(found),
+      report_sources.section(found),
       report_results.pool_curves(inputs.pool_curves, inputs.curve_judge),
-      report_ppo.section(inputs, found.judges),
+      report_ppo.section(inputs, found),
+      report_divergence.section(inputs, found.judges),
+      report_judges.section(inputs, found.judges),
       report_outputs.examples(inputs, found.judges),
+      report_fidelity.section(inputs, found),
       report_models.accuracy(inputs.accuracy),
+      report_generalisation.section(inputs.accuracy, found),
       report_models.faults(inputs.accuracy),
-      report_outputs.fidelity(inputs.records),
       report_models.training(inputs.training),
       report_results.checklist(checked, inputs.notes),
       _again(inputs.configs, inputs.versions),

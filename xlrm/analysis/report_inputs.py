@@ -7,6 +7,7 @@ from xlrm import records as records_lib
 from xlrm.analysis import cells
 from xlrm.analysis import curves
 from xlrm.evaluation import accuracy as accuracy_lib
+from xlrm.evaluation import language_id
 
 History = Sequence[Mapping[str, int | float]]
 
@@ -17,7 +18,8 @@ class Expectations:
 
   Attributes:
     min_prompts: prompts per cell.
-    win_rate: what the lower end of a cross-lingual win rate must exceed.
+    win_rate: what the lower end of a cross-lingual win rate must exceed, of
+      best-of-n and of PPO.
     accuracy_gain: of a reward model on OTHER languages, over the better of
       the majority and the length baseline.
     baseline_model: reward model that must NOT exceed the baselines by more
@@ -51,6 +53,7 @@ class ReportInputs:
     curve_judge: who judged the curves.
     training: run, e.g. "SFT es", -> its rows of metrics.
     panels: run of PPO -> its panel, a PNG.
+    ppo_training: policy, as records name it -> its run's rows of metrics.
     configs: file name -> text, to run it again.
     versions: package -> version.
     notes: what a reader must know, one sentence each.
@@ -58,6 +61,7 @@ class ReportInputs:
       those that the records have, of gold, reward/{target}, chrf, rouge_l.
     expectations: what was promised; None for a study that promised nothing.
     num_examples: outputs shown side by side.
+    identifier: names the language of an output; None: not measured.
   """
 
   title: str
@@ -69,12 +73,14 @@ class ReportInputs:
   curve_judge: str = "gold"
   training: Mapping[str, History] = dataclasses.field(default_factory=dict)
   panels: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+  ppo_training: Mapping[str, History] = dataclasses.field(default_factory=dict)
   configs: Mapping[str, str] = dataclasses.field(default_factory=dict)
   versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
   notes: Sequence[str] = ()
   judges: Sequence[str] = ()
   expectations: Expectations | None = Expectations()
   num_examples: int = 12
+  identifier: language_id.Identifier | None = None
 
   def __post_init__(self):
     if not self.title:

@@ -1,7 +1,6 @@
-"""Sections of the report on outputs: side by side, and what they are like."""
+"""Section of the report: outputs side by side."""
 
 from collections.abc import Sequence
-import itertools
 
 from xlrm import records as records_lib
 from xlrm.analysis import cells
@@ -9,7 +8,6 @@ from xlrm.analysis import findings
 from xlrm.analysis import markup
 from xlrm.analysis import names
 from xlrm.analysis import report_inputs
-from xlrm.evaluation import fidelity as fidelity_lib
 
 Record = records_lib.EvalRecord
 LONG_DOCUMENT = 700  # letters; longer ones open on demand
@@ -162,60 +160,4 @@ def examples(inputs: report_inputs.ReportInputs, judges: Sequence[str]) -> str:
       "lead",
     ),
     *shown,
-  )
-
-
-def fidelity(records: Sequence[Record]) -> str:
-  """What the outputs of every method are like."""
-  order = lambda r: (
-    r.target,
-    r.method != "sample",
-    r.method != "greedy",
-    r.method,
-    r.source,
-  )
-  lines = []
-  for (target, _, _, method, source), group in itertools.groupby(
-    sorted(records, key=order), order
-  ):
-    found = fidelity_lib.fidelity(list(group))
-    by = f", {names.language(source)} reward model" if source else ""
-    lines.append(
-      markup.row(
-        names.method(method) + by,
-        [
-          markup.cell(names.language(target), kind="text"),
-          markup.cell(str(found.n)),
-          markup.cell(f"{found.words:.1f}"),
-          *(
-            markup.cell(findings.percent(share))
-            for share in (
-              found.empty,
-              found.copied,
-              found.repeated,
-              found.duplicates,
-            )
-          ),
-        ],
-      )
-    )
-  head = markup.columns(
-    "outputs",
-    "policy",
-    "n",
-    "words",
-    "empty",
-    "copied",
-    "repeated",
-    "duplicates",
-  )
-  caption = (
-    "Mean words; share of outputs without a word; of word triples that stand "
-    "in the document; of word triples said before; of outputs that answer "
-    "another prompt too"
-  )
-  return markup.section(
-    "fidelity",
-    "What the outputs are like",
-    markup.table(caption, head, lines),
   )

@@ -9,21 +9,6 @@ from xlrm.analysis import markup
 from xlrm.analysis import names
 from xlrm.analysis import report_inputs
 
-METHOD = "ppo"
-
-
-def matrices(
-  inputs: report_inputs.ReportInputs, judges: tuple[str, ...]
-) -> dict[tuple[str, str], cells.Matrix]:
-  """(judge, baseline) -> matrix of PPO's win rates."""
-  return {
-    (judge, baseline): cells.transfer_matrix(
-      inputs.records, judge=judge, method=METHOD, baseline=baseline
-    )
-    for judge in judges
-    for baseline in findings.BASELINES
-  }
-
 
 def _against_best_of_n(
   inputs: report_inputs.ReportInputs, judge: str, cell: cells.Cell
@@ -40,18 +25,20 @@ def _against_best_of_n(
   return f"{sum(scores) / len(scores):.2f}" if scores else "\u2013"
 
 
-def _rows(inputs, judges, found) -> Iterator[str]:
-  for pair in found[judges[0], "sample"].cells:
-    for judge in judges:
+def _rows(
+  inputs: report_inputs.ReportInputs, found: findings.Results
+) -> Iterator[str]:
+  for pair in found.ppo[found.judges[0], "sample"].cells:
+    for judge in found.judges:
       sample, greedy = (
-        found[judge, baseline].get(*pair) for baseline in findings.BASELINES
+        found.ppo[judge, baseline].get(*pair) for baseline in findings.BASELINES
       )
       if sample is None:
         continue
       yield markup.row(
         names.pair(*pair),
         [
-          markup.cell(names.judge(judge)),
+          markup.cell(names.judge(judge), kind="text"),
           markup.cell(str(sample.win.n)),
           markup.cell(
             findings.percent(sample.win.rate),
@@ -72,26 +59,20 @@ def _rows(inputs, judges, found) -> Iterator[str]:
       )
 
 
-def section(inputs: report_inputs.ReportInputs, judges: tuple[str, ...]) -> str:
+def section(inputs: report_inputs.ReportInputs, found: findings.Results) -> str:
   """Win rates of PPO and its panel; empty without such records."""
-  if not judges:
+  if not any(x.method == "ppo" for x in found.deciding):
     return ""
-  found = matrices(inputs, judges)
-  if not found[judges[0], "sample"].cells:
-    return ""
-  head = "".join(
-    f'<th scope="col">{title}</th>'
-    for title in (
-      "reward model \u2192 policy",
-      "judge",
-      "n",
-      "over one SFT sample",
-      "over SFT greedy",
-      "mean score, PPO",
-      "SFT sample",
-      "SFT greedy",
-      "best-of-n",
-    )
+  head = markup.columns(
+    "reward model \u2192 policy",
+    "judge",
+    "n",
+    "over one SFT sample",
+    "over SFT greedy",
+    "mean score, PPO",
+    "SFT sample",
+    "SFT greedy",
+    "best-of-n",
   )
   panels = [
     f"<figure><figcaption>{markup.text(label)}: the panel against reward "
@@ -112,8 +93,8 @@ def section(inputs: report_inputs.ReportInputs, judges: tuple[str, ...]) -> str:
     ),
     markup.table(
       "PPO against the SFT model",
-      f"<tr>{head}</tr>",
-      list(_rows(inputs, judges, found)),
+      head,
+      list(_rows(inputs, found)),
     ),
     "".join(panels),
   )

@@ -78,19 +78,43 @@ def overall(
   }
   if not kept:
     raise ValueError(f"no cross-lingual pair left without {list(leave_out)}")
-  sources = [x for x in table.sources if any(s == x for s, _ in kept)]
-  targets = [x for x in table.targets if any(t == x for _, t in kept)]
-  # One column per source and per target; the smallest solution of least
-  # squares splits the constant between them, and centring takes it off.
-  design = np.zeros((len(kept), len(sources) + len(targets)))
-  for i, (source, target) in enumerate(kept):
+  order = [x for x in table.sources if any(s == x for s, _ in kept)]
+  effects = effect_weights(list(kept), order) @ np.array(list(kept.values()))
+  found = [(x, round(float(y), 12)) for x, y in zip(order, effects)]
+  return sorted(found, key=lambda pair: -pair[1])
+
+
+def _design(
+  pairs: Sequence[pair_tables.Pair], sources: Sequence[str]
+) -> np.ndarray:
+  """[pairs, sources + targets]: one column per source and per target."""
+  targets = list(dict.fromkeys(target for _, target in pairs))
+  design = np.zeros((len(pairs), len(sources) + len(targets)))
+  for i, (source, target) in enumerate(pairs):
     design[i, sources.index(source)] = 1.0
     design[i, len(sources) + targets.index(target)] = 1.0
-  solution = np.linalg.lstsq(design, np.array(list(kept.values())))[0]
-  effects = solution[: len(sources)]
-  effects = effects - effects.mean()
-  found = [(x, round(float(y), 12)) for x, y in zip(sources, effects)]
-  return sorted(found, key=lambda pair: -pair[1])
+  return design
+
+
+def effect_weights(
+  pairs: Sequence[pair_tables.Pair], sources: Sequence[str]
+) -> np.ndarray:
+  """[sources, pairs]: the effects a_s are these weights times the numbers.
+
+  The smallest solution of least squares splits the constant between sources
+  and targets, and centring takes it off.
+  """
+  weights = np.linalg.pinv(_design(pairs, sources))[: len(sources)]
+  return weights - weights.mean(axis=0)
+
+
+def connected(
+  pairs: Sequence[pair_tables.Pair], sources: Sequence[str]
+) -> bool:
+  """Whether shared targets lead from every source to every other: otherwise
+  their effects cannot be compared."""
+  design = _design(pairs, sources)
+  return int(np.linalg.matrix_rank(design)) == design.shape[1] - 1
 
 
 def recommend(table: pair_tables.PairTable, target: str) -> str:

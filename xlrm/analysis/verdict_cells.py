@@ -74,18 +74,18 @@ class Tally:
     found = [x.position for x in self.verdicts if x.position is not None]
     return float(np.mean(found)) if found else None
 
+  def outcomes(self, outcome: Outcome = hard) -> cells.Outcomes:
+    """Prompt -> outcome, without the invalid pairs."""
+    found = {
+      pair.ours.prompt: outcome(verdict)
+      for pair, verdict in zip(self.pairs, self.verdicts, strict=True)
+    }
+    return {prompt: x for prompt, x in found.items() if x is not None}
+
   def win_rate(self, outcome: Outcome = hard) -> win_rates.WinRate | None:
     """Macro-averaged over (task, dataset); None if every pair is invalid."""
-    by_dataset: dict[tuple[str, str], list[float]] = {}
-    for pair, verdict in zip(self.pairs, self.verdicts, strict=True):
-      value = outcome(verdict)
-      if value is not None:
-        key = (pair.ours.task, pair.ours.dataset)
-        by_dataset.setdefault(key, []).append(value)
-    parts = [
-      win_rates.win_rate(np.asarray(values)) for values in by_dataset.values()
-    ]
-    return win_rates.macro_average(parts) if parts else None
+    found = self.outcomes(outcome)
+    return cells.win_rate(found) if found else None
 
 
 def tallies(
@@ -139,6 +139,7 @@ def transfer_matrix(
         rate.rate,
         1 - rate.rate,
         tally.unpaired + tally.count(pair_verdicts.INVALID),
+        tally.outcomes(outcome),
       )
   targets = tuple(dict.fromkeys(tally.target for tally in found))
   sources = [tally.source for tally in found if tally.source]

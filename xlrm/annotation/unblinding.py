@@ -6,15 +6,16 @@ not verdicts; they say how far to trust an annotator.
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import math
 import statistics
 
 import numpy as np
 
 from xlrm import records as records_lib
-from xlrm.annotation import agreement as agreement_lib
 from xlrm.annotation import answers as answers_lib
 from xlrm.annotation import design
 from xlrm.annotation import key as key_lib
+from xlrm.evaluation import agreement as agreement_lib
 from xlrm.evaluation import win_rates
 
 VALUES = {"first": 1.0, "second": 0.0, "tie": 0.5}
@@ -109,7 +110,7 @@ def win_rate(
 
 def agreement(
   key: key_lib.StudyKey, answers: Answers
-) -> list[agreement_lib.Agreement]:
+) -> dict[tuple[str, str], agreement_lib.JudgeAgreement]:
   """Of every two annotators, without what one of them skipped."""
   said: dict[str, dict[str, str]] = {}
   for entry in key.keys:
@@ -117,7 +118,7 @@ def agreement(
     if answer and not entry.attention and answer.choice != "skip":
       mine = said.setdefault(entry.annotator, {})
       mine[entry.first] = outcome(entry, answer.choice)
-  return agreement_lib.of_annotators(said)
+  return agreement_lib.of_every_two(said)
 
 
 def annotators(key: key_lib.StudyKey, answers: Answers) -> list[Annotator]:
@@ -168,7 +169,8 @@ def summary(key: key_lib.StudyKey, answers: Answers) -> str:
       f"{key.identical} of {key.pairs} prompts have identical outputs and were "
       f"not shown; with them as ties it wins {with_ties:.1%}"
     )
-  lines += map(_agreement, agreement(key, answers))
+  found = agreement(key, answers)
+  lines += [_agreement(*pair, x) for pair, x in found.items()]
   lines += map(_work, annotators(key, answers))
   return "\n".join(lines)
 
@@ -180,10 +182,10 @@ def _win(win: win_rates.WinRate) -> str:
   )
 
 
-def _agreement(x: agreement_lib.Agreement) -> str:
-  kappa = "undefined" if x.kappa is None else f"{x.kappa:.2f}"
+def _agreement(first: str, second: str, x: agreement_lib.JudgeAgreement) -> str:
+  kappa = "undefined" if math.isnan(x.kappa) else f"{x.kappa:.2f}"
   return (
-    f"{x.first} and {x.second} agree on {x.rate:.1%} [{x.low:.1%}, "
+    f"{first} and {second} agree on {x.rate:.1%} [{x.low:.1%}, "
     f"{x.high:.1%}] of {x.n} prompts; chance {x.chance:.1%}, kappa {kappa}"
   )
 

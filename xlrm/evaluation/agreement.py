@@ -6,7 +6,7 @@ Agreement of people bounds what a reward model can learn: on SEAHORSE's question
 """
 
 import collections
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 import dataclasses
 import itertools
 import math
@@ -67,7 +67,9 @@ class JudgeAgreement:
     n: comparisons.
     chance: rate of two judges with these shares of verdicts who know nothing
       of each other, the sum over verdicts of the products of their shares.
-    kappa: (rate - chance) / (1 - chance), Cohen's; NaN if chance is 1.
+    kappa: (rate - chance) / (1 - chance), Cohen's
+      (1960, doi.org/10.1177/001316446002000104); NaN if chance is 1: both
+      always say the same one thing.
   """
 
   rate: float
@@ -101,6 +103,23 @@ def of_judges(
   kappa = (rate - chance) / (1 - chance) if chance < 1 else math.nan
   low, high = win_rates.wilson(same)
   return JudgeAgreement(rate, low, high, n, chance, kappa)
+
+
+def of_every_two(
+  verdicts: Mapping[str, Mapping[Hashable, Hashable]],
+) -> dict[tuple[str, str], JudgeAgreement]:
+  """Of every two judges on the comparisons that both decided, if there are any.
+
+  Args:
+    verdicts: name of a judge -> comparison -> verdict.
+  """
+  found = {}
+  for one, other in itertools.combinations(verdicts, 2):
+    shared = [x for x in verdicts[one] if x in verdicts[other]]
+    if shared:
+      ours, theirs = ([verdicts[x][i] for i in shared] for x in (one, other))
+      found[one, other] = of_judges(ours, theirs)
+  return found
 
 
 def chance(first: float, second: float) -> float:

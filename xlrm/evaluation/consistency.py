@@ -11,9 +11,9 @@ import numpy as np
 
 from xlrm import records
 from xlrm.evaluation import agreement
+from xlrm.evaluation import pair_verdicts
 from xlrm.evaluation import win_rates
 
-INCONSISTENT = "inconsistent"
 Pair = tuple[str, str]  # ids of two records, in the order of their letters
 _OTHER = {"first": "second", "second": "first"}
 
@@ -51,21 +51,25 @@ class Consistency:
   n: int
 
 
-def _winner(verdict: records.Verdict) -> str:
-  """Id of the record that won, or "tie", or "invalid"."""
-  if verdict.outcome in _OTHER:
-    return getattr(verdict, verdict.outcome)
-  return verdict.outcome
-
-
-def _shown_first(verdict: records.Verdict) -> str:
-  return getattr(verdict, verdict.order)
+def _turned(verdict: records.Verdict) -> records.Verdict:
+  """The same, with the two records named the other way round."""
+  return dataclasses.replace(
+    verdict,
+    first=verdict.second,
+    second=verdict.first,
+    order=_OTHER[verdict.order],
+    outcome=_OTHER.get(verdict.outcome, verdict.outcome),
+    probabilities={
+      _OTHER.get(x, x): value for x, value in verdict.probabilities.items()
+    },
+  )
 
 
 def by_pair(
   verdicts: Sequence[records.Verdict],
 ) -> dict[Pair, list[records.Verdict]]:
-  """Groups the verdicts of ONE judge by comparison.
+  """Groups the verdicts of ONE judge by comparison, all of one naming its
+  records in the same order.
 
   Raises:
     ValueError: verdicts of several judges, or a record compared with itself.
@@ -77,22 +81,21 @@ def by_pair(
   for verdict in verdicts:
     if verdict.first == verdict.second:
       raise ValueError(f"{verdict.first} was compared with itself")
-    first, second = sorted((verdict.first, verdict.second))
-    found.setdefault((first, second), []).append(verdict)
+    if verdict.first > verdict.second:
+      verdict = _turned(verdict)
+    found.setdefault((verdict.first, verdict.second), []).append(verdict)
   return found
 
 
-def _combined(verdicts: Sequence[records.Verdict]) -> str:
-  said = {_winner(verdict) for verdict in verdicts}
-  if "invalid" in said:
-    return "invalid"
-  return said.pop() if len(said) == 1 else INCONSISTENT
-
-
 def combined(verdicts: Sequence[records.Verdict]) -> dict[Pair, str]:
-  """One verdict per comparison: the winner's id, "tie", "inconsistent" if the
-  orders disagree, "invalid" if one of them is."""
-  return {pair: _combined(own) for pair, own in by_pair(verdicts).items()}
+  """One of `pair_verdicts.KINDS` per comparison, for its first record.
+
+  Verdicts of one order or of both: people see one, prompted judges two.
+  """
+  return {
+    pair: pair_verdicts.kind_of([verdict.outcome for verdict in own])
+    for pair, own in by_pair(verdicts).items()
+  }
 
 
 def agreed(
@@ -100,50 +103,35 @@ def agreed(
 ) -> agreement.JudgeAgreement:
   """Agreement of two judges on the comparisons that both decided or tied.
 
-  The winner is named by its place in the pair, so that the chance level is
-  that of the verdicts "first", "second" and "tie".
-
   Args:
     first: of one judge, from `combined`.
     second: of the other.
   """
-  void = {INCONSISTENT, "invalid"}
-  pairs = [
-    pair
-    for pair in first
-    if pair in second and first[pair] not in void
-    if second[pair] not in void
-  ]
-
-  def places(said: Mapping[Pair, str]) -> list[str | int]:
-    return [
-      pair.index(said[pair]) if said[pair] in pair else "tie" for pair in pairs
-    ]
-
-  if not pairs:
+  void = (pair_verdicts.INCONSISTENT, pair_verdicts.INVALID)
+  valid = (
+    {pair: kind for pair, kind in said.items() if kind not in void}
+    for said in (first, second)
+  )
+  found = agreement.of_every_two(dict(zip(("first", "second"), valid)))
+  if not found:
     raise ValueError("the two judges share no comparison with valid verdicts")
-  return agreement.of_judges(places(first), places(second))
+  return found["first", "second"]
 
 
 def _position(
   groups: Mapping[Pair, Sequence[records.Verdict]],
 ) -> tuple[float, float, float]:
-  """Share won by the response shown first; the interval takes a comparison's
-  verdicts, which depend on each other, as one observation."""
+  """Share won by the response shown first, with its interval."""
   won, weights = [], []
   for verdicts in groups.values():
     decided = [x for x in verdicts if x.outcome in _OTHER]
     if decided:
-      wins = sum(_winner(x) == _shown_first(x) for x in decided)
+      wins = sum(x.outcome == x.order for x in decided)
       won.append(wins / len(decided))
       weights.append(len(decided))
   if not won:
     return float("nan"), 0.0, 1.0
-  shares, sizes = np.array(won), np.array(weights, np.float64)
-  rate = float(np.average(shares, weights=sizes))
-  variance = float(np.average(np.square(shares - rate), weights=sizes))
-  effective = float(sizes.sum() ** 2 / np.square(sizes).sum())
-  return rate, *win_rates.score_interval(rate, variance, effective)
+  return win_rates.clustered(won, weights)
 
 
 def consistency(verdicts: Sequence[records.Verdict]) -> Consistency:
@@ -158,9 +146,8 @@ def consistency(verdicts: Sequence[records.Verdict]) -> Consistency:
   same = []
   for own in groups.values():
     valid = [x for x in own if x.outcome != "invalid"]
-    shown = {_shown_first(x) for x in valid}
-    if len(shown) == 2:
-      same.append(float(len({_winner(x) for x in valid}) == 1))
+    if len({x.order for x in valid}) == 2:
+      same.append(float(len({x.outcome for x in valid}) == 1))
   low, high = win_rates.wilson(np.array(same)) if same else (0.0, 1.0)
   rate, position_low, position_high = _position(groups)
   outcomes = [verdict.outcome for verdict in verdicts]

@@ -59,16 +59,17 @@ class PairVerdict:
     return self.probability
 
 
+def kind_of(outcomes: Sequence[str]) -> str:
+  """One of KINDS, from what each order said of the same pair."""
+  if "invalid" in outcomes:
+    return INVALID
+  return _KIND[outcomes[0]] if len(set(outcomes)) == 1 else INCONSISTENT
+
+
 def combine(first: records.Verdict, second: records.Verdict) -> PairVerdict:
   """The verdicts with the first and with the second record shown first."""
   both = (first, second)
-  outcomes = [verdict.outcome for verdict in both]
-  if "invalid" in outcomes:
-    kind = INVALID
-  elif outcomes[0] == outcomes[1]:
-    kind = _KIND[outcomes[0]]
-  else:
-    kind = INCONSISTENT
+  kind = kind_of([verdict.outcome for verdict in both])
   known = all("first" in verdict.probabilities for verdict in both)
   chosen = [
     x.outcome == x.order for x in both if x.outcome in records.OUTCOMES[:2]

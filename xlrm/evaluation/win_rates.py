@@ -90,6 +90,26 @@ def wilson(outcomes: Outcomes, confidence: float = 0.95) -> tuple[float, float]:
   )
 
 
+def clustered(
+  means: Scores, sizes: Sequence[int] | np.ndarray, confidence: float = 0.95
+) -> tuple[float, float, float]:
+  """Mean of all observations and its interval, where those of one cluster
+  depend on each other, e.g. the verdicts of one comparison.
+
+  A cluster is one observation that counts as often as it is large; in place of
+  n stands (sum_i size_i)^2 / sum_i size_i^2.
+
+  Args:
+    means: of each cluster.
+    sizes: observations in each.
+  """
+  means, sizes = (np.asarray(x, np.float64) for x in (means, sizes))
+  rate = float(np.average(means, weights=sizes))
+  variance = float(np.average(np.square(means - rate), weights=sizes))
+  effective = float(sizes.sum() ** 2 / np.square(sizes).sum())
+  return rate, *score_interval(rate, variance, effective, confidence)
+
+
 def normal(outcomes: Outcomes, confidence: float = 0.95) -> tuple[float, float]:
   """rate +- z sqrt(variance / n): too narrow for rates near 0 or 1."""
   outcomes = _checked(outcomes)

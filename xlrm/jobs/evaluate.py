@@ -16,15 +16,18 @@ from xlrm import metric_writer
 from xlrm import pools as pools_lib
 from xlrm import pretrained
 from xlrm import records as records_lib
+from xlrm.analysis import cells
 from xlrm.analysis import curves
 from xlrm.analysis import report
 from xlrm.analysis import report_inputs
 from xlrm.evaluation import accuracy_files
 from xlrm.evaluation import judges as judges_lib
+from xlrm.evaluation import language_id
 from xlrm.jobs import best_of_n
 from xlrm.jobs import diagnose
 from xlrm.jobs import ppo_trainer
 from xlrm.miniworld import gold as gold_lib
+from xlrm.miniworld import identification
 
 CONFIG = "config.gin"
 PACKAGES = ("xlrm", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
@@ -59,20 +62,56 @@ def read_panels(runs: Mapping[str, str]) -> dict[str, bytes]:
   }
 
 
+def read_ppo_training(
+  records: Sequence[records_lib.EvalRecord],
+) -> dict[str, report_inputs.History]:
+  """Policy -> metrics of its run, of the policies after PPO whose run is still
+  where the records say."""
+  policies = sorted({x.policy for x in records if x.method == "ppo"})
+  paths = {x: pathlib.Path(x) / metric_writer.METRICS for x in policies}
+  return {
+    policy: metric_writer.read(path)
+    for policy, path in paths.items()
+    if path.is_file()
+  }
+
+
+def _judged(pool: pools_lib.Pool, judge: str) -> np.ndarray | None:
+  """The judge's scores of all texts; None if it gave none."""
+  if judge == "gold":
+    judgments = (gold_lib.judge_example(pool.example_id, x) for x in pool.texts)
+    return np.array([x.quality for x in judgments])
+  scores = pool.scores.get(judge.replace(cells.TARGET, pool.language))
+  return None if scores is None else np.asarray(scores)
+
+
 def pool_curves(
   pools: Sequence[pools_lib.Pool],
+  records: Sequence[records_lib.EvalRecord],
+  judge: str,
 ) -> dict[tuple[str, str], list[curves.CurvePoint]]:
-  """Gold win rate against n of every (source, target)."""
+  """Win rate against n of every (source, target) whose pools were judged.
+
+  Args:
+    pools: of all runs.
+    records: of the same runs; their pairs with an estimate of the KL divergence
+      were drawn without top-k and top-p, so that the curve may have one, too.
+    judge: "gold", or a reward model that scored the pools.
+  """
+  estimated = {(x.source, x.target) for x in records if "kl_estimate" in x.pool}
   by_pair: dict[tuple[str, str], list[curves.Pool]] = {}
   for pool in pools:
-    judged = [
-      gold_lib.judge_example(pool.example_id, text).quality
-      for text in pool.texts
-    ]
+    judged = _judged(pool, judge)
+    if judged is None:
+      continue
     for name, scores in pool.scores.items():
       pair = (name.removeprefix("reward/"), pool.language)
       by_pair.setdefault(pair, []).append(
-        curves.Pool(np.asarray(scores), np.asarray(judged))
+        curves.Pool(
+          np.asarray(scores),
+          judged,
+          np.asarray(pool.logprobs) if pair in estimated else None,
+        )
       )
   return {
     pair: curves.win_rate_curve(found)
@@ -134,7 +173,8 @@ def run(
     model_dir: where the report goes.
     diagnosis: directory of a diagnosis; None leaves its part out.
     training: label to the directory of a training run, for its curves.
-    gold: ask the gold judge; only for records of miniworld.
+    gold: ask the gold judge; only for records of miniworld. Without it the
+      target's own reward model judges the pools that it scored.
     title: of the report.
     notes: sentences that a reader must know.
     dry_run: print the plan, write nothing.
@@ -159,6 +199,7 @@ def run(
   directory = pathlib.Path(model_dir)
   directory.mkdir(parents=True, exist_ok=True)
   records_lib.write(directory / best_of_n.RECORDS, records)
+  judge = "gold" if gold else f"reward/{cells.TARGET}"
   training = dict(training or {})
   accuracy = ()
   if diagnosis is not None:
@@ -169,16 +210,21 @@ def run(
     facts=_facts(records, runs),
     base_history=_base_history(records),
     accuracy=accuracy,
-    pool_curves=pool_curves(read_pools(runs)) if gold else {},
+    pool_curves=pool_curves(read_pools(runs), records, judge),
+    curve_judge=judge,
     training={
       label: metric_writer.read(pathlib.Path(path) / metric_writer.METRICS)
       for label, path in training.items()
     },
     panels=read_panels(training),
+    ppo_training=read_ppo_training(records),
     configs=_configs([*training.values(), *runs]),
     versions=versions(),
     notes=notes,
     expectations=report_inputs.Expectations() if gold else None,
+    identifier=identification.WordIdentifier()
+    if gold
+    else language_id.load(y for x in records for y in (x.language, x.source)),
   )
   path = directory / "report.html"
   report.write(path, inputs)

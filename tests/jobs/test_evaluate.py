@@ -1,0 +1,94 @@
+"""What the report reads from files: pools, and the runs of PPO."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from xlrm import best_of_n
+from xlrm import pools as pools_lib
+from xlrm.jobs import evaluate
+from xlrm.miniworld import rows
+
+
+@pytest.fixture(scope="module")
+def pools():
+  """Four of the five texts are references of other documents."""
+  rng = np.random.default_rng(0)
+  found = rows.summary_rows("es", "test", 0, 12)
+  return [
+    pools_lib.Pool(
+      example_id=row.id,
+      language="es",
+      dataset="miniworld",
+      task="t",
+      inputs=row.document,
+      reward_inputs=row.document,
+      reference=row.summary,
+      texts=[row.summary, *(found[(i + j) % 12].summary for j in range(1, 5))],
+      logprobs=(-4 * rng.random(5)).tolist(),
+      scores={"reward/en": rng.normal(size=5).tolist()},
+      greedy={"text": row.summary, "logprob": -1.0, "scores": {}},
+    )
+    for i, row in enumerate(found)
+  ]
+
+
+def records_of(pools, restricted):
+  choice = pools_lib.Choice("s", "sft", 0, restricted=restricted)
+  made = [
+    dataclasses.replace(
+      pool, greedy={**pool.greedy, "scores": {"reward/en": 0.0}}
+    )
+    for pool in pools
+  ]
+  return [record for pool in made for record in choice.records(pool)]
+
+
+def test_curves_have_the_divergence_of_their_pools(pools):
+  records = records_of(pools, restricted=False)
+  line = evaluate.pool_curves(pools, records, "gold")["en", "es"]
+  scores = np.array([pool.scores["reward/en"] for pool in pools])
+  logprobs = np.array([pool.logprobs for pool in pools])
+  expected = best_of_n.expected_kl_estimate(scores, logprobs).mean(axis=0)
+  assert [p.k for p in line] == [1, 2, 4]
+  for p in line:
+    assert p.kl_estimate == pytest.approx(expected[p.k - 1])
+
+
+def test_there_is_no_estimate_under_top_k_or_top_p(pools):
+  records = records_of(pools, restricted=True)
+  line = evaluate.pool_curves(pools, records, "gold")["en", "es"]
+  assert [p.kl_estimate for p in line] == [None] * 3
+
+
+def test_without_gold_the_targets_own_reward_model_judges(pools):
+  judge = "reward/{target}"
+  records = records_of(pools, restricted=False)
+  assert evaluate.pool_curves(pools, records, judge) == {}
+  scored = [
+    dataclasses.replace(
+      x, scores={**x.scores, "reward/es": x.scores["reward/en"]}
+    )
+    for x in pools
+  ]
+  found = evaluate.pool_curves(scored, records, judge)
+  # It agrees with the choice, so best-of-k wins k times in k + 1.
+  for pair in (("en", "es"), ("es", "es")):
+    for p in found[pair]:
+      assert p.win_rate == pytest.approx(p.k / (p.k + 1))
+
+
+def test_runs_of_ppo_are_found_where_the_records_say(pools, tmp_path):
+  sample = records_of(pools, restricted=False)[0]
+  after = [
+    dataclasses.replace(sample, method="ppo", source="en", policy=str(folder))
+    for folder in (tmp_path / "a", tmp_path / "b", tmp_path / "gone")
+  ]
+  for name in ("a", "b"):
+    (tmp_path / name).mkdir()
+  line = json.dumps({"step": 1, "objective/kl": 0.5})
+  (tmp_path / "a" / "metrics.jsonl").write_text(line + "\n")
+  found = evaluate.read_ppo_training([sample, *after, after[0]])
+  assert found == {str(tmp_path / "a"): [{"step": 1, "objective/kl": 0.5}]}

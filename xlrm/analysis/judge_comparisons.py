@@ -1,0 +1,180 @@
+"""Do the other judges say what the deciding judge says?
+
+Instance agreement: of the same two outputs, a method's and one SFT sample's,
+which is better? Ranking agreement: of two sources, which gives the better
+policy? A reward model is never asked about what it chose or trained itself:
+there it says yes to itself.
+"""
+
+from collections.abc import Iterator, Sequence
+import dataclasses
+import statistics
+
+import numpy as np
+
+from xlrm import records as records_lib
+from xlrm.analysis import cells
+from xlrm.analysis import pair_tables
+from xlrm.analysis import transfer_factors
+from xlrm.evaluation import agreement
+from xlrm.evaluation import rankings
+from xlrm.evaluation import win_rates
+
+Records = Sequence[records_lib.EvalRecord]
+METHODS = ("best_of_n", "ppo")
+REWARD = "reward/"
+
+
+@dataclasses.dataclass(frozen=True)
+class Instances:
+  """One judge beside the deciding one, on the outputs in one language.
+
+  Attributes:
+    judge: name in the records' scores.
+    target: language.
+    found: where both prefer one of the two, its interval over prompts; None if
+      there is no such pair.
+    ties: pairs where at least one of the two judges has a tie.
+    identical: pairs of equal outputs, left out.
+    missing: pairs that lack a score of one of the judges.
+  """
+
+  judge: str
+  target: str
+  found: agreement.JudgeAgreement | None
+  ties: int
+  identical: int
+  missing: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranking:
+  """One judge beside the deciding one, on which of two sources is better.
+
+  Attributes:
+    judge: name, with `cells.TARGET` where it differs by target.
+    counts: of pairs of sources, over targets.
+    tau: mean of Kendall's tau-b over targets; None where it is undefined.
+    targets: with two sources or more.
+  """
+
+  judge: str
+  counts: rankings.PairAgreement
+  tau: float | None
+  targets: int
+
+
+def judges_of(
+  records: Records, judges: Sequence[str], target: str
+) -> list[str]:
+  """Names in the scores of a target: of the judges that are shown, and every
+  reward model's."""
+  scored = {
+    name for x in records if x.target == target for name in sorted(x.scores)
+  }
+  shown = [judge.replace(cells.TARGET, target) for judge in judges]
+  rewards = sorted(x for x in scored if x.startswith(REWARD))
+  return [x for x in dict.fromkeys([*shown, *rewards]) if x in scored]
+
+
+def _pairs(
+  records: Records, target: str, judges: Sequence[str]
+) -> Iterator[tuple[records_lib.EvalRecord, records_lib.EvalRecord]]:
+  """Two outputs for a prompt, each two of them once; none by the judges."""
+  samples = cells.by_prompt(records, "sample", "", target)
+  seen = set()
+  for x in records:
+    if x.target != target or x.method not in METHODS:
+      continue
+    if f"{REWARD}{x.source}" in judges or x.prompt not in samples:
+      continue
+    if (x.prompt, x.output) not in seen:
+      seen.add((x.prompt, x.output))
+      yield x, samples[x.prompt]
+
+
+def instances(
+  records: Records, deciding: str, judge: str, target: str
+) -> Instances:
+  """Compares two judges, pair by pair."""
+  said: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+  ties = identical = missing = 0
+  names = (deciding, judge)
+  for ours, theirs in _pairs(records, target, names):
+    if ours.output == theirs.output:
+      identical += 1
+      continue
+    if not all(x in r.scores for x in names for r in (ours, theirs)):
+      missing += 1
+      continue
+    signs = [np.sign(ours.scores[x] - theirs.scores[x]) for x in names]
+    if 0 in signs:
+      ties += 1
+      continue
+    said.setdefault(ours.prompt[1:], []).append((signs[0], signs[1]))
+  flat = [pair for pairs in said.values() for pair in pairs]
+  found = agreement.of_judges(*zip(*flat)) if flat else None
+  if found:
+    # The pairs of a prompt depend on each other.
+    means = [float(np.mean([a == b for a, b in x])) for x in said.values()]
+    _, low, high = win_rates.clustered(means, [len(x) for x in said.values()])
+    found = dataclasses.replace(found, low=low, high=high)
+  return Instances(judge, target, found, ties, identical, missing)
+
+
+def all_instances(
+  records: Records, judges: Sequence[str], targets: Sequence[str]
+) -> list[Instances]:
+  """Every other judge on every target.
+
+  Args:
+    judges: the deciding one first, as in a report.
+  """
+  found = []
+  for target in targets:
+    deciding, *others = judges_of(records, judges, target) or [""]
+    if deciding == judges[0].replace(cells.TARGET, target):
+      found += [instances(records, deciding, x, target) for x in others]
+  return found
+
+
+def _without(matrix: cells.Matrix, judge: str) -> pair_tables.PairTable:
+  """Cross-lingual rates without those of the judge's own language."""
+  table = pair_tables.of_matrix(matrix)
+  kept = {
+    pair: value
+    for pair, value in table.cross_lingual.items()
+    if f"{REWARD}{pair[0]}" != judge
+  }
+  return dataclasses.replace(table, values=kept)
+
+
+def ranking(
+  first: cells.Matrix, second: cells.Matrix, judge: str
+) -> Ranking | None:
+  """Of two matrices of one method; None without two sources on a target."""
+  ours, theirs = (_without(x, judge) for x in (first, second))
+  by_target = transfer_factors.ranking_agreement(ours, theirs)
+  if not by_target:
+    return None
+  taus = transfer_factors.taus(ours, theirs).values()
+  known = [x for x in taus if not np.isnan(x)]
+  return Ranking(
+    judge,
+    transfer_factors.total(by_target),
+    statistics.fmean(known) if known else None,
+    len(by_target),
+  )
+
+
+def all_rankings(records: Records, judges: Sequence[str]) -> list[Ranking]:
+  """Every other judge: those that are shown, then single reward models."""
+  names = sorted({x for r in records for x in r.scores if x.startswith(REWARD)})
+  deciding = cells.transfer_matrix(records, judge=judges[0])
+  found = []
+  for judge in dict.fromkeys([*judges[1:], *names]):
+    matrix = cells.transfer_matrix(records, judge=judge)
+    compared = ranking(deciding, matrix, judge)
+    if compared:
+      found.append(compared)
+  return found
