@@ -114,7 +114,7 @@ def test_sft_is_finished_before_best_of_n(demo, language):
 
 
 def _ppo(demo, folder, **macros) -> list[dict]:
-  """The demo's PPO for twice as long; its rows of metrics."""
+  """The demo's PPO for longer; its rows of metrics."""
   macros = {
     "MODEL_DIR": str(folder),
     "POLICY": str(demo / "sft_es"),
@@ -122,7 +122,7 @@ def _ppo(demo, folder, **macros) -> list[dict]:
     "VALUE": str(demo / "rm_en"),
     "MIXTURE_OR_TASK_NAME": "miniworld_summary.es",
     "ppo.train.heldout": str(demo / "rm_de"),
-    "TRAIN_STEPS": 120,
+    "TRAIN_STEPS": 100,
     "EVAL_PERIOD": 20,
     **macros,
   }
