@@ -210,12 +210,18 @@ def test_checkpoints_of_other_adapters_are_refused(
     start(run[0], lora=config)
 
 
-def test_adapters_over_another_base_are_refused(start, run, speck_reward):
-  """VALUE = None: the value model would lie over the policy's weights."""
+def test_adapters_over_another_base_are_refused(
+  start, run, speck_reward, tmp_path
+):
+  found = pretrained.load_scorer(speck_reward)
+  params = jax.tree.map(np.array, found.params)
+  params["backbone"]["encoder"]["encoder_norm"]["scale"][0] += 0.5
+  other = str(tmp_path / "rm")
+  pretrained.write_archive(other, params, found.description, found.vocabulary)
   with pytest.raises(
     native.CheckpointError, match="other weights of the value than are there"
   ):
-    start(run[0], value=None)
+    start(run[0], value=other)
 
 
 def test_a_target_that_is_not_there_is_refused_before_anything(start, tmp_path):
