@@ -156,9 +156,10 @@ VALUE_LOSS = ppo_adapters.over(
 @functools.cache
 def compiled(loss):
   """params -> ((total, metrics), gradient)"""
+  batch = experience()
 
   def total(params):
-    found = loss(params, experience(), None)
+    found = loss(params, batch, None)
     return found.total, found.metrics
 
   return jax.jit(jax.value_and_grad(total, has_aux=True))
