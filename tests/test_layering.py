@@ -32,6 +32,7 @@ LAYERS = (
   ("xlrm.best_of_n", 1),
   ("xlrm.ppo", 1),
   ("xlrm.advantages", 1),
+  ("xlrm.lora", 1),
   ("xlrm.optimizers", 1),
   ("xlrm.sharding", 1),
   ("xlrm.checkpoints", 1),

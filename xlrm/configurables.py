@@ -12,6 +12,7 @@ CORE = {
   "ppo.train": "xlrm.jobs.ppo:train",
   "RolloutConfig": "xlrm.jobs.ppo_trainer:RolloutConfig",
   "PPOConfig": "xlrm.ppo:PPOConfig",
+  "LoraConfig": "xlrm.lora:LoraConfig",
   "GeneralizedAdvantage": "xlrm.advantages:GeneralizedAdvantage",
   "LeaveOneOut": "xlrm.advantages:LeaveOneOut",
   "GroupNormalised": "xlrm.advantages:GroupNormalised",

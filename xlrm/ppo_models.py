@@ -47,6 +47,7 @@ class Models:
   scorer: models_scorer.ResponseScorer | None
   reward: scorer_lib.RewardModel
   heldout: scorer_lib.RewardModel | None
+  value_member: int | None = None  # of `reward`, whose weights are `value`'s
 
 
 def load(
@@ -96,7 +97,14 @@ def load(
     scorer=scorer,
     reward=scorer_lib.load(rewards, dtype=reward_dtype or dtype),
     heldout=heldout and scorer_lib.load(heldout, dtype=reward_dtype or dtype),
+    value_member=_member(value, rewards),
   )
+
+
+def _member(value: str | None, rewards: scorer_lib.Spec) -> int | None:
+  """Which of the reward models is the value model's start."""
+  paths = [str(path) for path in scorer_lib.paths_of(rewards)]
+  return paths.index(str(value)) if str(value) in paths else None
 
 
 def value_params(
@@ -105,20 +113,27 @@ def value_params(
   """From the reward model, in units of the scaled score; or exactly 0 (G15)."""
   if models.value is not None:
     params = models.value.lazy_params.on(mesh)
-    head = params["head"]
-    return {
-      **params,
-      "head": {
-        "kernel": head["kernel"] * scale.gain,
-        "bias": head["bias"] * scale.gain + scale.bias,
-      },
-    }
+    return {**params, "head": scaled_head(params["head"], scale)}
   backbone = models.policy.model.without_output_matrix(
     models.policy.lazy_params.on(mesh)
   )
+  return {"backbone": backbone, "head": zero_head(models)}
+
+
+def scaled_head(
+  head: types.Params, scale: reward_scale.RewardScale
+) -> types.Params:
+  """A reward model's head that says scaled scores."""
+  return {
+    "kernel": head["kernel"] * scale.gain,
+    "bias": head["bias"] * scale.gain + scale.bias,
+  }
+
+
+def zero_head(models: Models) -> types.Params:
+  """A head that says 0."""
   shapes = models.scorer.abstract()["head"]
-  zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
-  return {"backbone": backbone, "head": zeros}
+  return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
 
 
 def taken(params: types.Params) -> sharding.LazyParams:

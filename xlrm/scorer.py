@@ -184,17 +184,21 @@ class RewardModel:
     return self.combine(jnp.stack(by_member))
 
 
+def paths_of(spec: Spec) -> Sequence[str | os.PathLike]:
+  """Of the reward models that a specification names."""
+  if isinstance(spec, Ensemble):
+    return spec.paths
+  return [spec] if isinstance(spec, str | os.PathLike) else spec
+
+
 def identity(spec: Spec) -> str:
   """Changes when the scores of a reward model or an ensemble would."""
-  combine, paths = "", [spec]
+  combine = ""
   if isinstance(spec, Ensemble):
     combine = getattr(spec.combine, "__qualname__", repr(spec.combine))
-    paths = spec.paths
-  elif not isinstance(spec, str | os.PathLike):
-    paths = spec
   models = [
     model_files.fingerprint(str(path).removeprefix(pretrained.VERDICT))
-    for path in paths
+    for path in paths_of(spec)
   ]
   return repr((models, combine))
 

@@ -37,6 +37,9 @@ MODEL_RULES = (
   (r"/out/kernel$", 0),
   (r"/wi(_\d+)?/kernel$", 1),
   (r"/wo/kernel$", 0),
+  # LoRA: A has the rows of its matrix, B the columns.
+  (r"/(query|key|value|wi(_\d+)?|logits_dense)/kernel/lora_b$", 1),
+  (r"(/(out|wo)/kernel|token_embedder/embedding)/lora_a$", 0),
 )
 
 

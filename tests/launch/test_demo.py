@@ -122,3 +122,63 @@ def test_sft_is_finished_before_best_of_n(demo, language):
   border = 0.75 * curve[-1][0]
   before = [value for step, value in curve if step <= border]
   assert curve[-1][1] - before[-1] <= 0.02
+
+
+def _ppo(demo, folder, **macros) -> list[dict]:
+  """The demo's PPO for longer; its rows of metrics."""
+  macros = {
+    "MODEL_DIR": str(folder),
+    "POLICY": str(demo / "sft_es"),
+    "REWARD": str(demo / "rm_en"),
+    "VALUE": str(demo / "rm_en"),
+    "MIXTURE_OR_TASK_NAME": "miniworld_summary.es",
+    "ppo.train.heldout": str(demo / "rm_de"),
+    "TRAIN_STEPS": 100,
+    "EVAL_PERIOD": 20,
+    **macros,
+  }
+  environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+  done = subprocess.run(
+    [
+      *(sys.executable, "-m", "xlrm.launch.main", "run"),
+      "--gin_file=demo_ppo.gin",
+      *(f"--gin.{name}={value!r}" for name, value in macros.items()),
+    ],
+    env=environment,
+    capture_output=True,
+    text=True,
+    timeout=1800,
+  )
+  assert done.returncode == 0, done.stderr
+  return _lines(folder / "metrics.jsonl")
+
+
+def _lines(path) -> list[dict]:
+  text = path.read_text(encoding="utf-8")
+  return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("demo", [0], indirect=True)
+def test_g17_without_kl_the_policy_hacks_and_the_panel_says_so(demo, tmp_path):
+  """With beta = 0 the score rises to the end while the gold judge's falls."""
+  rows = _ppo(demo, tmp_path / "none", KL_COEFFICIENT=0.0)
+  watched = [row for row in rows if "validation/gold" in row]
+  gold = [row["validation/gold"] for row in watched]
+  scores = [row["validation/scores"] for row in watched]
+  assert scores[-1] > max(scores[:3])
+  assert gold[-1] < max(gold) - 0.3
+  fallen = next(
+    row["step"] for row in watched if row["validation/gold"] < max(gold) - 0.3
+  )
+  alarms = _lines(tmp_path / "none" / "events.jsonl")
+  first = {}
+  for alarm in alarms:
+    first.setdefault(alarm["sign"], alarm["step"])
+  assert min(first.values()) < fallen  # before it is seen in the gold judge
+  assert first["response/language"] <= fallen  # and what has happened
+  # The demo's own beta over the same steps: no alarm, and no fall.
+  rows = _ppo(demo, tmp_path / "own")
+  gold = [row["validation/gold"] for row in rows if "validation/gold" in row]
+  assert gold[-1] > max(gold) - 0.1
+  assert not _lines(tmp_path / "own" / "events.jsonl")

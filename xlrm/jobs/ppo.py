@@ -14,8 +14,10 @@ import jax
 import optax
 
 from xlrm import batches
+from xlrm import lora as lora_lib
 from xlrm import memory_plan
 from xlrm import ppo
+from xlrm import ppo_adapters
 from xlrm import ppo_models
 from xlrm import pretrained
 from xlrm import prompt_batches
@@ -69,6 +71,7 @@ def train(
   rollout: ppo_trainer.RolloutConfig = ppo_trainer.RolloutConfig(),
   sampler: sampling_config.SamplingConfig = sampling_config.SamplingConfig(),
   panel: hacking_panel.PanelConfig = hacking_panel.PanelConfig(),
+  lora: lora_lib.LoraConfig | None = None,
   lengths: Mapping[str, int] | None = None,
   split: str = "train",
   validation_split: str = "validation",
@@ -93,6 +96,8 @@ def train(
     reference: model that the policy must stay near to; None is the policy as
       it starts.
     heldout: reward model that only watches.
+    lora: train low-rank adapters of policy and value model only, over one
+      frozen base; None trains all weights.
     lengths: tokens of prompt and response; None is what the policy was trained
       on.
     reward_dtype: of the reward models' computation; None is `dtype`.
@@ -139,6 +144,10 @@ def train(
     rollout.seed,
     from_left,
   )
+  reward = models.reward.on(devices)
+  adapted = lora and ppo_adapters.Adapted(
+    lora, models, reward, devices, rollout.seed, reference is None
+  )
   trainer = ppo_trainer.Trainer(
     models=models,
     optimizers=(optimizer, value_optimizer or optimizer),
@@ -149,7 +158,7 @@ def train(
       tokenizer=models.policy.tokenizer,
       sampler=sampler,
       num_samples=rollout.num_samples,
-      reward=models.reward.on(devices),
+      reward=reward,
       scale=reward_scale.RewardScale(),
       reference=models.reference.model,
       value=models.scorer,
@@ -164,6 +173,7 @@ def train(
       : rollout.num_validation_prompts
     ],
     lengths=lengths,
+    adapted=adapted,
   )
   if dry_run:
     named = memory_plan.devices(dry_run) if isinstance(dry_run, str) else None
@@ -184,7 +194,9 @@ def _run(trainer, prompts, config, lengths, history) -> train_loop.FitResult:
     trainer.model_dir, keep=config.keep_checkpoints
   )
   data = prompts.fingerprint()
-  restored = training.restore(checkpointer, trainer.abstract(), data)
+  abstract = trainer.abstract()
+  ppo_adapters.check_continued(trainer.model_dir, trainer.adapted)
+  restored = training.restore(checkpointer, abstract, data)
   scale = reward_scale.RewardScale.read(trainer.model_dir)
   if restored is None and rollout.fit_reward_scale:
     params = trainer.models.policy.lazy_params.on(
@@ -208,7 +220,11 @@ def _run(trainer, prompts, config, lengths, history) -> train_loop.FitResult:
     )
   scale = scale if rollout.fit_reward_scale else reward_scale.RewardScale()
   trainer.rollouts = dataclasses.replace(trainer.rollouts, scale=scale)
-  state, memory = restored or (trainer.initial(), train_loop.Memory(data))
+  if restored is None:
+    state, memory = trainer.initial(), train_loop.Memory(data)
+  else:
+    state, memory = restored[0], restored[1]
+    state = trainer.continued(state)
   policy = trainer.models.policy
   pretrained.write_description(
     trainer.model_dir,
@@ -221,6 +237,7 @@ def _run(trainer, prompts, config, lengths, history) -> train_loop.FitResult:
     policy.vocabulary,
   )
   scale.write(trainer.model_dir)
+  ppo_adapters.write(trainer.model_dir, trainer.adapted)
   if restored is not None:
     print(f"ppo: continues at step {int(state.step)}", flush=True)
   loop = train_loop.Loop(

@@ -4,8 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from xlrm import lora
 from xlrm import memory_plan
+from xlrm import optimizers
 from xlrm import ppo
+from xlrm import ppo_adapters
 from xlrm import ppo_step
 from xlrm import sharding
 from xlrm import types
@@ -28,16 +31,20 @@ def plan_of(trainer: ppo_trainer.Trainer, rows: int) -> memory_plan.Plan:
   }
   support = jnp.asarray(trainer.rollouts.support)
   temperature = trainer.rollouts.sampler.temperature
+  policy_loss = lambda m: ppo_step.policy_loss_of(
+    m,
+    trainer.config,
+    temperature,
+    # One part of the vocabulary has one part of the support.
+    support[: m.config.vocab_size],
+  )
+  value_loss = lambda m: ppo_step.value_loss_of(m, trainer.config)
+  adapted = trainer.adapted
+  if adapted is not None:
+    return _adapted_plan(trainer, policy_loss, value_loss, options)
   policy = memory_plan.training_plan(
     memory_plan.Planned(
-      models.policy.model,
-      lambda m: (
-        m.abstract(),
-        # One part of the vocabulary has one part of the support.
-        ppo_step.policy_loss_of(
-          m, trainer.config, temperature, support[: m.config.vocab_size]
-        ),
-      ),
+      models.policy.model, lambda m: (m.abstract(), policy_loss(m))
     ),
     optimizer=trainer.optimizers[0],
     **options,
@@ -46,23 +53,116 @@ def plan_of(trainer: ppo_trainer.Trainer, rows: int) -> memory_plan.Plan:
   if models.scorer is not None:
     value = memory_plan.training_plan(
       memory_plan.Planned(
-        models.scorer,
-        lambda m: (m.abstract(), ppo_step.value_loss_of(m, trainer.config)),
+        models.scorer, lambda m: (m.abstract(), value_loss(m))
       ),
       optimizer=trainer.optimizers[1],
       **options,
     )
-    kept = ("parameters", "optimizer")
-    found |= {f"value {name}": value.bytes[name] for name in kept}
-    # One of the two is updated at a time.
-    step = sum(x for n, x in policy.bytes.items() if n not in kept)
-    other = sum(x for n, x in value.bytes.items() if n not in kept)
-    found["value step beyond policy's"] = max(0, other - step)
+    found |= _beside(policy, value)
   found["reference"] = memory_plan.placed_bytes(
     models.reference.model.abstract(), trainer.mesh
   )
-  for number, member in enumerate(models.reward.members, 1):
-    found[f"reward model {number}"] = memory_plan.placed_bytes(
+  return memory_plan.Plan(found | _rewards(trainer))
+
+
+KEPT = ("parameters", "optimizer")
+
+
+def _beside(policy: memory_plan.Plan, value: memory_plan.Plan):
+  """What the value model adds: one of the two is updated at a time."""
+  found = {f"value {name}": value.bytes[name] for name in KEPT}
+  step, other = (
+    sum(x for name, x in plan.bytes.items() if name not in KEPT)
+    for plan in (policy, value)
+  )
+  return found | {"value step beyond policy's": max(0, other - step)}
+
+
+def _rewards(trainer: ppo_trainer.Trainer) -> dict[str, int]:
+  return {
+    f"reward model {number}": memory_plan.placed_bytes(
       member.model.abstract(), trainer.mesh, sharding.split_over_model
     )
-  return memory_plan.Plan(found)
+    for number, member in enumerate(trainer.models.reward.members, 1)
+  }
+
+
+def _adapted_plan(trainer, policy_loss, value_loss, options):
+  """The same where only adapters are trained; frozen weights count once."""
+  models, adapted = trainer.models, trainer.adapted
+
+  def planned(model, frozen_of, trained_of, merged, loss_of):
+    """A tree of both, of which the frozen part is frozen."""
+
+    def loss(m):
+      def of(params, batch, key):
+        trained = params["adapters"]
+        base = jax.lax.stop_gradient(params["base"])
+        return loss_of(m)(merged(base, trained, adapted.config), batch, key)
+
+      return {"base": frozen_of(m), "adapters": trained_of(m)}, of
+
+    tree, _ = loss(model)
+    mask = {
+      name: jax.tree.map(lambda _, name=name: name == "base", part)
+      for name, part in tree.items()
+    }
+    return memory_plan.Planned(model, loss), mask
+
+  def plan(optimizer, *parts):
+    what, mask = planned(*parts)
+    found = memory_plan.training_plan(
+      what, optimizer=optimizer, mask=mask, **options
+    ).bytes
+    adapters = memory_plan.placed_bytes(
+      what.loss_of(parts[0])[0]["adapters"], trainer.mesh
+    )
+    return memory_plan.Plan({**found, "parameters": adapters})
+
+  policy = plan(
+    trainer.optimizers[0],
+    models.policy.model,
+    lambda m: m.abstract(),
+    lambda m: ppo_adapters.policy_abstract(m, adapted.config),
+    ppo_adapters.merged_policy,
+    policy_loss,
+  )
+  base = models.policy.model.abstract()
+  found = {
+    "base of policy": memory_plan.placed_bytes(base, trainer.mesh),
+    "policy merged matrices": _target_bytes(base, trainer),
+    **{f"policy {name}": size for name, size in policy.bytes.items()},
+  }
+  if models.scorer is not None:
+    value = plan(
+      trainer.optimizers[1],
+      models.scorer,
+      lambda m: m.abstract()["backbone"],
+      lambda m: ppo_adapters.value_abstract(m, adapted.config),
+      ppo_adapters.merged_value,
+      value_loss,
+    )
+    own = models.value is not None and models.value_member is None
+    whole = models.scorer.abstract()["backbone"]
+    found["base of value model"] = (
+      memory_plan.placed_bytes(whole, trainer.mesh) if own else 0
+    )
+    found |= _beside(policy, value)
+  found["reference"] = (
+    0
+    if adapted.is_reference
+    else memory_plan.placed_bytes(
+      models.reference.model.abstract(), trainer.mesh
+    )
+  )
+  return memory_plan.Plan(found | _rewards(trainer))
+
+
+def _target_bytes(base, trainer) -> int:
+  """Of the matrices that are adapted, once more: merged, to be sampled from."""
+  names = lora.target_names(base, trainer.adapted.config)
+  kept = jax.tree_util.tree_map_with_path(
+    lambda path, leaf: leaf if optimizers.path_name(path) in names else None,
+    base,
+  )
+  return memory_plan.placed_bytes(kept, trainer.mesh)

@@ -15,6 +15,7 @@ import optax
 from xlrm import files
 from xlrm import metric_writer
 from xlrm import ppo
+from xlrm import ppo_adapters
 from xlrm import ppo_models
 from xlrm import ppo_step
 from xlrm import prompt_batches
@@ -96,6 +97,7 @@ class Trainer:
   panel: hacking_panel.PanelConfig
   validation: Sequence[Mapping[str, Any]]
   lengths: Mapping[str, int]
+  adapted: ppo_adapters.Adapted | None = None  # None: all weights are trained
 
   def __post_init__(self):
     self.reference_params = None
@@ -105,17 +107,20 @@ class Trainer:
 
   def abstract(self) -> ppo_step.PPOState:
     """Shapes of the state with their shardings on the mesh."""
+    models = self.models
+    whole = models.policy.model.abstract()
+    trained = [whole, models.scorer and models.scorer.abstract()]
+    if self.adapted is not None:
+      config = self.adapted.config
+      trained = [
+        ppo_adapters.policy_abstract(models.policy.model, config),
+        models.scorer and ppo_adapters.value_abstract(models.scorer, config),
+      ]
 
     def state():
       policy, value = (
         tree and train_step.abstract_shapes(tree, optimizer)
-        for tree, optimizer in zip(
-          (
-            self.models.policy.model.abstract(),
-            self.models.scorer and self.models.scorer.abstract(),
-          ),
-          self.optimizers,
-        )
+        for tree, optimizer in zip(trained, self.optimizers)
       )
       return jax.eval_shape(
         lambda a, b: ppo_step.initial_state(a, b, self.config.kl_coefficient),
@@ -123,24 +128,41 @@ class Trainer:
         value,
       )
 
-    return sharding.placed(state(), self.mesh)
+    found = state()
+    if self.adapted is not None:
+      found = _with_whole(found, whole)
+    return sharding.placed(found, self.mesh)
 
   def initial(self) -> ppo_step.PPOState:
     """The state of step 0."""
+    adapted, scale = self.adapted, self.rollouts.scale
     policy = train_step.initial_state(
-      self.models.policy.lazy_params, self.optimizers[0], self.mesh
+      adapted.policy_start() if adapted else self.models.policy.lazy_params,
+      self.optimizers[0],
+      self.mesh,
     )
     value = None
     if self.models.scorer is not None:
-      params = ppo_models.value_params(
-        self.models, self.rollouts.scale, self.mesh
+      params = (
+        adapted.value_start(scale)
+        if adapted
+        else ppo_models.taken(
+          ppo_models.value_params(self.models, scale, self.mesh)
+        )
       )
-      value = train_step.initial_state(
-        ppo_models.taken(params), self.optimizers[1], self.mesh
-      )
+      value = train_step.initial_state(params, self.optimizers[1], self.mesh)
     state = ppo_step.initial_state(policy, value, self.config.kl_coefficient)
-    places = jax.tree.map(lambda x: x.sharding, self.abstract())
-    return jax.device_put(state, places)
+    if adapted is not None:
+      state = _with_whole(state, adapted.policy(state.params))
+    return jax.device_put(state, self._places)
+
+  def continued(self, state: ppo_step.PPOState) -> ppo_step.PPOState:
+    """A restored state, which holds nothing twice."""
+    if self.adapted is None:
+      return state
+    for leaf in jax.tree.leaves(state.params):
+      leaf.delete()
+    return state.replace(params=self.adapted.policy(state.policy.params))
 
   @functools.cached_property
   def _places(self) -> ppo_step.PPOState:
@@ -158,35 +180,65 @@ class Trainer:
     return self.compiled[with_policy]
 
   def _make_learn(self, with_policy: bool) -> Callable:
-    policy_step, value_step = None, None
+    """learn(state, rollout, finished, key, frozen weights)"""
+    losses = [None, None]
     if with_policy:
-      loss = ppo_step.policy_loss_of(
+      losses[0] = ppo_step.policy_loss_of(
         self.models.policy.model,
         self.config,
         self.rollouts.sampler.temperature,
         jnp.asarray(self.rollouts.support),
       )
-      policy_step = train_step.make_train_step(
-        loss, self.optimizers[0], num_microbatches=self.num_microbatches
-      )
     if self.models.scorer is not None:
-      value_step = train_step.make_train_step(
-        ppo_step.value_loss_of(self.models.scorer, self.config),
-        self.optimizers[1],
-        num_microbatches=self.num_microbatches,
-      )
+      losses[1] = ppo_step.value_loss_of(self.models.scorer, self.config)
+
+    def learn(state, rollout, finished, key, bases):
+      steps = [
+        loss
+        and train_step.make_train_step(
+          loss
+          if self.adapted is None
+          else ppo_adapters.over(loss, merged, base, self.adapted.config),
+          optimizer,
+          num_microbatches=self.num_microbatches,
+        )
+        for loss, merged, base, optimizer in zip(
+          losses,
+          (ppo_adapters.merged_policy, ppo_adapters.merged_value),
+          bases,
+          self.optimizers,
+        )
+      ]
+      learning = ppo_step.make_learn(*steps, self.config)
+      return learning(state, rollout, finished, key)
+
     places = self._places
-    if not with_policy:
+    if self.adapted is not None:
+      places = _adapters_alone(places)
+    elif not with_policy:
       places = places.replace(params=None)
-    return jax.jit(
-      ppo_step.make_learn(policy_step, value_step, self.config),
-      donate_argnums=0,
-      out_shardings=(places, None),
-    )
+    return jax.jit(learn, donate_argnums=0, out_shardings=(places, None))
+
+  def _update(self, state, number, *arguments):
+    """The state after a rollout, and metrics."""
+    with_policy = number >= self.config.policy_start_step
+    learn = self._learn(with_policy)
+    if self.adapted is not None:
+      self.adapted.release(state.params)
+      alone, bases = _adapters_alone(state), self.adapted.bases
+      state, metrics = learn(alone, *arguments, bases)
+      return _with_whole(state, self.adapted.policy(state.params)), metrics
+    if with_policy:
+      return learn(state, *arguments, (None, None))
+    params = state.params
+    state, metrics = learn(state.replace(params=None), *arguments, (None, None))
+    return state.replace(params=params), metrics
 
   def _reference(self, params: types.Params, number: int) -> types.Params:
-    """Of the reference; not stored twice while the policy still equals it."""
+    """Of the reference; not stored twice while it equals what is stored."""
     start = self.config.policy_start_step
+    if self.adapted is not None and self.adapted.is_reference:
+      return self.adapted.base
     if self.shares_reference and number < start:
       return params
     if self.reference_params is None:
@@ -195,6 +247,11 @@ class Trainer:
       else:
         self.reference_params = self.models.reference.lazy_params.on(self.mesh)
     return self.reference_params
+
+  def _value_params(self, state: ppo_step.PPOState) -> types.Params | None:
+    if state.value is None or self.adapted is None:
+      return state.value and state.value.params
+    return self.adapted.value(state.value.params)
 
   def step(
     self,
@@ -207,7 +264,7 @@ class Trainer:
     rollout, finished, texts = self.rollouts.rollout(
       state.params,
       self._reference(state.params, number),
-      state.value and state.value.params,
+      self._value_params(state),
       batch,
       key,
     )
@@ -215,14 +272,7 @@ class Trainer:
       **{n: x for n, x in self.drawn.items() if n == number - 1},
       number: {"tokens": rollout.batch.targets, "scores": rollout.scores},
     }
-    if number >= self.config.policy_start_step:
-      state, metrics = self._learn(True)(state, rollout, finished, key)
-    else:
-      params = state.params
-      state, metrics = self._learn(False)(
-        state.replace(params=None), rollout, finished, key
-      )
-      state = state.replace(params=params)
+    state, metrics = self._update(state, number, rollout, finished, key)
     facts = functools.partial(
       hacking_panel.text_facts, identifier=self._identifier
     )
@@ -353,3 +403,17 @@ _ZERO_AT_START = {
   "objective/k2": 1e-3,
   "objective/k3": 1e-3,
 }
+
+
+def _with_whole(
+  state: ppo_step.PPOState, params: types.Params
+) -> ppo_step.PPOState:
+  """A state of adapters -> of the whole policy, its adapters in `policy`."""
+  policy = state.policy.replace(params=state.params)
+  return state.replace(params=params, policy=policy)
+
+
+def _adapters_alone(state: ppo_step.PPOState) -> ppo_step.PPOState:
+  """The inverse of `_with_whole`."""
+  policy = state.policy.replace(params=None)
+  return state.replace(params=state.policy.params, policy=policy)
