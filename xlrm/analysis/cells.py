@@ -24,10 +24,12 @@ class Cell:
   Attributes:
     source: language of the reward model.
     target: language of the policy.
-    win: win rate of the method, macro-averaged over datasets.
+    win: win rate of the method, macro-averaged over datasets. Of several seeds
+      a prompt's outcomes are averaged first, so n counts prompts.
     mean: mean score of the method's outputs.
     baseline_mean: mean score of the baseline's outputs.
     unpaired: prompts left out because one side lacks an output or a score.
+    by_seed: seed -> win rate with it.
   """
 
   source: str
@@ -36,10 +38,18 @@ class Cell:
   mean: float
   baseline_mean: float
   unpaired: int
+  by_seed: dict[int, float] = dataclasses.field(default_factory=dict)
 
   @property
   def cross_lingual(self) -> bool:
     return self.source != self.target
+
+  @property
+  def between_seeds(self) -> tuple[float, float] | None:
+    """95% interval between seeds; None with one seed."""
+    if len(self.by_seed) < 2:
+      return None
+    return win_rates.between_runs(list(self.by_seed.values()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,13 +154,32 @@ def _paired(
 def _by_dataset(
   prompts: Sequence[tuple[int, str, str, str]], outcomes: np.ndarray
 ) -> win_rates.WinRate:
-  """Win rate macro-averaged over (task, dataset)."""
-  names = [prompt[1:3] for prompt in prompts]
+  """Win rate macro-averaged over (task, dataset).
+
+  The same prompt under several seeds is one observation: their mean.
+  """
+  by_prompt: dict[tuple[str, str, str], list[float]] = {}
+  for prompt, outcome in zip(prompts, outcomes, strict=True):
+    by_prompt.setdefault(prompt[1:], []).append(float(outcome))
+  outcomes = np.array([np.mean(values) for values in by_prompt.values()])
+  names = [prompt[:2] for prompt in by_prompt]
   parts = [
     win_rates.win_rate(outcomes[np.array([x == name for x in names])])
     for name in dict.fromkeys(names)
   ]
   return win_rates.macro_average(parts)
+
+
+def _by_seed(paired: _Paired) -> dict[int, float]:
+  """Seed -> win rate of its records alone."""
+  seeds = np.array([prompt[0] for prompt in paired.prompts])
+  return {
+    int(seed): _by_dataset(
+      [prompt for prompt in paired.prompts if prompt[0] == seed],
+      paired.outcomes[seeds == seed],
+    ).rate
+    for seed in sorted(set(seeds))
+  }
 
 
 def check_one_study(records: Records) -> None:
@@ -170,8 +199,7 @@ def transfer_matrix(
   """Win rates of a method over a baseline for every pair that was run.
 
   Args:
-    records: of one study. The same prompt under another seed is another
-      prompt, so an interval is one over prompts, not over seeds.
+    records: of one study, of one seed or of several.
     judge: name in `scores`, e.g. "gold" or "reward/{target}".
     method: method whose records carry a source language.
     baseline: method without a source, e.g. one sample of the SFT model.
@@ -197,6 +225,7 @@ def transfer_matrix(
       float(paired.ours.mean()),
       float(paired.theirs.mean()),
       paired.unpaired,
+      _by_seed(paired),
     )
   targets = tuple(dict.fromkeys(target for _, target in pairs))
   sources = ordered(
