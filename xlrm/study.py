@@ -3,6 +3,7 @@
 One object says what an experiment is; `study_cells` lists the jobs of it.
 """
 
+import ast
 from collections.abc import Mapping, Sequence
 import dataclasses
 import difflib
@@ -43,6 +44,18 @@ def _known(what: str, given, known) -> None:
       near = difflib.get_close_matches(str(name), known, 1, 0.3)
       hint = f"; did you mean {near[0]!r}?" if near else ""
       raise ValueError(f"{what} {name!r} is none of {', '.join(known)}{hint}")
+
+
+def _literal(kind: str, settings: Settings) -> None:
+  """A setting becomes a line of gin."""
+  for name, value in settings.items():
+    try:
+      ast.literal_eval(repr(value))
+    except (SyntaxError, ValueError) as error:
+      raise ValueError(
+        f"settings: {kind!r} gives {name} the object {value!r}; objects belong "
+        "into a gin file of yours, named in `jobs`"
+      ) from error
 
 
 def _each_once(what: str, values: Sequence[Any]) -> None:
@@ -117,6 +130,8 @@ class Study:
       ("folders", FOLDERS),
     ):
       _known(f"{what}:", getattr(self, what), known)
+    for kind, own in (*self.settings.items(), *self.judges.items()):
+      _literal(kind, own)
     if self.max_prompts is not None and self.max_prompts < 1:
       raise ValueError(f"max_prompts {self.max_prompts} is below 1")
     self._check_ppo()

@@ -332,7 +332,6 @@ def _judges(study: Study, temperature, num_samples, kl) -> Iterator[Cell]:
       "RECORDS": [Folder(x) / "records.jsonl" for x in runs],
       "OUTPUT": Folder(name) / VERDICTS,
       "METHOD": method,
-      "Comparison.name": judge,
     }
     title = f"judge {judge} of {method}{_told(study, axes)}"
     yield _cell(study, "judge", name, title, settings, runs)
