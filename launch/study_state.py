@@ -1,6 +1,6 @@
 """Which cells of a study are complete, and who runs it now.
 
-A cell's folder holds `cell.json`: what the cell was when it was run, and
+A cell's folder holds `cell.study`: what the cell was when it was run, and
 whether it was run to its end. Without that file the cell goes to its job again,
 which knows itself how far it got.
 """
@@ -21,7 +21,7 @@ from xlrm import files
 from xlrm import study as study_lib
 from xlrm import study_cells
 
-MARK = "cell.json"
+MARK = "cell.study"  # no .json: those make the fingerprint of a model
 LOCK = "study.lock"
 _CHECKPOINT = "checkpoint_*/manifest.json"  # written last, see checkpoints
 # Kind -> what its job leaves when it is done, as a glob.
