@@ -115,7 +115,7 @@ def bootstrap(
 
 
 def between_runs(
-  rates: Sequence[float], confidence: float = 0.95
+  rates: Scores, confidence: float = 0.95
 ) -> tuple[float, float]:
   """Student's interval of the mean rate of k runs that differ in their seed:
   mean +- t sqrt(s^2 / k), where s^2 and t have k - 1 degrees of freedom.
