@@ -1,8 +1,8 @@
 """Runs the cells of a study one after the other, in this process.
 
-Another way of running them (a scheduler's jobs) needs `study_plan.Plan`, whose
-cells name those that they need, and a command for each cell: `xlrm study
---gin_file=MODEL_DIR/study.gin --only=NAME`.
+A scheduler runs them as jobs of its own: `study_plan.Plan` has the cells, each
+with those that it needs, and `xlrm study --only=NAME` with the same options is
+the command that runs one of them.
 """
 
 from collections.abc import Sequence

@@ -203,6 +203,23 @@ def test_g23_sft_and_reward_with_their_dropout(tmp_path):
   made.run("reward.gin", "rm", **RATED, **SHORT)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["summarization", "dialogue"])
+def test_g23_the_papers_sft_and_reward_models(name, tmp_path):
+  """With the shipped model and task in place of mT5-XL and real text."""
+  made = Chain(tmp_path)
+  small = {
+    **SHORT,
+    "BATCH_SIZE": 16,  # two parts over 8 devices
+    "MIXTURE_OR_TASK_MODULE": "xlrm.tasks.miniworld",
+    "TASK_FEATURE_LENGTHS": {"inputs": 72, "targets": 32},
+    "INITIAL_CHECKPOINT_PATH": "nano",
+  }
+  folder = "experiments/paper/"
+  made.run(f"{folder}sft_{name}.gin", "sft", *FEW, **small, **ES)
+  made.run(f"{folder}reward_{name}.gin", "rm", **small, **RATED)
+
+
 @pytest.mark.parametrize(
   "gin_file",
   [
