@@ -50,10 +50,9 @@ def main(options: argparse.Namespace) -> int:
 
   given = [x for x in options.gin_search_paths.split(",") if x]
   # Jobs may lie beside the study that names them.
-  beside = dict.fromkeys(str(pathlib.Path(x).parent) for x in options.gin_file)
-  loaded = study_plan.Loaded.of(
-    options.gin_file, options.bindings, [*given, *beside]
-  )
+  beside = {str(pathlib.Path(x).parent): None for x in options.gin_file}
+  search = [*given, *(x for x in beside if x != ".")]
+  loaded = study_plan.Loaded.of(options.gin_file, options.bindings, search)
   if not options.dry_run:
     return study_runner.run(loaded, options.only)
   plan = study_plan.Plan.of(loaded)

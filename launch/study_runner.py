@@ -72,6 +72,17 @@ def run_cells(
   return list(failed.values())
 
 
+def _checked(
+  loaded: study_plan.Loaded, only: Sequence[str] | None
+) -> tuple[study_plan.Plan, list[Cell]]:
+  """The plan as of now, and what is chosen of it."""
+  plan = study_plan.Plan.of(loaded)
+  chosen = study_plan.selected(plan, only)
+  study_plan.check_needs(plan, chosen)
+  study_state.refuse_changed(chosen, plan.states)
+  return plan, chosen
+
+
 def run(loaded: study_plan.Loaded, only: Sequence[str] | None = None) -> int:
   """Runs what is missing of a study; 1 if cells failed.
 
@@ -83,12 +94,10 @@ def run(loaded: study_plan.Loaded, only: Sequence[str] | None = None) -> int:
     ValueError: a mistake that is found before anything is run; another process
       runs the study; training would continue as something else.
   """
-  study_plan.check_tasks(study_plan.Plan.of(loaded))  # writes nothing
+  plan, _ = _checked(loaded, only)  # a mistake leaves no folder
+  study_plan.check_tasks(plan)
   with study_state.lock(loaded.study, shared=only is not None):
-    plan = study_plan.Plan.of(loaded)
-    chosen = study_plan.selected(plan, only)
-    study_plan.check_needs(plan, chosen)
-    study_state.refuse_changed(chosen, plan.states)
+    plan, chosen = _checked(loaded, only)
     if only is None:
       folder = pathlib.Path(loaded.study.model_dir)
       files.write_text(folder / SAVED, loaded.text)
