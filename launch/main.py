@@ -10,6 +10,7 @@ import sys
 
 COMMANDS = {
   "run": ("runs the job of a gin file", "xlrm.launch.run"),
+  "study": ("runs what is missing of a study", "xlrm.launch.study"),
   "launch": ("a job on a pod, SLURM, Kubernetes", "xlrm.launch.launch"),
   "demo": ("the whole experiment on the embedded world", "xlrm.launch.demo"),
   "vocab": ("trains a sentencepiece vocabulary", "xlrm.launch.vocab"),

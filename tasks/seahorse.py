@@ -7,8 +7,10 @@ r"""SEAHORSE: human ratings of machine summaries in six languages.
 
 Tasks seahorse_rating.{language}: is the summary concise (question 6)? They
 read $XLRM_REAL_DATA/seahorse/validation.tsv, split by article, and rate the
-bare summary: the articles are not in it. `register` takes other files,
-questions, aggregates of questions, and the articles.
+bare summary: the articles are not in it. seahorse_article_rating.{language} is
+the paper's: it trains on $XLRM_SEAHORSE_TRAIN (train.tsv), validates and tests
+on that file, and reads the articles in $XLRM_GEM. `register` takes other files,
+questions, aggregates of questions, and articles.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -69,3 +71,8 @@ def register(
 
 
 register()
+register(
+  "seahorse_article_rating",
+  {"train": "$XLRM_SEAHORSE_TRAIN", "validation": FILE, "test": FILE},
+  articles="$XLRM_GEM/*.jsonl.gz",
+)

@@ -6,6 +6,7 @@ silence (a misspelt macro, an include after a binding): here they are errors
 that name the file, the line and the nearest name.
 """
 
+import ast
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
 import difflib
@@ -175,13 +176,25 @@ def _check_macros(sources: Sequence[Source]) -> None:
     raise ConfigError(f"the macro %{name} is used but never set{hint}")
 
 
-def _unset(sources: Sequence[Source]) -> list[str]:
-  values: dict[str, str] = {}
+def macros(sources: Sequence[Source]) -> dict[str, Any]:
+  """Macro -> what it is set to in the end; text where that is no literal.
+
+  A literal that goes on over several lines is the text of its first.
+  """
+  found: dict[str, Any] = {}
   for source in sources:
     for match in re.finditer(
-      r"^([A-Z][A-Z0-9_]*)\s*=\s*(\S+)", source.text, re.MULTILINE
+      r"^([A-Z][A-Z0-9_]*)\s*=\s*(.+)$", source.text, re.MULTILINE
     ):
-      values[match[1]] = match[2]
+      try:
+        found[match[1]] = ast.literal_eval(match[2])
+      except (SyntaxError, ValueError):
+        found[match[1]] = match[2].split("#")[0].strip()
+  return found
+
+
+def _unset(sources: Sequence[Source]) -> list[str]:
+  values = macros(sources)
   return [name for name, value in values.items() if value == "%gin.REQUIRED"]
 
 
@@ -309,16 +322,44 @@ class Job:
     except ValueError:
       return None
 
+  def _target(self) -> Any:
+    """What JOB names."""
+    try:
+      return gin.query_parameter(f"{JOB}/gin.macro.value").configurable
+    except (AttributeError, ValueError) as error:
+      raise ConfigError(
+        f"{self.sources[0].name}: {JOB} names no job ({JOB} = @sft.train)"
+      ) from error
+
+  def build(self, kind: type) -> Any:
+    """The object of a class that JOB names, in place of a job to run.
+
+    Raises:
+      ConfigError: JOB names something else.
+    """
+    with _named(self.sources):
+      target = self._target()
+      if target.wrapped is not kind:
+        raise ConfigError(
+          f"{JOB} is @{target.selector}, not @{kind.__name__}; a job is for "
+          "`xlrm run`"
+        )
+      return target.wrapper()
+
   def run(self, *, dry_run: bool | str = False) -> Any:
     """Writes MODEL_DIR/config.gin and calls the job; a dry run writes nothing.
 
     A string names the devices that a dry run plans for.
     """
     with _named(self.sources):
-      job = gin.query_parameter(f"{JOB}/gin.macro.value")
+      job = self._target()
+      if inspect.isclass(job.wrapped):
+        raise ConfigError(
+          f"{JOB} is @{job.name}, no job: xlrm {job.name.lower()} --gin_file=.."
+        )
       saved = None if dry_run else self._save()
       try:
-        return job.configurable.wrapper(dry_run=dry_run)
+        return job.wrapper(dry_run=dry_run)
       except (ValueError, OSError):
         if saved is not None:
           _remove_if_alone(saved)
@@ -364,17 +405,14 @@ class _named:
     return False
 
 
-def load(
+def read(
   gin_files: Sequence[str],
   bindings: Sequence[str] = (),
   search_paths: Sequence[str] = (),
-) -> Job:
-  """Reads gin files and bindings; clears what was loaded before.
+) -> list[Source]:
+  """The texts of a job in the order of their force; arguments as of `load`.
 
-  Args:
-    gin_files: found as they stand, in `search_paths`, or among the packaged.
-    bindings: 'NAME = value' lines, which win over the files.
-    search_paths: further folders.
+  Everything that can be told from text is checked, and nothing is imported.
 
   Raises:
     ConfigError, FileNotFoundError: one message with file, line or name.
@@ -391,6 +429,25 @@ def load(
   _check_selectors(sources)
   _check_called(sources, own)
   _check_required(sources)
+  return sources
+
+
+def load(
+  gin_files: Sequence[str],
+  bindings: Sequence[str] = (),
+  search_paths: Sequence[str] = (),
+) -> Job:
+  """Reads gin files and bindings; clears what was loaded before.
+
+  Args:
+    gin_files: found as they stand, in `search_paths`, or among the packaged.
+    bindings: 'NAME = value' lines, which win over the files.
+    search_paths: further folders.
+
+  Raises:
+    ConfigError, FileNotFoundError: one message with file, line or name.
+  """
+  sources = read(gin_files, bindings, search_paths)
   gin.clear_config()
   _register("\n".join(source.text for source in sources))
   for source in sources:

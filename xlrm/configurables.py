@@ -56,6 +56,7 @@ CORE = {
   "load_tokenizer": "xlrm.pretrained:load_tokenizer",
   "Tokenizer": "xlrm.tokenizer:Tokenizer.load",
   "npz_source": "xlrm.batches:npz_source",
+  "Study": "xlrm.study:Study",
 }
 # The same for what needs SeqIO and TensorFlow (the extra `data`).
 DATA = {

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from xlrm.analysis import cells
 from xlrm.evaluation import win_rates
@@ -109,3 +110,50 @@ def test_g28_mixed_studies_and_duplicates_are_refused(records):
 
 def test_ordered():
   assert cells.ordered("cab", "bx") == ["b", "a", "c"]
+
+
+@pytest.fixture(scope="module")
+def seeds(study):
+  """Records of three seeds: the same prompts, drawn anew."""
+  return {
+    seed: [
+      dataclasses.replace(r, seed=seed)
+      for r in study.make_records(40, seed=seed)
+    ]
+    for seed in (5, 1, 2)
+  }
+
+
+def test_between_seeds(seeds):
+  everything = [r for records in seeds.values() for r in records]
+  cell = cells.transfer_matrix(everything, judge="gold").get("en", "ru")
+  outcomes = {
+    seed: np.array(counted(records, "en", "ru", "gold", "sample"))
+    for seed, records in seeds.items()
+  }
+  rates = {seed: float(x.mean()) for seed, x in outcomes.items()}
+  assert cell.by_seed == pytest.approx(rates)
+  expected = stats.ttest_1samp(list(rates.values()), 0).confidence_interval()
+  assert cell.between_seeds == pytest.approx(tuple(expected))
+  # The interval over prompts: a prompt counts once, with its mean over seeds.
+  whole = win_rates.win_rate(np.mean(list(outcomes.values()), axis=0))
+  assert cell.win.rate == pytest.approx(np.mean(list(rates.values())))
+  assert (cell.win.low, cell.win.high) == pytest.approx((whole.low, whole.high))
+  assert cell.win.n == 40
+
+
+def test_one_seed_has_no_interval_between_seeds(records):
+  cell = cells.transfer_matrix(records, judge="gold").get("en", "ru")
+  assert cell.between_seeds is None and cell.by_seed == {0: cell.win.rate}
+
+
+def test_a_missing_prompt_of_one_seed_leaves_the_others(seeds):
+  last = seeds[1][-1].example_id
+  fewer = [
+    r
+    for records in seeds.values()
+    for r in records
+    if not (r.seed == 1 and r.example_id == last)
+  ]
+  cell = cells.transfer_matrix(fewer, judge="gold").get("en", "ru")
+  assert cell.win.n == 40 and set(cell.by_seed) == {1, 2, 5}

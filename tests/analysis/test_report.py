@@ -266,3 +266,13 @@ def test_analysis_imports_without_matplotlib():
   root = str(pathlib.Path(__file__).parents[2])
   environment = {**os.environ, "PYTHONPATH": root}
   subprocess.run([sys.executable, "-c", script], check=True, env=environment)
+
+
+def test_intervals_between_seeds_stand_beside_those_over_prompts(inputs, page):
+  assert "seeds [" not in page and "between 2" not in page
+  two = [dataclasses.replace(r, seed=1) for r in inputs.records]
+  both = dataclasses.replace(inputs, records=[*inputs.records, *two])
+  found = report.render(both)
+  pairs, judges = 6, len(report_inputs.judges_of(inputs))
+  assert found.count("; seeds [") == pairs * judges * 2  # sample and greedy
+  assert "between 2 seeds" in found

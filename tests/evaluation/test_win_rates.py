@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from xlrm.evaluation import win_rates
 
@@ -188,3 +189,30 @@ def test_clusters_count_as_often_as_they_are_large():
   assert (low, high) == pytest.approx(expected)
   alone = win_rates.clustered(means, [1] * 4)
   assert alone[1:] == pytest.approx(win_rates.wilson(means))
+
+
+def test_interval_between_runs_is_students():
+  rng = np.random.default_rng(0)
+  for k in (2, 3, 10):
+    rates = rng.uniform(0.4, 0.7, k)
+    expected = stats.ttest_1samp(rates, 0.5).confidence_interval(0.95)
+    expected = np.clip(expected, 0, 1)  # it is a share
+    assert win_rates.between_runs(rates) == pytest.approx(tuple(expected))
+  # By hand: t of one degree of freedom is tan(pi (p - 1/2)), p = .75.
+  low, high = win_rates.between_runs([0.5, 0.6], confidence=0.5)
+  assert (low, high) == pytest.approx((0.5, 0.6))
+  assert win_rates.between_runs([0.6, 0.6, 0.6]) == pytest.approx((0.6, 0.6))
+  assert win_rates.between_runs([0.1, 0.9]) == (0.0, 1.0)
+
+
+def test_interval_between_runs_covers():
+  rng = np.random.default_rng(1)
+  draws = rng.normal(0.55, 0.03, (2000, 3))
+  ends = np.array([win_rates.between_runs(x) for x in draws])
+  share = np.mean((ends[:, 0] <= 0.55) & (0.55 <= ends[:, 1]))
+  assert 0.935 <= share <= 0.965
+
+
+def test_one_run_has_no_interval_between_runs():
+  with pytest.raises(ValueError, match="one run only"):
+    win_rates.between_runs([0.6])

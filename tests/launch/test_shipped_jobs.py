@@ -1,5 +1,6 @@
 """G23: every shipped gin file dry-runs and runs two steps, as one chain."""
 
+import argparse
 import json
 import pathlib
 
@@ -9,7 +10,9 @@ import pytest
 
 from xlrm import config
 from xlrm import pretrained
+from xlrm import study_cells
 from xlrm.launch import demo
+from xlrm.launch import study_plan
 
 ES = {"MIXTURE_OR_TASK_NAME": "miniworld_summary.es"}
 RATED = {"MIXTURE_OR_TASK_NAME": "miniworld_rating.en"}
@@ -193,6 +196,23 @@ def test_g23_sft_and_reward_with_their_dropout(tmp_path):
   made.run("reward.gin", "rm", **RATED, **SHORT)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["summarization", "dialogue"])
+def test_g23_the_papers_sft_and_reward_models(name, tmp_path):
+  """With the shipped model and task in place of mT5-XL and real text."""
+  made = Chain(tmp_path)
+  small = {
+    **SHORT,
+    "BATCH_SIZE": 16,  # two parts over 8 devices
+    "MIXTURE_OR_TASK_MODULE": "xlrm.tasks.miniworld",
+    "TASK_FEATURE_LENGTHS": {"inputs": 72, "targets": 32},
+    "INITIAL_CHECKPOINT_PATH": "nano",
+  }
+  folder = "experiments/paper/"
+  made.run(f"{folder}sft_{name}.gin", "sft", *FEW, **small, **ES)
+  made.run(f"{folder}reward_{name}.gin", "rm", **small, **RATED)
+
+
 @pytest.mark.parametrize(
   "gin_file",
   [
@@ -267,20 +287,48 @@ def test_g23_real_text(real_data, tmp_path, monkeypatch):
   )
 
 
+def demo_cells(*options: str) -> dict[str, study_cells.Cell]:
+  """Name -> cell of the study that `xlrm demo` runs."""
+  parser = argparse.ArgumentParser()
+  demo.add_arguments(parser)
+  lines = demo.bindings(demo.parse(parser, options))
+  study = study_plan.Loaded.of([demo.GIN_FILE], lines).study
+  return {cell.name: cell for cell in study_cells.cells(study)}
+
+
 def test_the_demo_runs_shipped_files_only():
-  stages = [*demo.training_stages(demo.DemoConfig())]
-  stages += demo.evaluation_stages(demo.DemoConfig())
-  for stage in stages:
-    assert (config.gin_directory() / stage.gin_file).exists()
+  cells = demo_cells()
+  for cell in cells.values():
+    assert (config.gin_directory() / cell.gin_file).exists()
   # SFT, reward models, best-of-n, PPO and what it says, diagnosis, report.
-  assert len(stages) == 4 + 4 + 2 + 2 + 2
+  assert len(cells) == 4 + 4 + 2 + 2 + 2
+  languages = ("en", "de", "es", "ru")
+  assert {str(cell.folder) for cell in cells.values()} == {
+    *(f"xlrm_demo/{kind}_{x}" for kind in ("sft", "rm") for x in languages),
+    *(f"xlrm_demo/best_of_n_{x}" for x in ("es", "ru")),
+    *("xlrm_demo/ppo_es", "xlrm_demo/ppo_es_outputs", "xlrm_demo/diagnosis"),
+    "xlrm_demo",
+  }
 
 
-def test_the_seed_of_the_demo_reaches_every_draw():
-  config_3 = demo.DemoConfig(seed=3)
-  for stage in demo.training_stages(config_3):
-    assert "SeqioSource.seed = 3" in stage.bindings
-    assert "TrainConfig.seed = 3" in stage.bindings
-  sampled, *_, diagnosed, _ = demo.evaluation_stages(config_3)
-  assert sampled.bindings == ("BestOfNConfig.seed = 3",)
-  assert diagnosed.bindings == ("diagnose.run.seed = 3",)
+def test_the_options_of_the_demo_reach_its_jobs():
+  cells = demo_cells(
+    *("--output=x", "--seed=3", "--prompts=7"),
+    *("--num_samples=2", "--temperature=0.5"),
+  )
+  for name, cell in cells.items():
+    if name.startswith(("sft", "rm")):
+      assert cell.settings["SeqioSource.seed"] == 3
+      assert cell.settings["TrainConfig.seed"] == 3
+  sampled = cells["best_of_n_es"]
+  assert set(sampled.bindings) >= {
+    *("MODEL_DIR = 'x/best_of_n_es'", "BestOfNConfig.seed = 3"),
+    *("MAX_PROMPTS = 7", "NUM_SAMPLES = 2", "TEMPERATURE = 0.5"),
+  }
+  assert set(cells["ppo_es"].bindings) >= {
+    *("RolloutConfig.seed = 3", "TEMPERATURE = 0.5"),
+    *("REWARD = 'x/rm_en'", "ppo.train.heldout = 'x/rm_de'"),
+  }
+  outputs = cells["ppo_es_outputs"].settings
+  assert (outputs["OutputsConfig.seed"], outputs["MAX_PROMPTS"]) == (3, 7)
+  assert cells["diagnosis"].settings["diagnose.run.seed"] == 3

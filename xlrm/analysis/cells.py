@@ -26,11 +26,13 @@ class Cell:
   Attributes:
     source: language of the reward model.
     target: language of the policy.
-    win: win rate of the method, macro-averaged over datasets.
+    win: win rate of the method, macro-averaged over datasets. Of several seeds
+      a prompt's outcomes are averaged first, so n counts prompts.
     mean: mean score of the method's outputs.
     baseline_mean: mean score of the baseline's outputs.
     unpaired: prompts left out because one side lacks an output or a score.
     outcomes: prompt -> outcome, what `win` is made of.
+    by_seed: seed -> win rate with it.
   """
 
   source: str
@@ -40,10 +42,18 @@ class Cell:
   baseline_mean: float
   unpaired: int
   outcomes: Outcomes = dataclasses.field(repr=False)
+  by_seed: dict[int, float] = dataclasses.field(default_factory=dict)
 
   @property
   def cross_lingual(self) -> bool:
     return self.source != self.target
+
+  @property
+  def between_seeds(self) -> tuple[float, float] | None:
+    """95% interval between seeds; None with one seed."""
+    if len(self.by_seed) < 2:
+      return None
+    return win_rates.between_runs(list(self.by_seed.values()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +175,14 @@ def win_rate(outcomes: Outcomes) -> win_rates.WinRate:
   )
 
 
+def _by_seed(outcomes: Outcomes) -> dict[int, float]:
+  """Seed -> win rate of its outcomes alone."""
+  return {
+    seed: win_rate({x: y for x, y in outcomes.items() if x[0] == seed}).rate
+    for seed in sorted({prompt[0] for prompt in outcomes})
+  }
+
+
 def check_one_study(records: Records) -> None:
   """Raises ValueError if the records are of several studies."""
   studies = sorted({record.study for record in records})
@@ -210,6 +228,7 @@ def transfer_matrix(
       float(paired.theirs.mean()),
       paired.unpaired,
       paired.outcomes,
+      _by_seed(paired.outcomes),
     )
   targets = tuple(dict.fromkeys(target for _, target in pairs))
   sources = ordered(

@@ -78,6 +78,13 @@ def interval(low: float, high: float) -> str:
   return f"[{100 * low:.1f}, {100 * high:.1f}]"
 
 
+def intervals(cell: cells.Cell) -> str:
+  """Over prompts and, where there are several seeds, between them."""
+  text = interval(cell.win.low, cell.win.high)
+  between = cell.between_seeds
+  return text if between is None else f"{text}; seeds {interval(*between)}"
+
+
 def rate(win: win_rates.WinRate) -> str:
   return f"{percent(win.rate)} {interval(win.low, win.high)}"
 

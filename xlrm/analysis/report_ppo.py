@@ -42,12 +42,12 @@ def _rows(
           markup.cell(str(sample.win.n)),
           markup.cell(
             findings.percent(sample.win.rate),
-            findings.interval(sample.win.low, sample.win.high),
+            findings.intervals(sample),
             "best" if sample.win.low > 0.5 else "",
           ),
           markup.cell(
             findings.percent(greedy.win.rate),
-            findings.interval(greedy.win.low, greedy.win.high),
+            findings.intervals(greedy),
           )
           if greedy
           else markup.cell("\u2013"),

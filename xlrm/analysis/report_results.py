@@ -152,9 +152,7 @@ def _win_cell(cell: cells.Cell | None) -> str:
     return markup.cell("\u2013")
   win = cell.win
   kind = "bad" if win.high < 0.5 else "best" if win.low > 0.5 else ""
-  return markup.cell(
-    findings.percent(win.rate), findings.interval(win.low, win.high), kind
-  )
+  return markup.cell(findings.percent(win.rate), findings.intervals(cell), kind)
 
 
 def _pair_row(found: findings.Results, source: str, target: str) -> str:
@@ -220,6 +218,16 @@ def matrix(found: findings.Results) -> str:
   if not any(matrix.cells for matrix in found.matrices.values()):
     return ""
   own = f"reward/{cells.TARGET}" in found.judges
+  seeds = max(
+    len(cell.by_seed)
+    for m in found.matrices.values()
+    for cell in m.cells.values()
+  )
+  between = (
+    f" Second intervals: Student\u2019s, between {seeds} seeds."
+    if seeds > 1
+    else ""
+  )
   remark = (
     "Where one language stands on both sides, the target-language reward "
     "model judges its own choice: that number shows optimisation, not quality."
@@ -229,7 +237,7 @@ def matrix(found: findings.Results) -> str:
     "The transfer matrix",
     markup.paragraph(
       "Share of prompts on which the chosen sample scores higher; ties count "
-      "one half. Intervals are Wilson\u2019s, over prompts.",
+      f"one half. Intervals are Wilson\u2019s, over prompts.{between}",
       "lead",
     ),
     markup.key(

@@ -17,6 +17,7 @@ import statistics
 
 from jaxtyping import Float
 import numpy as np
+from scipy import stats
 
 Outcomes = Float[np.ndarray, "prompts"]
 Scores = Sequence[float] | np.ndarray  # one per prompt
@@ -131,6 +132,26 @@ def bootstrap(
   tail = (1 - confidence) / 2
   low, high = np.quantile(means, [tail, 1 - tail])
   return float(low), float(high)
+
+
+def between_runs(
+  rates: Scores, confidence: float = 0.95
+) -> tuple[float, float]:
+  """Student's interval of the mean rate of k runs that differ in their seed:
+  mean +- t sqrt(s^2 / k), where s^2 and t have k - 1 degrees of freedom.
+
+  It tells what another seed would give on the same prompts; the other intervals
+  here, what other prompts would give with the same seed.
+  """
+  rates = _checked(np.asarray(rates))
+  if rates.size < 2:
+    raise ValueError("between runs: there is one run only")
+  if not 0 < confidence < 1:
+    raise ValueError(f"confidence {confidence} is not between 0 and 1")
+  t = stats.t.ppf((1 + confidence) / 2, rates.size - 1)
+  half = float(t) * math.sqrt(rates.var(ddof=1) / rates.size)
+  mean = float(rates.mean())
+  return max(0.0, mean - half), min(1.0, mean + half)
 
 
 def _pair(first: Scores, second: Scores) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,361 @@
+"""The cells of a study: one gin job in one folder each, in order.
+
+Whatever a cell needs stands before it. Nothing here reads, writes or runs
+anything. A folder's name says where its cell stands on the axes, except for an
+axis' first value: `rm_en`, `rm_en_seed1`. So values are added at the end.
+"""
+
+from collections.abc import Iterator, Mapping
+import dataclasses
+import itertools
+import pathlib
+from typing import Any
+
+from xlrm import study as study_lib
+
+Study = study_lib.Study
+Settings = study_lib.Settings
+Folder = pathlib.PurePosixPath  # in settings: a folder of the study
+UNTRAINED = "untrained head"  # the baseline of every diagnosis
+VERDICTS = "verdicts.jsonl"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+  """One gin job of a study.
+
+  Attributes:
+    kind: a key of study.JOBS.
+    name: unique in the study; its folder there, unless it is the report.
+    title: for people.
+    gin_file: of the job.
+    settings: macro or parameter -> value; a Folder in it is one of the study.
+    needs: names of cells that must be complete before.
+    root: folder of the study.
+  """
+
+  kind: str
+  name: str
+  title: str
+  gin_file: str
+  settings: Settings
+  needs: tuple[str, ...]
+  root: pathlib.Path
+
+  @property
+  def folder(self) -> pathlib.Path:
+    own = self.settings.get("MODEL_DIR", Folder(self.name))
+    return self.root / own
+
+  @property
+  def bindings(self) -> list[str]:
+    """What `xlrm run --gin_file=GIN_FILE` needs to run this cell alone:
+    'NAME = VALUE' for each --gin.NAME=VALUE."""
+    return [
+      f"{name} = {_placed(value, self.root)!r}"
+      for name, value in self.settings.items()
+    ]
+
+
+def _placed(value: Any, root: pathlib.Path) -> Any:
+  """The value with the study's folders as paths."""
+  if isinstance(value, Folder):
+    return str(root / value)
+  if isinstance(value, Mapping):
+    return {key: _placed(x, root) for key, x in value.items()}
+  if isinstance(value, list | tuple):
+    return type(value)(_placed(x, root) for x in value)
+  return value
+
+
+def _told(study: Study, axes: Settings) -> str:
+  """', seed 1, kl 0.2': axes of several values."""
+  return "".join(
+    f", {study_lib.AXES[axis]} {value}"
+    for axis, value in axes.items()
+    if len(study.axis(axis)) > 1
+  )
+
+
+def _suffix(study: Study, axes: Settings) -> str:
+  return "".join(
+    f"_{study_lib.AXES[axis]}{value}"
+    for axis, value in axes.items()
+    if value != study.axis(axis)[0]
+  )
+
+
+def _name(study: Study, kind: str, axes: Settings, **places: str) -> str:
+  pattern = study.folders.get(kind, study_lib.FOLDERS[kind])
+  try:
+    return str(Folder(pattern.format(**places) + _suffix(study, axes)))
+  except (KeyError, IndexError) as error:
+    raise ValueError(
+      f"folders: {kind!r}: {pattern!r} has the place {error}; it may have "
+      f"{', '.join(f'{{{x}}}' for x in places) or 'none'}"
+    ) from error
+
+
+def _cell(study, kind, name, title, settings, needs=()) -> Cell:
+  """With the user's settings, which may not be what the study decides."""
+  own = study.settings.get(kind, {})
+  for key in own:
+    if key in settings:
+      raise ValueError(
+        f"settings: {kind!r} has {key}, which the study sets itself (to "
+        f"{settings[key]!r} in {title})"
+      )
+  gin_file = study.jobs.get(kind, study_lib.JOBS[kind])
+  root = pathlib.Path(study.model_dir)
+  needs = tuple(dict.fromkeys(needs))
+  return Cell(kind, name, title, gin_file, {**settings, **own}, needs, root)
+
+
+def _sft(study: Study, seed: int, language: str) -> Cell:
+  axes = {"seeds": seed}
+  name = _name(study, "sft", axes, language=language)
+  settings = {
+    "MIXTURE_OR_TASK_NAME": study.sft_task.format(language=language),
+    "MODEL_DIR": Folder(name),
+    "INITIAL_CHECKPOINT_PATH": study.base,
+    # Dropout, a fresh head, and the order of the examples.
+    "TrainConfig.seed": seed,
+    "SeqioSource.seed": seed,
+  }
+  title = f"SFT {language}{_told(study, axes)}"
+  return _cell(study, "sft", name, title, settings)
+
+
+def _reward(study: Study, seed: int, language: str) -> Cell:
+  axes = {"seeds": seed}
+  name = _name(study, "reward", axes, language=language)
+  start = _sft(study, seed, language).name
+  settings = {
+    "MIXTURE_OR_TASK_NAME": study.reward_task.format(language=language),
+    "MODEL_DIR": Folder(name),
+    "INITIAL_CHECKPOINT_PATH": Folder(start),
+    "TrainConfig.seed": seed,
+    "SeqioSource.seed": seed,
+  }
+  title = f"reward model {language}{_told(study, axes)}"
+  return _cell(study, "reward", name, title, settings, [start])
+
+
+def _sampled(study: Study, seed: int, target: str) -> dict[str, Any]:
+  """What best-of-n and the outputs of PPO have in common."""
+  rewards = {x: _reward(study, seed, x).name for x in study.rewards_of(target)}
+  return {
+    "MIXTURE_OR_TASK_NAME": _prompts(study, target),
+    "REWARDS": {x: Folder(name) for x, name in rewards.items()},
+    "MAX_PROMPTS": study.max_prompts,
+  }
+
+
+def _prompts(study: Study, target: str) -> str:
+  return (study.prompt_task or study.sft_task).format(language=target)
+
+
+def _studied(study: Study, job: str) -> dict[str, str]:
+  return {} if study.name is None else {f"{job}.study": study.name}
+
+
+def _best_of_n(study, seed, temperature, num_samples, target) -> Cell:
+  axes = {
+    "seeds": seed,
+    "temperatures": temperature,
+    "num_samples": num_samples,
+  }
+  name = _name(study, "best_of_n", axes, target=target)
+  policy = _sft(study, seed, target).name
+  settings = {
+    **_sampled(study, seed, target),
+    "MODEL_DIR": Folder(name),
+    "POLICY": Folder(policy),
+    "NUM_SAMPLES": num_samples,
+    "TEMPERATURE": temperature,
+    "BestOfNConfig.seed": seed,
+    **_studied(study, "best_of_n.run"),
+  }
+  needs = [policy, *map(str, settings["REWARDS"].values())]
+  title = f"best-of-n {target}{_told(study, axes)}"
+  return _cell(study, "best_of_n", name, title, settings, needs)
+
+
+def _ppo(study, seed, temperature, kl_coefficient, source, target) -> Cell:
+  axes = {
+    "seeds": seed,
+    "temperatures": temperature,
+    "kl_coefficients": kl_coefficient,
+  }
+  name = _name(study, "ppo", axes, source=source, target=target)
+  policy = _sft(study, seed, target).name
+  reward = _reward(study, seed, source).name
+  settings = {
+    "MIXTURE_OR_TASK_NAME": _prompts(study, target),
+    "MODEL_DIR": Folder(name),
+    "POLICY": Folder(policy),
+    "REWARD": Folder(reward),
+    "TEMPERATURE": temperature,
+    "RolloutConfig.seed": seed,
+  }
+  needs = [policy, reward]
+  if kl_coefficient is not None:
+    settings["KL_COEFFICIENT"] = kl_coefficient
+  others = [x for x in study.rewards_of(target) if x != source]
+  if others:  # one that PPO does not optimise watches it
+    heldout = _reward(study, seed, others[0]).name
+    settings["ppo.train.heldout"] = Folder(heldout)
+    needs.append(heldout)
+  title = f"PPO {source} -> {target}{_told(study, axes)}"
+  return _cell(study, "ppo", name, title, settings, needs)
+
+
+def _outputs(study: Study, policy: Cell, seed, temperature, pair) -> Cell:
+  name = f"{policy.name}_outputs"
+  source, target = pair
+  settings = {
+    **_sampled(study, seed, target),
+    "MODEL_DIR": Folder(name),
+    "POLICY": Folder(policy.name),
+    "SOURCE": source,
+    "TEMPERATURE": temperature,
+    "OutputsConfig.seed": seed,
+    **_studied(study, "outputs.run"),
+  }
+  needs = [policy.name, *map(str, settings["REWARDS"].values())]
+  title = f"outputs after {policy.title}"
+  return _cell(study, "outputs", name, title, settings, needs)
+
+
+def _diagnosis(study: Study, seed: int) -> Cell:
+  axes = {"seeds": seed}
+  name = _name(study, "diagnosis", axes)
+  models = {x: Folder(_reward(study, seed, x).name) for x in study.languages}
+  settings = {
+    "MODEL_DIR": Folder(name),
+    "REWARDS": {UNTRAINED: study.base, **models},
+    "LANGUAGES": study.languages,
+    "TASK_PATTERN": study.reward_task,
+    "TOKENIZER_OF": study.base,
+    "diagnose.run.seed": seed,
+  }
+  title = f"diagnosis{_told(study, axes)}"
+  needs = map(str, models.values())
+  return _cell(study, "diagnosis", name, title, settings, needs)
+
+
+def _of_seed(study: Study, seed: int) -> Iterator[Cell]:
+  """Everything that is trained, drawn and scored with one seed."""
+  for make in (_sft, _reward):
+    for language in study.languages:
+      yield make(study, seed, language)
+  for t, n in itertools.product(study.temperatures, study.num_samples):
+    for target in study.targets:
+      yield _best_of_n(study, seed, t, n, target)
+  kls = study.axis("kl_coefficients")
+  for t, kl, pair in itertools.product(study.temperatures, kls, study.pairs):
+    policy = _ppo(study, seed, t, kl, *pair)
+    yield policy
+    yield _outputs(study, policy, seed, t, pair)
+  yield _diagnosis(study, seed)
+
+
+def _runs(study: Study, temperature, num_samples, kl) -> list[str]:
+  """Names of the cells whose records are compared with each other."""
+  return [
+    _best_of_n(study, seed, temperature, num_samples, target).name
+    for seed in study.seeds
+    for target in study.targets
+  ] + [
+    f"{_ppo(study, seed, temperature, kl, *pair).name}_outputs"
+    for seed in study.seeds
+    for pair in study.pairs
+  ]
+
+
+def _training(study: Study, temperature, kl) -> dict[str, str]:
+  """Label -> name of a trained cell; the last word is the line in a figure."""
+  found = {}
+  for seed in study.seeds:
+    told = _told(study, {"seeds": seed})
+    for kind, make in (("SFT", _sft), ("reward model", _reward)):
+      for language in study.languages:
+        label = f"{kind}{told} {language}"
+        found[label] = make(study, seed, language).name
+    for source, target in study.pairs:
+      cell = _ppo(study, seed, temperature, kl, source, target)
+      found[f"PPO{told} {source} \u2192 {target}"] = cell.name
+  return found
+
+
+def _report(study: Study, temperature, num_samples, kl) -> Cell:
+  """One per point of the swept values, over all seeds."""
+  axes = {
+    "temperatures": temperature,
+    "num_samples": num_samples,
+    "kl_coefficients": kl,
+  }
+  suffix = _suffix(study, axes)
+  name = f"report{suffix}"
+  runs = _runs(study, temperature, num_samples, kl)
+  training = _training(study, temperature, kl)
+  diagnosis = _diagnosis(study, study.seeds[0]).name
+  settings = {
+    "MODEL_DIR": Folder(name if suffix else ""),
+    "RUNS": [Folder(x) for x in runs],
+    "DIAGNOSIS": Folder(diagnosis),
+    "TRAINING": {label: Folder(x) for label, x in training.items()},
+  }
+  if len(study.seeds) > 1:
+    settings["evaluate.run.notes"] = (
+      f"Everything was trained and drawn with {len(study.seeds)} seeds; the "
+      f"accuracy of reward models is that of seed {study.seeds[0]}.",
+    )
+  needs = [*runs, diagnosis, *training.values()]
+  title = f"report{_told(study, axes)}"
+  return _cell(study, "report", name, title, settings, needs)
+
+
+def _judges(study: Study, temperature, num_samples, kl) -> Iterator[Cell]:
+  axes = {
+    "temperatures": temperature,
+    "num_samples": num_samples,
+    "kl_coefficients": kl,
+  }
+  runs = _runs(study, temperature, num_samples, kl)
+  for (judge, own), method in itertools.product(
+    study.judges.items(), study.methods
+  ):
+    name = _name(study, "judge", axes, judge=judge, method=method)
+    settings = {
+      **own,
+      "RECORDS": [Folder(x) / "records.jsonl" for x in runs],
+      "OUTPUT": Folder(name) / VERDICTS,
+      "METHOD": method,
+    }
+    title = f"judge {judge} of {method}{_told(study, axes)}"
+    yield _cell(study, "judge", name, title, settings, runs)
+
+
+def cells(study: Study) -> list[Cell]:
+  """Every cell, after the cells that it needs.
+
+  Raises:
+    ValueError: two cells share a folder, or settings contradict the study.
+  """
+  found = [cell for seed in study.seeds for cell in _of_seed(study, seed)]
+  points = itertools.product(
+    study.temperatures, study.num_samples, study.axis("kl_coefficients")
+  )
+  for point in points:
+    found.append(_report(study, *point))
+    found += _judges(study, *point)
+  taken: dict[str, Cell] = {}
+  for cell in found:
+    if cell.name in taken:
+      raise ValueError(
+        f"{taken[cell.name].title} and {cell.title} would share the folder "
+        f"{cell.name!r}; give folders[{cell.kind!r}] a place for what differs"
+      )
+    taken[cell.name] = cell
+  return found
