@@ -159,10 +159,9 @@ def _code(text: str) -> str:
 def module(path: pathlib.Path, name: str) -> str:
   """A section: what the module is for, its public functions and classes."""
   tree = ast.parse(path.read_text(encoding="utf-8"))
-  out = [f"## {name}", markdown(ast.get_docstring(tree) or "")]
+  out = [f"## {escaped(name)}", markdown(ast.get_docstring(tree) or "")]
   for node in _public(tree.body):
-    out.append(f"### {node.name} {{#{name}.{node.name}}}".replace("_", "\\_"))
-    out[-1] = out[-1].replace("\\_", "_") if "`" in out[-1] else out[-1]
+    out.append(f"### {escaped(node.name)} {{#{name}.{node.name}}}")
     if isinstance(node, ast.FunctionDef):
       out.append(_code(signature(node, node.name)))
     elif _fields(node):

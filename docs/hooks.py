@@ -33,7 +33,8 @@ def _target(link: str, folder: pathlib.PurePosixPath) -> str:
     return link
   named = (folder / path).as_posix()
   pages = {file: page for page, file in OUTSIDE.items()}
-  return pages.get(named, named.removeprefix("docs/")) + hash_ + anchor
+  page = pages.get(named, named.removeprefix("docs/"))
+  return re.sub(r"\.ipynb$", ".md", page) + hash_ + anchor
 
 
 def outside_page(text: str, name: str) -> str:

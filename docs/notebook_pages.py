@@ -49,8 +49,7 @@ def _fence(text: str, kind: str) -> str:
 def _output(output: nbformat.NotebookNode, name: str) -> tuple[str, dict]:
   """Markdown of an output, and the files that it refers to."""
   if output.output_type == "stream":
-    shown = output.text if output.name == "stdout" else ""
-    return (_fence(shown, "text") if shown.strip() else ""), {}
+    return (_fence(output.text, "text") if output.text.strip() else ""), {}
   data = output.get("data", {})
   if "image/png" in data:
     return f"![]({name})", {name: base64.b64decode(data["image/png"])}
@@ -61,6 +60,18 @@ def _output(output: nbformat.NotebookNode, name: str) -> tuple[str, dict]:
   return "", {}
 
 
+def _outputs(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+  """The outputs of a cell, printed lines joined to one."""
+  joined: list[nbformat.NotebookNode] = []
+  for output in cell.get("outputs", []):
+    same = joined and joined[-1].get("name", "") == output.get("name", None)
+    if output.output_type == "stream" and same:
+      joined[-1].text += output.text
+    elif output.get("name") != "stderr":
+      joined.append(output)
+  return joined
+
+
 def page(notebook: nbformat.NotebookNode, stem: str) -> dict[str, str | bytes]:
   """Path within the site -> the notebook's page and its figures."""
   parts, files = [], {}
@@ -69,7 +80,7 @@ def page(notebook: nbformat.NotebookNode, stem: str) -> dict[str, str | bytes]:
       parts.append(cell.source)
       continue
     parts.append(_fence(cell.source, "python"))
-    for i, output in enumerate(cell.get("outputs", [])):
+    for i, output in enumerate(_outputs(cell)):
       shown, made = _output(output, f"{stem}_{number}_{i}.png")
       parts.append(shown)
       files |= {f"notebooks/{name}": data for name, data in made.items()}
