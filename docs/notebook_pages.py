@@ -8,6 +8,7 @@ every keystroke; delete the folder to run all of them again.
 import base64
 import hashlib
 import pathlib
+import shutil
 import time
 
 import nbclient
@@ -29,7 +30,8 @@ def executed(path: pathlib.Path, cache: pathlib.Path) -> nbformat.NotebookNode:
     return nbformat.read(kept, as_version=4)
   start = time.monotonic()
   folder = cache / "work" / path.stem
-  folder.mkdir(parents=True, exist_ok=True)
+  shutil.rmtree(folder, ignore_errors=True)
+  folder.mkdir(parents=True)
   notebook = nbformat.reads(text, as_version=4)
   nbclient.NotebookClient(
     notebook,
