@@ -29,7 +29,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 
 # build/site: runs the notebooks anew, two minutes.
-docs: $(INSTALLED) docs/notebooks/*.ipynb
+docs: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
 	  --editable '.[docs]'
 	rm -rf build/notebooks

@@ -120,9 +120,8 @@ def signature(node: ast.FunctionDef, name: str) -> str:
   spec, parts = node.args, []
   plain = [*spec.posonlyargs, *spec.args]
   defaults = [None] * (len(plain) - len(spec.defaults)) + list(spec.defaults)
-  written = lambda arg, default: ast.unparse(arg) + (
-    f" = {ast.unparse(default)}" if default is not None else ""
-  )
+  value = lambda x: f" = {ast.unparse(x)}" if x is not None else ""
+  written = lambda arg, default: ast.unparse(arg) + value(default)
   parts += [written(*pair) for pair in zip(plain, defaults)]
   if spec.vararg:
     parts.append(f"*{ast.unparse(spec.vararg)}")

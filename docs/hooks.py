@@ -1,4 +1,4 @@
-"""What the site's build adds to docs/: README and its like, reference, notebooks.
+"""What the build of the site adds to docs/: README, reference, notebooks.
 
 mkdocs calls `on_files` once per build, before it reads any page.
 """
@@ -59,7 +59,7 @@ def _without_missing(nav: list) -> list:
   """The nav without optional pages that this checkout lacks."""
   kept = []
   for entry in nav:
-    (title, page), = entry.items()
+    title, page = next(iter(entry.items()))
     if isinstance(page, list):
       kept.append({title: _without_missing(page)})
     elif page not in OPTIONAL or _is_there(page):
@@ -78,7 +78,8 @@ def on_files(files, config):
     if (ROOT / name).is_file():
       text = (ROOT / name).read_text(encoding="utf-8")
       made[page] = outside_page(text, name)
-  made |= notebook_pages.pages(ROOT / "docs/notebooks", ROOT / "build/notebooks")
+  cache = ROOT / "build/notebooks"
+  made |= notebook_pages.pages(ROOT / "docs/notebooks", cache)
   for path, content in made.items():
     files.append(files_lib.File.generated(config, path, content=content))
   for file in list(files):

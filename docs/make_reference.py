@@ -179,12 +179,11 @@ def gin_page() -> str:
   """The shipped gin files, as they are."""
   out = [
     "# The gin files",
-    "`--gin_file` takes a file of your own, or one of these by its name. A "
-    "file of your own begins with `include 'reward.gin'` and sets what differs.",
+    "`--gin_file` takes a file of your own, or one of these by its name. "
+    "Your own begins with `include 'reward.gin'` and sets what differs.",
   ]
-  for path in sorted((ROOT / "gin").rglob("*.gin"), key=lambda x: (
-    len(x.parts), x
-  )):
+  depth = lambda path: (len(path.parts), path)
+  for path in sorted((ROOT / "gin").rglob("*.gin"), key=depth):
     name = path.relative_to(ROOT / "gin").as_posix()
     text = path.read_text(encoding="utf-8").strip()
     out += [f"## {name}".replace("_", "\\_"), f"```python\n{text}\n```"]

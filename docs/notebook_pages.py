@@ -90,9 +90,7 @@ def page(notebook: nbformat.NotebookNode, stem: str) -> dict[str, str | bytes]:
   return {f"notebooks/{stem}.md": text, **files}
 
 
-def pages(
-  folder: pathlib.Path, cache: pathlib.Path
-) -> dict[str, str | bytes]:
+def pages(folder: pathlib.Path, cache: pathlib.Path) -> dict[str, str | bytes]:
   """The pages of all notebooks of a folder."""
   made: dict[str, str | bytes] = {}
   for path in sorted(folder.glob("*.ipynb")):

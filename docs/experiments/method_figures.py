@@ -98,7 +98,9 @@ def distance(folder: pathlib.Path):
     axes.set_yticks(ticks, [f"{100 * t:.0f}%" for t in ticks])
     axes.set_xlabel("KL from the SFT model, nats (estimate)")
     axes.set_ylabel("win rate over one sample")
-    axes.legend(frameon=False, fontsize=7.5, title="chosen by", title_fontsize=8)
+    axes.legend(
+      frameon=False, fontsize=7.5, title="chosen by", title_fontsize=8
+    )
 
   return canvas.Drawing(paint, name="distance", width=4.6, height=3.2)
 
