@@ -68,27 +68,27 @@ def text(page: str) -> str:
   return (ROOT / page).read_text(encoding="utf-8")
 
 
-def blocks(page: str, kind: str) -> list[str]:
-  """The bodies of a page's fences of a kind."""
+def programs(page: str) -> list[str]:
+  """The Python programs of a page."""
   found = FENCE.finditer(text(page))
-  return [match["body"] for match in found if match["kind"] == kind]
+  return [match["body"] for match in found if match["kind"] == "python"]
 
 
 def _uncommented(line: str) -> str:
   return re.sub(r"(^|\s+)#\s.*$", "", line).strip()
 
 
-def commands(page: str) -> Iterator[Command]:
-  """The commands of a page."""
+def blocks(page: str) -> Iterator[list[Command]]:
+  """The blocks of commands of a page."""
   whole = text(page)
   for match in FENCE.finditer(whole):
     if match["kind"] not in ("sh", "console", "bash", "shell"):
       continue
     line = whole.count("\n", 0, match.start()) + 1
     body = re.sub(r"\\\n\s*", "", match["body"])
-    for part in filter(None, map(_uncommented, body.splitlines())):
-      yield Command(page, line, part, match["reason"] or "")
+    lines = filter(None, map(_uncommented, body.splitlines()))
+    yield [Command(page, line, x, match["reason"] or "") for x in lines]
 
 
 def all_commands() -> list[Command]:
-  return [command for page in names() for command in commands(page)]
+  return [x for page in names() for block in blocks(page) for x in block]
