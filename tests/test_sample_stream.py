@@ -13,7 +13,6 @@ from xlrm import sharding
 from xlrm.models import language_model
 from xlrm.models import t5
 
-pytestmark = pytest.mark.xdist_group("sample_stream")  # fixtures made once
 VOCABULARY = 128
 # Ten tokens, EOS one of them, so that lengths differ.
 SUPPORT = (np.arange(VOCABULARY) - 1) % 13 == 0

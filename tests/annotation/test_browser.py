@@ -12,7 +12,6 @@ pytestmark = [
   pytest.mark.skipif(
     not (browser.CHROMIUM and browser.DRIVER), reason=browser.MISSING
   ),
-  pytest.mark.xdist_group("chromium"),
 ]
 VISIBLE = "!document.getElementById(arguments[0]).hidden"
 COUNT = "document.getElementById('count').textContent === arguments[0]"

@@ -28,7 +28,6 @@ from xlrm.jobs import sample
 from xlrm.launch import main
 from xlrm.miniworld import rows
 
-pytestmark = pytest.mark.xdist_group("best_of_n")  # fixtures made once
 CONFIG = best_of_n.BestOfNConfig(
   num_samples=3, batch_size=6, score_batch_size=4, chunk_size=2
 )

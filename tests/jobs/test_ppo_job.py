@@ -29,7 +29,6 @@ from xlrm.jobs import ppo as ppo_job
 from xlrm.jobs import ppo_trainer
 from xlrm.miniworld import rows
 
-pytestmark = pytest.mark.xdist_group("ppo")  # compiled once, by one worker
 
 ROLLOUT = ppo_trainer.RolloutConfig(
   batch_size=8,
@@ -213,7 +212,10 @@ job.train(
 
 
 def start(text, cache) -> subprocess.Popen:
-  environment = {**os.environ, "XLA_FLAGS": ""}
+  environment = {
+    **os.environ,
+    "XLA_FLAGS": "--xla_backend_optimization_level=0",
+  }
   return subprocess.Popen(
     [sys.executable, "-c", text],
     env={**environment, "JAX_COMPILATION_CACHE_DIR": cache},

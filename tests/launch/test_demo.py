@@ -16,11 +16,6 @@ PROMPTS = 400
 UNTRAINED = "untrained head"
 
 
-# One group: pytest-xdist gives its tests to one process, so that no demo runs
-# twice.
-pytestmark = pytest.mark.xdist_group("demo")
-
-
 @pytest.fixture(scope="module", params=[0, 1, 2])
 def demo(request, tmp_path_factory):
   """Run as its users do: in a process of its own, on the devices that are

@@ -29,7 +29,10 @@ STEPS = 12
 def environment(tmp_path_factory):
   """One compilation cache for all; the devices of an ordinary start."""
   cache = tmp_path_factory.mktemp("cache")
-  flags = {"XLA_FLAGS": "", "XDG_CACHE_HOME": str(cache)}
+  flags = {
+    "XLA_FLAGS": "--xla_backend_optimization_level=0",
+    "XDG_CACHE_HOME": str(cache),
+  }
   return {**os.environ, **flags, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 

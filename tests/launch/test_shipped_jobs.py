@@ -14,7 +14,6 @@ from xlrm.launch import demo
 ES = {"MIXTURE_OR_TASK_NAME": "miniworld_summary.es"}
 RATED = {"MIXTURE_OR_TASK_NAME": "miniworld_rating.en"}
 SHORT = {"TRAIN_STEPS": 2, "EVAL_PERIOD": 2, "BATCH_SIZE": 8}
-CHAIN = pytest.mark.xdist_group("chain")  # made once, by one worker
 FEW = ("GenerationEvaluation.num_examples = 4",)
 
 
@@ -99,7 +98,6 @@ def chain(tmp_path_factory):
   return made
 
 
-@CHAIN
 def test_g23_the_chain_of_jobs_ends_in_a_report(chain):
   report = pathlib.Path(chain.path("report"), "report.html")
   page = report.read_text(encoding="utf-8")
@@ -113,7 +111,6 @@ def test_g23_the_chain_of_jobs_ends_in_a_report(chain):
   assert sorted(methods) == sorted(["sample", "greedy", "best_of_n"] * 4)
 
 
-@CHAIN
 def test_g23_a_verdict_model_chooses_among_samples(chain):
   """The file for the released SEAHORSE metrics, with a stand-in."""
   folder = chain.run(
@@ -134,7 +131,6 @@ def test_g23_a_verdict_model_chooses_among_samples(chain):
   assert all(abs(x) < 50 for pool in scores for x in pool)
 
 
-@CHAIN
 def test_g23_soft_best_of_n_and_a_file_of_prompts(chain):
   rewards = {"en": chain.path("rm_en")}
   soft = chain.run(
@@ -163,7 +159,6 @@ def test_g23_soft_best_of_n_and_a_file_of_prompts(chain):
   assert len((folder / "pools.jsonl").read_text().splitlines()) == 2
 
 
-@CHAIN
 def test_the_winners_of_best_of_n_are_learnt_from(chain):
   from xlrm import model_files
 
@@ -175,7 +170,6 @@ def test_the_winners_of_best_of_n_are_learnt_from(chain):
   assert before != after
 
 
-@CHAIN
 def test_what_a_model_directory_tells_of_itself(chain):
   sft = pretrained.load_language_model(chain.path("sft_es")).description
   reward = pretrained.load_scorer(chain.path("rm_en")).description
@@ -184,7 +178,6 @@ def test_what_a_model_directory_tells_of_itself(chain):
   assert sft.history == (*base.history, "SFT")
 
 
-@CHAIN
 def test_g23_the_saved_configuration_alone_reruns_a_job(chain, tmp_path):
   saved = pathlib.Path(chain.path("bon_es"), "config.gin")
   again = tmp_path / "again"
