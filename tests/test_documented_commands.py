@@ -218,7 +218,6 @@ def is_run(block: list[pages.Command]) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("documented_commands")
 @pytest.mark.parametrize(
   "page", [x for x in pages.names() if any(map(is_run, pages.blocks(x)))]
 )
