@@ -61,6 +61,8 @@ def test_lists_are_lists_on_the_site_too(path):
   )
   glued = re.search(r"^(?![-*|\s]|\d+\.)[^\n]+\n([-*]|1\.) [^\n]*", text, re.M)
   assert not glued, f"{path.name}: a blank line before the list {glued[0]!r}"
+  paragraph = re.search(r"\n {4,}\S[^\n]*\n([-*]|1\.) [^\n]*", text)
+  assert not paragraph, f"{path.name}: a blank line before {paragraph[0]!r}"
   inside = re.search(r"\n\n {1,3}\S[^\n]*", text)
   assert not inside, f"{path.name}: indent by 4 columns: {inside[0].strip()!r}"
 
