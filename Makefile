@@ -1,11 +1,11 @@
-# make demo | test | test-all | lint | bench | realtext
+# make demo | test | test-all | lint | docs | bench | realtext
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 EXTRAS := data,report,test
 
-.PHONY: demo test test-all lint bench realtext clean
+.PHONY: demo test test-all lint docs bench realtext clean
 
 # Installs once; again only after setup.py or constraints.txt changed.
 $(INSTALLED): setup.py pyproject.toml constraints.txt
@@ -32,6 +32,13 @@ test-all: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# build/site: runs the notebooks anew, two minutes.
+docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	  --editable '.[docs]'
+	rm -rf build/notebooks
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: $(INSTALLED)
 	$(BIN)/xlrm bench train --size=small --batch=8

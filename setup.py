@@ -50,6 +50,13 @@ EXTRAS = {
   "languages": [
     "py3langid>=0.4",  # in which language an output is
   ],
+  "docs": [
+    "mkdocs>=1.6,<2",  # builds the site; 2.0 has neither plug-ins nor hooks
+    "mkdocs-material>=9.6",  # its theme and its search
+    "nbclient>=0.10",  # executes docs/notebooks
+    "nbformat>=5.10",  # reads and writes them
+    "ipykernel>=6.29",  # the kernel that executes them
+  ],
   "test": [
     "pytest>=8",  # the suite
     "pytest-xdist>=3.6",  # on two cores

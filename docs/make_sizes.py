@@ -31,12 +31,17 @@ data = all, model = 1; for best-of-n rows only, each device holding all
 weights). **Bold does not fit** in {memory_plan.USABLE:.0%} of the
 device. For your own job ask the job itself:
 
-    xlrm run --gin_file=sft.gin ... --dry_run --devices=v4-32
+<!-- not run: the dots are your job's -->
+```sh
+xlrm run --gin_file=sft.gin ... --dry_run --devices=v4-32
+```
 
 or, without data and checkpoint,
 
-    xlrm bench train --size=xl --dtype=bfloat16 --remat --dry_run \\
-      --batch={ROWS} --inputs={INPUTS} --targets={TARGETS} --devices=v4-32
+```sh
+xlrm bench train --size=xl --dtype=bfloat16 --remat --dry_run \\
+  --batch={ROWS} --inputs={INPUTS} --targets={TARGETS} --devices=v4-32
+```
 
 Where it does not fit, `MeshConfig.model = 2` (or 4) splits heads, caches and
 the vocabulary as well, which these tables do not show.

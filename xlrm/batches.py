@@ -295,6 +295,13 @@ def npz_source(
 ) -> ArraySource:
   """Reads what `write_npz` wrote: the same batches, byte for byte.
 
+  Args:
+    path: .npz file.
+    lengths: tokens of `inputs` and of `targets`, as when it was written.
+    batch_size: rows of a batch.
+    seed: of the order of the rows.
+    packing: several short rows in one, of SFT.
+
   Raises:
     FileNotFoundError: no such file.
     ValueError: a damaged file, another kind of file, or another format.

@@ -81,7 +81,16 @@ def adamw(
   weight_decay: float = 0.01,
   max_gradient_norm: float | None = 1.0,
 ) -> optax.GradientTransformation:
-  """AdamW (https://arxiv.org/abs/1711.05101) behind a global-norm clip."""
+  """AdamW (https://arxiv.org/abs/1711.05101) behind a global-norm clip.
+
+  Args:
+    learning_rate: a number or a schedule.
+    b1: decay of the mean of gradients.
+    b2: decay of the mean of their squares.
+    weight_decay: per step, times the learning rate.
+    max_gradient_norm: gradients of a larger global norm are scaled down to it;
+      None never.
+  """
   _check_rate(learning_rate)
   optimizer = optax.adamw(
     learning_rate, b1=b1, b2=b2, weight_decay=weight_decay
@@ -102,13 +111,23 @@ def constant(learning_rate: float) -> optax.Schedule:
 
 
 def warmup_constant(learning_rate: float, warmup_steps: int) -> optax.Schedule:
-  """Linear from 0, then constant: the paper's schedule of reward models."""
+  """Linear from 0, then constant: the paper's schedule of reward models.
+
+  Args:
+    learning_rate: reached after the warm-up.
+    warmup_steps: of this job, at least 1.
+  """
   _check_schedule(learning_rate, warmup_steps)
   return optax.linear_schedule(0.0, learning_rate, warmup_steps)
 
 
 def warmup_rsqrt(learning_rate: float, warmup_steps: int) -> optax.Schedule:
-  """Linear from 0 to `learning_rate`, then with 1/sqrt(step), as T5."""
+  """Linear from 0 to `learning_rate`, then with 1/sqrt(step), as T5.
+
+  Args:
+    learning_rate: reached after the warm-up.
+    warmup_steps: of this job, at least 1.
+  """
   _check_schedule(learning_rate, warmup_steps)
 
   def schedule(step):
@@ -126,7 +145,14 @@ def warmup_cosine(
   total_steps: int,
   final_fraction: float = 0.02,
 ) -> optax.Schedule:
-  """Linear from 0, then half a cosine down to a fraction at `total_steps`."""
+  """Linear from 0, then half a cosine down to a fraction at `total_steps`.
+
+  Args:
+    learning_rate: reached after the warm-up.
+    warmup_steps: of this job, at least 1.
+    total_steps: the step of the lowest rate, warm-up included.
+    final_fraction: of `learning_rate`, from then on.
+  """
   _check_schedule(learning_rate, warmup_steps)
   if total_steps <= warmup_steps:
     raise ValueError(

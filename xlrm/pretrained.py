@@ -59,7 +59,12 @@ class Pretrained:
 def load_tokenizer(
   path: str | os.PathLike, vocabulary: str | None = None
 ) -> tokenizer_lib.Tokenizer:
-  """The tokenizer of a model; see `load_language_model`."""
+  """The tokenizer of a model.
+
+  Args:
+    path: see `load_language_model`.
+    vocabulary: sentencepiece file, where the checkpoint has none beside it.
+  """
   return _tokenizer(model_files.find(path, vocabulary))
 
 

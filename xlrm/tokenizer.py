@@ -37,6 +37,10 @@ class Tokenizer:
   def load(cls, path: str | os.PathLike, extra_ids: int = 0) -> "Tokenizer":
     """Loads a vocabulary file and checks its ids.
 
+    Args:
+      path: sentencepiece model file.
+      extra_ids: sentinels behind the vocabulary's pieces.
+
     Raises:
       FileNotFoundError: there is no such file.
       ValueError: it is no sentencepiece model, it pads with another id than 0

@@ -217,9 +217,9 @@ def register_ratings(
 ) -> str:
   """Registers rated responses; returns the name of the task.
 
-  See `register_summaries`.
-
   Args:
+    name: 'dataset_rating.language'.
+    paths, language, vocabulary, extra_ids: see `register_summaries`.
     fields: `summary`, `rating` and, if there are such, `document` and `id`;
       None recognises the columns, see `forms`. Without `document` the reward
       model reads the bare response.
@@ -253,9 +253,9 @@ def register_preferences(
 ) -> str:
   """Registers pairs or rankings of responses; returns the name of the task.
 
-  See `register_summaries`.
-
   Args:
+    name: 'dataset_preference.language'.
+    paths, language, vocabulary, extra_ids: see `register_summaries`.
     fields: `prompt`, `responses`, `ranks` and, if there is one, `id`; None
       recognises the columns, see `forms`.
     truncate_inputs_from_left: see `registry.register`.

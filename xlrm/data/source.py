@@ -234,7 +234,15 @@ def sources_by_language(
   tokenizer: tokenizer_lib.Tokenizer | None = None,
   module: str | None = None,
 ) -> dict[str, SeqioSource]:
-  """One source per language; `pattern` has the place '{language}'."""
+  """One source per language.
+
+  Args:
+    pattern: task with the place '{language}': 'seahorse_rating.{language}'.
+    languages: codes.
+    lengths: tokens of `inputs` and of `targets`, EOS included.
+    tokenizer: of the model that reads them; None is the tasks' own.
+    module: file or module that registers the tasks.
+  """
   if "{language}" not in pattern:
     raise ValueError(f"the task pattern {pattern!r} has no '{{language}}'")
   return {
@@ -252,7 +260,13 @@ def sources_by_language(
 def export_npz(
   source: SeqioSource, path: str | os.PathLike, *, dry_run: bool = False
 ) -> None:
-  """Writes a source for hosts without TensorFlow; see `batches.npz_source`."""
+  """Writes a source for hosts without TensorFlow; see `batches.npz_source`.
+
+  Args:
+    source: whose batches and texts are written.
+    path: .npz file.
+    dry_run: read everything, write nothing.
+  """
   texts = {split: source.examples(split) for split in source.splits}
   arrays = dataclasses.replace(source.arrays, texts=texts)
   if not dry_run:

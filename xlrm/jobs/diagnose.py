@@ -286,6 +286,7 @@ def run(
       mean.
     lengths: tokens that a random head's model reads.
     split: held-out split.
+    batch_size: prompts scored together.
     max_training_rows: of each language, scored for the gap to held-out rows
       and to fit a temperature; 0 leaves both out.
     title: of the page.

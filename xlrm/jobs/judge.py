@@ -169,6 +169,9 @@ def run(
     records: files or globs of the records of one study.
     output: .jsonl or .jsonl.gz file.
     backend: who judges.
+    comparison: what is compared, and how it is asked.
+    pace: how many requests at once, and how often.
+    prices: of tokens.
     cache: SQLite file of answers; None is CACHE beside the output.
     dry_run: price the job; ask and write nothing.
 

@@ -98,8 +98,14 @@ def train(
     heldout: reward model that only watches.
     lora: train low-rank adapters of policy and value model only, over one
       frozen base; None trains all weights.
+    ppo_config: the objective.
+    rollout: how responses are drawn and judged.
+    sampler: temperature and lengths; the whole distribution is drawn from.
+    panel: thresholds of the signs of reward hacking.
     lengths: tokens of prompt and response; None is what the policy was trained
       on.
+    split: whose prompts are learnt from.
+    validation_split: whose prompts are answered at every evaluation.
     reward_dtype: of the reward models' computation; None is `dtype`.
     reference_dtype: likewise; with another one than `dtype` the KL divergence
       does not begin at exactly 0.

@@ -187,6 +187,9 @@ def train(
   Args:
     model: of fresh parameters.
     vocabulary: sentencepiece model file.
+    lengths: tokens of `inputs` and of `targets`, EOS included.
+    extra_ids: sentinels behind the vocabulary's pieces, for masked spans.
+    z_loss: weight of log(Z)^2, which keeps logits small.
     detection_weight: weight of replaced-token detection against language
       modelling, per token.
     detection_layer: decoder layer that detection reads; None is the last.

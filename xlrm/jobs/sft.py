@@ -148,7 +148,9 @@ def train(
   Args:
     initial: the model to start from, loaded or fresh.
     lengths: tokens of `inputs` and of `targets`, EOS included.
+    z_loss: weight of log(Z)^2, which keeps logits small.
     frozen: regular expressions of parameter paths that stay as they are.
+    evaluation: what is generated and measured at every evaluation.
     history: what later reports say of this stage.
     dry_run: print the plan, run no step; see `training.fit`.
   """

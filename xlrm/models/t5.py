@@ -91,6 +91,9 @@ SIZES = {
 def mt5(size: str, **overrides: Any) -> T5Config:
   """The configuration of a size, with some fields replaced.
 
+  Args:
+    size: 'small', 'base', 'large', 'xl' or 'xxl'.
+
   Raises:
     ValueError: the size is unknown.
   """
