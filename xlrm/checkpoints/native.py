@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from xlrm import processes
 from xlrm import types
 from xlrm.checkpoints import manifest
 from xlrm.checkpoints import stored
@@ -62,6 +63,13 @@ def _remove(path: pathlib.Path) -> None:
   shutil.rmtree(path)
 
 
+def _make_room(path: pathlib.Path) -> None:
+  """A new empty folder."""
+  if path.exists():
+    _remove(path)
+  path.mkdir(parents=True)
+
+
 def _set_aside(path: pathlib.Path) -> pathlib.Path:
   number, free = 1, path.with_name(path.name + ".damaged")
   while free.exists():
@@ -103,9 +111,7 @@ class Checkpointer:
     """
     self.wait()
     path = self.path(step)
-    if path.exists():
-      _remove(path)
-    path.mkdir(parents=True)
+    processes.on_first(_make_room, path)
     trees = {"params": params, "rest": rest}
     for item, tree in trees.items():
       self._orbax[item].save(path / item, manifest.flat(tree))
@@ -120,6 +126,8 @@ class Checkpointer:
     try:
       for orbax in self._orbax.values():
         orbax.wait_until_finished()
+      if not processes.is_first():
+        return
       manifest.write(self.path(step), step, leaves, metadata)
       if best is not None:
         self.mark_best(best)
@@ -128,23 +136,34 @@ class Checkpointer:
       self._error = error
 
   def wait(self) -> None:
-    """Waits until the last save is on disk; raises what it raised."""
+    """Waits until the last save is on disk; raises what it raised.
+
+    All processes wait together, and all raise what one of them raised.
+    """
+    self._join()
+    error, self._error = self._error, None
+    processes.raise_together(error)
+
+  def _join(self) -> None:
     if self._pending is not None:
       self._pending.join()
       self._pending = None
-    if self._error is not None:
-      error, self._error = self._error, None
-      raise error
 
   def close(self) -> None:
+    """Waits for the last save of this process, which may end by an error."""
     try:
-      self.wait()
+      self._join()
+      if self._error is not None:
+        error, self._error = self._error, None
+        raise error
     finally:
       for orbax in self._orbax.values():
         orbax.close()
 
   def mark_best(self, best: Mapping[str, Any] | None) -> None:
-    """Writes best.json; None removes it."""
+    """Writes best.json, once; None removes it."""
+    if not processes.is_first():
+      return
     path = self._directory / BEST
     if best is None:
       path.unlink(missing_ok=True)
@@ -182,6 +201,18 @@ class Checkpointer:
     Raises:
       CheckpointError: every one is damaged, or a leaf is missing.
     """
+    found = processes.on_first(self._newest_good)
+    if found is None:
+      return None
+    step, content = found
+    params, rest = (
+      _restore(self.path(step), item, tree, content)
+      for item, tree in zip(ITEMS, (params, rest))
+    )
+    return step, params, rest, content["metadata"]
+
+  def _newest_good(self) -> tuple[int, Any] | None:
+    """(step, manifest); what is damaged is set aside."""
     self.discard_unfinished()
     for step in reversed(steps(self._directory)):
       path = self.path(step)
@@ -191,11 +222,7 @@ class Checkpointer:
         aside = _set_aside(path)
         print(f"{error}; set aside as {aside.name}", flush=True)
         continue
-      params, rest = (
-        _restore(path, item, tree, content)
-        for item, tree in zip(ITEMS, (params, rest))
-      )
-      return step, params, rest, content["metadata"]
+      return step, content
     damaged = sorted(self._directory.glob("checkpoint_*.damaged*"))
     if damaged:
       raise CheckpointError(
@@ -256,7 +283,9 @@ def load_params(
   Raises:
     CheckpointError: nothing there, damaged, or another model's.
   """
-  checkpoint, content = _first_good(_candidates(pathlib.Path(path)))
+  checkpoint, content = processes.on_first(
+    lambda: _first_good(_candidates(pathlib.Path(path)))
+  )
   return _restore(checkpoint, ITEMS[0], _on_device(abstract), content)
 
 
@@ -287,7 +316,7 @@ def _read_item(checkpoint: pathlib.Path, item: str, content) -> stored.Stored:
 
 def _on_device(abstract: types.Params) -> types.Params:
   """Gives leaves without a sharding the first device."""
-  single = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+  single = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   return jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(
       x.shape, x.dtype, sharding=getattr(x, "sharding", None) or single

@@ -18,6 +18,7 @@ from xlrm import memory_plan
 from xlrm import ppo
 from xlrm import ppo_models
 from xlrm import pretrained
+from xlrm import processes
 from xlrm import prompt_batches
 from xlrm import reward_scale
 from xlrm import rollouts
@@ -185,16 +186,17 @@ def _run(trainer, prompts, config, lengths, history) -> train_loop.FitResult:
   )
   data = prompts.fingerprint()
   restored = training.restore(checkpointer, trainer.abstract(), data)
-  scale = reward_scale.RewardScale.read(trainer.model_dir)
+  scale = processes.on_first(reward_scale.RewardScale.read, trainer.model_dir)
   if restored is None and rollout.fit_reward_scale:
     params = trainer.models.policy.lazy_params.on(
       trainer.mesh, sharding.split_over_model
     )
     rows = prompts.rows[: rollout.num_scale_samples]
     texts = trainer.sampled(params, rows)
-    scale = reward_scale.RewardScale.fit(
-      trainer.models.reward([row["reward_inputs"] for row in rows], texts)
+    scores = trainer.models.reward(
+      [row["reward_inputs"] for row in rows], texts
     )
+    scale = processes.on_first(reward_scale.RewardScale.fit, scores)
     print(
       f"ppo: scores of {scale.n} samples in the target language: mean "
       f"{scale.mean:.3f}, standard deviation {scale.std:.3f}; taken to 0 and 1",
@@ -220,7 +222,7 @@ def _run(trainer, prompts, config, lengths, history) -> train_loop.FitResult:
     ),
     policy.vocabulary,
   )
-  scale.write(trainer.model_dir)
+  processes.on_first(scale.write, trainer.model_dir)
   if restored is not None:
     print(f"ppo: continues at step {int(state.step)}", flush=True)
   loop = train_loop.Loop(

@@ -17,9 +17,11 @@ from xlrm import metric_writer
 from xlrm import ppo
 from xlrm import ppo_models
 from xlrm import ppo_step
+from xlrm import processes
 from xlrm import prompt_batches
 from xlrm import rollouts
 from xlrm import sharding
+from xlrm import shares
 from xlrm import text_generation
 from xlrm import train_loop
 from xlrm import train_step
@@ -140,7 +142,7 @@ class Trainer:
       )
     state = ppo_step.initial_state(policy, value, self.config.kl_coefficient)
     places = jax.tree.map(lambda x: x.sharding, self.abstract())
-    return jax.device_put(state, places)
+    return sharding.put(state, places)
 
   @functools.cached_property
   def _places(self) -> ppo_step.PPOState:
@@ -251,21 +253,23 @@ class Trainer:
 
   def describe(self, batch: prompt_batches.PromptBatch) -> dict[str, Any]:
     """What is saved of a batch whose update was not finite."""
-    drawn = jax.device_get(self.drawn.get(batch.number, {}))
+    drawn = processes.fetch(self.drawn.get(batch.number, {}))
     ids = np.asarray([row["id"] for row in batch.rows])
     return {"inputs": batch.inputs, "ids": ids, **drawn}
 
   @functools.cached_property
   def _generator(self) -> text_generation.Generator:
+    own = sharding.own_mesh(self.mesh)
+    batch_size = max(self.rollout_config.batch_size, self.mesh.shape["data"])
     return text_generation.Generator(
       model=self.models.policy.model,
       tokenizer=self.models.policy.tokenizer,
       config=self.rollouts.sampler,
       max_input_length=self.lengths["inputs"],
-      batch_size=max(self.rollout_config.batch_size, self.mesh.shape["data"]),
+      batch_size=shares.batch_size(batch_size, own),
       num_samples=1,
       seed=self.rollout_config.seed,
-      mesh=self.mesh,
+      mesh=own,
     )
 
   def sampled(
@@ -275,8 +279,10 @@ class Trainer:
     places = sharding.tree_shardings(
       params, self.mesh, sharding.split_over_model
     )
-    found = self._generator.generate(
+    found = shares.generate(
+      self._generator,
       jax.device_put(params, places),
+      self.mesh,
       [row["inputs_pretokenized"] for row in rows],
       [row["id"] for row in rows],
     )
@@ -309,6 +315,8 @@ class Trainer:
 
   def _show(self, step: int, rows, texts) -> None:
     """The same few prompts at every evaluation, to be read."""
+    if not processes.is_first():
+      return
     path = self.model_dir / SAMPLES
     kept = []
     if path.exists():
@@ -323,6 +331,8 @@ class Trainer:
 
   def draw_panel(self) -> None:
     """Events of the rows so far, and the figure if matplotlib is there."""
+    if not processes.is_first():
+      return
     history = metric_writer.read(self.model_dir / metric_writer.METRICS)
     events = hacking_panel.events(history, self.panel)
     lines = [json.dumps(dataclasses.asdict(x)) for x in events]
