@@ -109,6 +109,22 @@ def initialize(
     ) from error
 
 
+def warm(mesh: Mesh) -> None:
+  """Lets the groups of devices of a mesh meet, while all processes are here.
+
+  On CPUs a group that meets for the first time has only 30 seconds to do so,
+  less than one process may compile longer than another.
+  """
+  if count() == 1 or mesh.devices.flat[0].platform != "cpu":
+    return
+  whole = NamedSharding(mesh, PartitionSpec())
+  ones = np.ones(mesh.size, np.float32)
+  for axes in (*mesh.axis_names, mesh.axis_names):
+    place = NamedSharding(mesh, PartitionSpec(axes))
+    x = jax.make_array_from_callback(ones.shape, place, lambda i: ones[i])
+    jax.jit(lambda x: x.sum(), out_shardings=whole)(x).block_until_ready()
+
+
 def count() -> int:
   """How many there are; touches no device if there is one."""
   return jax.process_count() if jax.distributed.is_initialized() else 1

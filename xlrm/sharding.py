@@ -67,7 +67,10 @@ class MeshConfig:
     """
     devices = list(jax.devices() if devices is None else devices)
     sizes = self._sizes(len(devices))
-    return Mesh(np.asarray(in_order(devices, sizes[1])).reshape(sizes), AXES)
+    mesh = Mesh(np.asarray(in_order(devices, sizes[1])).reshape(sizes), AXES)
+    if len({x.process_index for x in devices}) > 1:
+      processes.warm(mesh)
+    return mesh
 
   def build_own(self) -> Mesh:
     """The mesh over the devices of this process alone.
