@@ -80,6 +80,14 @@ def start(options: argparse.Namespace) -> None:
     sys.stdout = open(os.devnull, "w", encoding="utf-8")
 
 
+def who() -> str:
+  """'process 1 of 2: ', before an error; nothing for one process."""
+  processes = sys.modules.get("xlrm.processes")  # JAX may not be there yet
+  if processes is None or processes.count() == 1:
+    return ""
+  return f"process {processes.index()} of {processes.count()}: "
+
+
 def finish() -> None:
   """Waits for those who still write."""
   from xlrm import processes

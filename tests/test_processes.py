@@ -318,6 +318,15 @@ def test_arguments_that_do_not_fit_are_named(arguments, message):
     processes.initialize(*arguments)
 
 
+def test_a_coordinator_that_does_not_answer_is_named(monkeypatch):
+  monkeypatch.setenv(processes.TIMEOUT, "1")
+  with socket.socket() as taken:  # bound, but nobody listens
+    taken.bind(("127.0.0.1", 0))
+    address = f"127.0.0.1:{taken.getsockname()[1]}"
+    with pytest.raises(ValueError, match=f"nobody answers at {address}"):
+      processes.initialize(address, 2, 1)
+
+
 def test_the_environment_is_read_and_checked(monkeypatch):
   monkeypatch.setenv(processes.ADDRESS, "host:1")
   monkeypatch.setenv(processes.COUNT, "two")

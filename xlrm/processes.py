@@ -9,6 +9,9 @@ Only the main thread may call what communicates, in the same order everywhere.
 from collections.abc import Callable, Mapping
 import os
 import pickle
+import socket
+import sys
+import time
 from typing import Any
 
 import jax
@@ -59,6 +62,24 @@ def _check(address: str | None, number: int | None, index: int | None) -> None:
     raise ValueError(f"coordinator_address {address!r} is not HOST:PORT")
 
 
+def _await_coordinator(address: str, index: int, number: int, seconds: float):
+  """JAX would end the program without a word of what was wrong."""
+  host, _, port = address.rpartition(":")
+  limit = time.monotonic() + seconds
+  while True:
+    try:
+      socket.create_connection((host.strip("[]"), int(port)), 5).close()
+      return
+    except OSError as error:
+      if time.monotonic() > limit:
+        raise ValueError(
+          f"process {index} of {number}: nobody answers at {address} after "
+          f"{seconds} seconds ({error}); process 0 must run there, and this "
+          "machine must be able to reach it"
+        ) from error
+    time.sleep(0.2)
+
+
 def initialize(
   address: str | None = None,
   number: int | None = None,
@@ -76,8 +97,9 @@ def initialize(
     index: of this one, from 0.
 
   Raises:
-    ValueError: arguments that do not fit, or not all came within
-      XLRM_START_TIMEOUT seconds (300).
+    ValueError: arguments that do not fit, or nobody answers within
+      XLRM_START_TIMEOUT seconds (300). Where others than process 0 are
+      missing then, JAX ends all of them and says how many came.
   """
   if address is None and number is None and index is None:
     address = os.environ.get(ADDRESS) or None
@@ -89,6 +111,15 @@ def initialize(
   seconds = _number(TIMEOUT, os.environ) or START_SECONDS
   # SIGTERM is ours, see `preemption`.
   jax.config.update("jax_enable_preemption_service", False)
+  if index == 0:
+    print(
+      f"process 0 of {number} waits at {address} for the others, at most "
+      f"{seconds} seconds",
+      file=sys.stderr,
+      flush=True,
+    )
+  elif address is not None:
+    _await_coordinator(address, index, number, seconds)
   try:
     jax.distributed.initialize(
       coordinator_address=address,
@@ -104,8 +135,8 @@ def initialize(
       raise
   except RuntimeError as error:
     raise ValueError(
-      f"process {index} of {number} did not find the others at {address} "
-      f"within {seconds} seconds: {str(error).splitlines()[0]}"
+      f"process {index} of {number} cannot join at {address}: "
+      f"{str(error).splitlines()[0]}"
     ) from error
 
 
