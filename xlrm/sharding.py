@@ -324,37 +324,3 @@ def put(tree: Any, places: Any) -> Any:
   if isinstance(places, NamedSharding):
     return jax.tree.map(lambda x: one(x, places), tree)
   return jax.tree.map(one, tree, places)
-
-
-def own_mesh(mesh: Mesh) -> Mesh:
-  """The part of a mesh that is this process's.
-
-  Raises:
-    ValueError: rows of the mesh are spread over processes.
-  """
-  if processes.count() == 1:
-    return mesh
-  own = mesh.local_mesh
-  if own.shape["model"] != mesh.shape["model"]:
-    raise ValueError(
-      f"model={mesh.shape['model']} is spread over processes, each of which "
-      f"has {own.size} devices; each samples alone, so model must divide that"
-    )
-  return own
-
-
-def on_own_mesh(params: types.Params, mesh: Mesh) -> types.Params:
-  """Parameters of a mesh as arrays of each process, on `own_mesh`."""
-  if processes.count() == 1:
-    return params
-  own = own_mesh(mesh)
-  places = tree_shardings(params, mesh, split_over_model)
-  params = jax.jit(lambda x: x, out_shardings=places)(params)
-  return jax.tree.map(
-    lambda x: jax.make_array_from_single_device_arrays(
-      x.shape,
-      NamedSharding(own, x.sharding.spec),
-      [part.data for part in x.addressable_shards],
-    ),
-    params,
-  )

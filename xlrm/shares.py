@@ -20,6 +20,44 @@ from xlrm import types
 Write = Callable[[chunked_files.ChunkedFile, slice], None]
 
 
+def own_mesh(mesh: jax.sharding.Mesh) -> jax.sharding.Mesh:
+  """The part of a mesh that is this process's.
+
+  Raises:
+    ValueError: rows of the mesh are spread over processes.
+  """
+  if processes.count() == 1:
+    return mesh
+  own = mesh.local_mesh
+  if own.shape["model"] != mesh.shape["model"]:
+    raise ValueError(
+      f"model={mesh.shape['model']} is spread over processes, each of which "
+      f"has {own.size} devices; each samples alone, so model must divide that"
+    )
+  return own
+
+
+def _same(tree):  # one function, so that it is compiled once
+  return tree
+
+
+def on_own_mesh(params: types.Params, mesh: jax.sharding.Mesh) -> types.Params:
+  """Parameters of a mesh as arrays of each process, on `own_mesh`."""
+  if processes.count() == 1:
+    return params
+  own = own_mesh(mesh)
+  places = sharding.tree_shardings(params, mesh, sharding.split_over_model)
+  params = jax.jit(_same, out_shardings=places)(params)
+  return jax.tree.map(
+    lambda x: jax.make_array_from_single_device_arrays(
+      x.shape,
+      jax.sharding.NamedSharding(own, x.sharding.spec),
+      [part.data for part in x.addressable_shards],
+    ),
+    params,
+  )
+
+
 def batch_size(total: int, mesh: jax.sharding.Mesh | None) -> int:
   """Of each process, on its own mesh, if `total` are under way in all."""
   if processes.count() == 1:
@@ -68,10 +106,10 @@ def generate(
   """`generator.generate` of parameters in training, in all processes.
 
   Args:
-    generator: on `sharding.own_mesh(mesh)`.
+    generator: on `own_mesh(mesh)`.
     params: on `mesh`.
   """
-  params = sharding.on_own_mesh(params, mesh)
+  params = on_own_mesh(params, mesh)
   rows = processes.share(len(prompts))
   found = generator.generate(params, prompts[rows], example_ids[rows])
   return [x for part in processes.gather(found) for x in part]

@@ -259,7 +259,7 @@ class Trainer:
 
   @functools.cached_property
   def _generator(self) -> text_generation.Generator:
-    own = sharding.own_mesh(self.mesh)
+    own = shares.own_mesh(self.mesh)
     batch_size = max(self.rollout_config.batch_size, self.mesh.shape["data"])
     return text_generation.Generator(
       model=self.models.policy.model,

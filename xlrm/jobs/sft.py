@@ -91,7 +91,7 @@ def rouge_evaluation(
   chosen = examples[: config.num_examples]
   if not chosen:
     return None
-  own = sharding.own_mesh(mesh)
+  own = shares.own_mesh(mesh)
   generator = text_generation.Generator(
     model=initial.model,
     tokenizer=initial.tokenizer,
