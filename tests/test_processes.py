@@ -84,11 +84,14 @@ class Pair:
       for process in self.started:
         process.wait(max(0.1, limit - time.monotonic()))
     except subprocess.TimeoutExpired:
-      for process in self.started:
-        process.kill()
-        process.wait()
+      self.stop()
       pytest.fail(f"still there after {seconds} seconds: {self.said()}")
     return [process.returncode for process in self.started]
+
+  def stop(self) -> None:
+    for process in self.started:
+      process.kill()
+      process.wait()
 
   def finish(self) -> None:
     assert self.wait() == [0, 0], self.said()
@@ -103,7 +106,7 @@ class Pair:
         self.started[victim].send_signal(number)
         return
       time.sleep(0.005)
-    self.started[1 - victim].kill()
+    self.stop()
     pytest.fail(f"no step {step}: {self.said()}")
 
 
@@ -154,7 +157,7 @@ def kill_one(pair: Pair, folder: pathlib.Path, victim: int) -> None:
   assert codes[victim] == -signal.SIGKILL
   assert codes[1 - victim] != 0, pair.said()
   other = pair.logs[1 - victim].read_text(errors="replace")
-  named = r"unhealthy.*\n1\n" if victim else "the leader"
+  named = r"(unhealthy|timed out task names).*\n1\n" if victim else "the leader"
   assert re.search(named, other), pair.said()
 
 

@@ -138,6 +138,9 @@ def initialize(
       f"process {index} of {number} cannot join at {address}: "
       f"{str(error).splitlines()[0]}"
     ) from error
+  if count() > 1:
+    devices = np.asarray(jax.devices()).reshape(count(), -1)
+    warm(Mesh(devices, ("processes", "devices")))
 
 
 def warm(mesh: Mesh) -> None:
@@ -148,12 +151,17 @@ def warm(mesh: Mesh) -> None:
   """
   if count() == 1 or mesh.devices.flat[0].platform != "cpu":
     return
+  from orbax.checkpoint import multihost  # slow to import, and seldom needed
+
   whole = NamedSharding(mesh, PartitionSpec())
   ones = np.ones(mesh.size, np.float32)
+  meet = multihost.get_barrier_sync_fn()
   for axes in (*mesh.axis_names, mesh.axis_names):
     place = NamedSharding(mesh, PartitionSpec(axes))
     x = jax.make_array_from_callback(ones.shape, place, lambda i: ones[i])
-    jax.jit(lambda x: x.sum(), out_shardings=whole)(x).block_until_ready()
+    total = jax.jit(lambda x: x.sum(), out_shardings=whole).lower(x).compile()
+    meet(key=f"warm {axes}", timeout_ms=1000 * START_SECONDS)
+    total(x).block_until_ready()
 
 
 def count() -> int:
