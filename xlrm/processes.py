@@ -134,6 +134,9 @@ def initialize(
     if "coordinator_address should be defined" not in str(error):
       raise
   except RuntimeError as error:
+    # JAX already runs, in a notebook, and nobody asked for others.
+    if address is None and jax.process_count() == 1:
+      return
     raise ValueError(
       f"process {index} of {number} cannot join at {address}: "
       f"{str(error).splitlines()[0]}"
