@@ -346,11 +346,8 @@ def test_the_environment_is_read_and_checked(monkeypatch):
 
 
 def test_the_command_names_what_is_missing(capsys):
-  code = main.main(
-    ["run", "--gin_file=sft.gin", "--gin.MODEL_DIR='x'", "--process_count=2"]
-    + ["--gin.MIXTURE_OR_TASK_NAME='miniworld_summary.es'"]
-    + ["--gin.INITIAL_CHECKPOINT_PATH='nano'"]
-  )
+  files = ["--model=x", "--input=y", "--output=z"]
+  code = main.main(["score", *files, "--process_count=2"])
   assert code == 2
   assert "not given: coordinator_address, process_id" in capsys.readouterr().err
 
