@@ -15,6 +15,7 @@ import argparse
 from collections.abc import Sequence
 import os
 
+from xlrm.launch import distributed
 from xlrm.launch import sample
 
 
@@ -85,5 +86,7 @@ def main(options: argparse.Namespace) -> int:
   from xlrm import config
 
   job = config.load(["best_of_n_file.gin"], bindings(options))
+  distributed.start(options)
   job.run(dry_run=options.dry_run)
+  distributed.finish()
   return 0

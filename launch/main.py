@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 
+from xlrm.launch import distributed
+
 COMMANDS = {
   "run": ("runs the job of a gin file", "xlrm.launch.run"),
   "study": ("runs what is missing of a study", "xlrm.launch.study"),
@@ -90,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   except (ValueError, OSError) as error:
     if debug:
       raise
-    print(f"xlrm: {error}", file=sys.stderr)
+    print(f"xlrm: {distributed.who()}{error}", file=sys.stderr)
     return 2
   except KeyboardInterrupt:
     print("xlrm: interrupted; the same command continues", file=sys.stderr)

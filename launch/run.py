@@ -12,6 +12,8 @@ import argparse
 from collections.abc import Sequence
 import re
 
+from xlrm.launch import distributed
+
 
 def add_gin_arguments(parser: argparse.ArgumentParser) -> None:
   """What names a job; `parse` takes the bindings out."""
@@ -41,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="with --dry_run: plan for these instead of what is here: v4-32, v5e-8,"
     " v5p-8, H100x8, H200",
   )
+  distributed.add_arguments(parser)
 
 
 def parse(
@@ -88,5 +91,8 @@ def main(options: argparse.Namespace) -> int:
       raise ValueError("--devices is a question to --dry_run")
     imitate(options.devices)
   job = config.load(options.gin_file, options.bindings, paths)
+  if not options.devices:
+    distributed.start(options)
   job.run(dry_run=options.devices or options.dry_run)
+  distributed.finish()
   return 0

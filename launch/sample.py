@@ -10,6 +10,8 @@ log-probabilities. Killed, the same line continues. The job is sample.gin.
 import argparse
 from collections.abc import Sequence
 
+from xlrm.launch import distributed
+
 
 def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
   """Those that every command with a file of prompts has."""
@@ -27,6 +29,7 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
   )
   parser.add_argument("--seed", type=int, default=0)
   parser.add_argument("--dry_run", action="store_true", help="print the plan")
+  distributed.add_arguments(parser)
 
 
 def prompt_bindings(options: argparse.Namespace) -> list[str]:
@@ -73,5 +76,8 @@ def bindings(options: argparse.Namespace) -> list[str]:
 def main(options: argparse.Namespace) -> int:
   from xlrm import config
 
-  config.load(["sample.gin"], bindings(options)).run(dry_run=options.dry_run)
+  job = config.load(["sample.gin"], bindings(options))
+  distributed.start(options)
+  job.run(dry_run=options.dry_run)
+  distributed.finish()
   return 0

@@ -13,6 +13,8 @@ import argparse
 from collections.abc import Sequence
 import re
 
+from xlrm.launch import distributed
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
@@ -26,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--batch_size", type=int, default=32)
   parser.add_argument("--combine", default="mean", help="mean, min, mean-1sd")
   parser.add_argument("--dry_run", action="store_true", help="check only")
+  distributed.add_arguments(parser)
 
 
 def parse(
@@ -76,5 +79,8 @@ def bindings(options: argparse.Namespace) -> list[str]:
 def main(options: argparse.Namespace) -> int:
   from xlrm import config
 
-  config.load(["score.gin"], bindings(options)).run(dry_run=options.dry_run)
+  job = config.load(["score.gin"], bindings(options))
+  distributed.start(options)
+  job.run(dry_run=options.dry_run)
+  distributed.finish()
   return 0

@@ -20,6 +20,7 @@ LAYERS = (
   ("xlrm.batches", 0),
   ("xlrm.converters", 0),
   ("xlrm.row_order", 0),
+  ("xlrm.processes", 0),
   ("xlrm.language_names", 0),
   ("xlrm.denoising", 0),
   ("xlrm.models", 1),

@@ -10,6 +10,7 @@ import glob
 import json
 import os
 import pathlib
+import shutil
 import sys
 from typing import Any
 
@@ -121,6 +122,35 @@ class ChunkedFile:
       files.write_text(self._final_state, self._state_text(size))
     self._state.unlink(missing_ok=True)
     self.complete = True
+
+  def part(self, number: int, count: int, total: int) -> "ChunkedFile":
+    """`NAME.0-of-2`: lines of this file that a process writes, one after
+    another; only that process may open it before it is complete."""
+    return ChunkedFile(
+      self.path.with_name(f"{self.path.name}.{number}-of-{count}"),
+      self._identity,
+      total,
+      keep=True,
+    )
+
+  def join(self, parts: Sequence["ChunkedFile"]) -> None:
+    """Completes the file with the lines of complete parts, which are removed.
+
+    Raises:
+      ValueError: their lines are not all there are.
+    """
+    self._state.unlink(missing_ok=True)
+    self.done = 0
+    with self:
+      for part in parts:
+        with open(part.path, "rb") as lines:
+          shutil.copyfileobj(lines, self._file)
+        self.done += part.total
+      self._file.flush()
+      os.fsync(self._file.fileno())
+    for part in parts:
+      part.path.unlink()
+      part._final_state.unlink()
 
   def rows(self) -> list[dict[str, Any]]:
     """Of the complete file."""

@@ -351,17 +351,19 @@ class Job:
 
     A string names the devices that a dry run plans for.
     """
+    from xlrm import processes  # imports JAX, which a typo need not wait for
+
     with _named(self.sources):
       job = self._target()
       if inspect.isclass(job.wrapped):
         raise ConfigError(
           f"{JOB} is @{job.name}, no job: xlrm {job.name.lower()} --gin_file=.."
         )
-      saved = None if dry_run else self._save()
+      saved = None if dry_run else processes.on_first(self._save)
       try:
         return job.wrapper(dry_run=dry_run)
       except (ValueError, OSError):
-        if saved is not None:
+        if saved is not None and processes.is_first():
           _remove_if_alone(saved)
         raise
 

@@ -10,10 +10,12 @@ import jax
 from xlrm import chunked_files
 from xlrm import memory_plan
 from xlrm import pretrained
+from xlrm import processes
 from xlrm import sample_stream
 from xlrm import sampling_config
 from xlrm import scorer as scorer_lib
 from xlrm import sharding
+from xlrm import shares
 from xlrm import text_generation
 
 Row = Mapping[str, Any]
@@ -36,17 +38,17 @@ def generator_of(
     policy: the model.
     sampler: how a token is drawn, and the longest response.
     lengths: tokens of a prompt ('inputs').
-    batch_size: responses under way together.
+    batch_size: responses under way together, in all processes.
     num_samples: per prompt.
     seed: of the draws.
-    mesh: of the job.
+    mesh: of this process.
   """
   return text_generation.Generator(
     model=policy.model,
     tokenizer=policy.tokenizer,
     config=sampler,
     max_input_length=lengths["inputs"],
-    batch_size=batch_size,
+    batch_size=shares.batch_size(batch_size, mesh),
     num_samples=num_samples,
     seed=seed,
     mesh=mesh,
@@ -110,10 +112,26 @@ def write(
     chunk_size: prompts between two writes.
     description: of the progress bar.
   """
-  if file.complete:
+  shares.write(
+    file,
+    lambda part, own: _write(
+      part,
+      generator,
+      params,
+      rows[own],
+      line,
+      chunk_size=chunk_size,
+      description=description,
+    ),
+  )
+
+
+def _write(file, generator, params, rows, line, *, chunk_size, description):
+  if all(processes.gather(file.complete)):
     print(f"{description}: {file.path} is complete", flush=True)
     return
-  check_fits(generator, min(chunk_size, len(rows)))
+  if rows:
+    check_fits(generator, min(chunk_size, len(rows)))
   usage = sample_stream.Usage()
   left = rows[file.done :]
   with file, file.progress(description, "prompt") as bar:
@@ -156,9 +174,20 @@ def write_scores(
     batch_size: prompts scored together.
     description: of the progress bar.
   """
-  with file, file.progress(description, "prompt") as bar:
-    for chunk in file.chunks(chunk_size):
-      found = reward.score(prompts[chunk], texts[chunk], batch_size=batch_size)
-      file.append([{"scores": scores} for scores in found])
-      bar.update(len(found))
+
+  def make(part, own):
+    if all(processes.gather(part.complete)):
+      return
+    reward.read()
+    of_reward, of_texts = prompts[own], texts[own]
+    with part, part.progress(description, "prompt") as bar:
+      for chunk in part.chunks(chunk_size):
+        found = reward.score(
+          of_reward[chunk], of_texts[chunk], batch_size=batch_size
+        )
+        part.append([{"scores": scores} for scores in found])
+        bar.update(len(found))
+
+  batch_size = shares.batch_size(batch_size, reward.mesh)
+  shares.write(file, make)
   return [line["scores"] for line in file.rows()]

@@ -16,6 +16,8 @@ import jax
 import tensorboardX
 import tqdm
 
+from xlrm import processes
+
 METRICS = "metrics.jsonl"
 TIMING = "timing.jsonl"
 Values = Mapping[str, Any]  # numbers: of Python, NumPy or a device
@@ -62,13 +64,16 @@ def _line(row: Values) -> str:
 
 
 class MetricWriter:
-  """Appends rows of metrics, each with its step."""
+  """Appends rows of metrics, each with its step: in the first process."""
 
   def __init__(self, directory: str | os.PathLike, *, start_step: int = 0):
     """Opens the files of a run and cuts them back to `start_step`."""
     self._directory = pathlib.Path(directory)
+    self._files: dict[str, Any] = {}
+    self._board = None
+    if not processes.is_first():
+      return
     self._directory.mkdir(parents=True, exist_ok=True)
-    self._files = {}
     for name in (METRICS, TIMING):
       self._cut(self._directory / name, start_step)
       self._files[name] = open(self._directory / name, "a", encoding="utf-8")
@@ -84,6 +89,8 @@ class MetricWriter:
     os.replace(temporary, path)
 
   def _append(self, name: str, step: int, values: Values) -> None:
+    if self._board is None:
+      return
     row = {key: float(value) for key, value in values.items()}
     self._files[name].write(_line({"step": step, **row}))
     self._files[name].flush()
@@ -100,6 +107,8 @@ class MetricWriter:
 
   def write_text(self, step: int, name: str, text: str) -> None:
     """A text to be read in TensorBoard."""
+    if self._board is None:
+      return
     self._board.add_text(name, text, step)
 
   def sync(self) -> None:
@@ -110,7 +119,8 @@ class MetricWriter:
   def close(self) -> None:
     for file in self._files.values():
       file.close()
-    self._board.close()
+    if self._board is not None:
+      self._board.close()
 
 
 class Averages:
@@ -140,7 +150,7 @@ class Progress:
   def __init__(self, description: str, step: int, total: int):
     self._description, self._total = description, total
     self._bar = None
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and processes.is_first():
       self._bar = tqdm.tqdm(
         total=total, initial=step, desc=description, unit="step"
       )

@@ -15,6 +15,7 @@ import pathlib
 import shutil
 from typing import Any
 
+from xlrm import processes
 from xlrm import sharding
 from xlrm import tokenizer as tokenizer_lib
 from xlrm import types
@@ -134,7 +135,13 @@ def fingerprint(path: str | os.PathLike) -> str:
 def write_description(
   model_dir: str | os.PathLike, description: Description, vocabulary: str
 ) -> None:
-  """Writes `model.json` and copies the vocabulary beside it."""
+  """Writes `model.json` and copies the vocabulary beside it, once."""
+  processes.on_first(_write_description, model_dir, description, vocabulary)
+
+
+def _write_description(
+  model_dir: str | os.PathLike, description: Description, vocabulary: str
+) -> None:
   directory = pathlib.Path(model_dir)
   directory.mkdir(parents=True, exist_ok=True)
   target = directory / VOCABULARY

@@ -182,7 +182,7 @@ class Adapted:
     return _merging(self.config, places)(base, adapters)
 
   def record(self) -> dict[str, Any]:
-    """What a run must be continued with."""
+    """What a run must be continued with; all processes ask together."""
     found = dataclasses.asdict(self.config)
     found["targets"] = list(found["targets"])
     total = jax.jit(lora.checksum)
@@ -199,11 +199,14 @@ def _merging(config: lora.LoraConfig, places: tuple) -> Callable:
 
 
 def check_continued(
-  directory: str | os.PathLike, adapted: Adapted | None
+  directory: str | os.PathLike, here: dict[str, Any] | None
 ) -> None:
   """Raises CheckpointError unless a run's checkpoints are of these adapters.
 
   To be called before anything is restored.
+
+  Args:
+    here: `Adapted.record()`; None without adapters.
   """
   path = pathlib.Path(directory) / FILE
   if not native.steps(directory):
@@ -211,7 +214,6 @@ def check_continued(
   there = None
   if path.is_file():
     there = json.loads(path.read_text(encoding="utf-8"))
-  here = None if adapted is None else adapted.record()
   if there == here:
     return
   options = ("rank", "alpha", "targets")
@@ -236,10 +238,10 @@ def _told(record: dict[str, Any] | None) -> str:
   )
 
 
-def write(directory: str | os.PathLike, adapted: Adapted | None) -> None:
+def write(directory: str | os.PathLike, record: dict[str, Any] | None) -> None:
   """Into a run's folder, for `check_continued`."""
   path = pathlib.Path(directory) / FILE
-  if adapted is None:
+  if record is None:
     path.unlink(missing_ok=True)  # of a run that ended before a checkpoint
     return
-  files.write_text(path, f"{json.dumps(adapted.record(), indent=1)}\n")
+  files.write_text(path, f"{json.dumps(record, indent=1)}\n")

@@ -35,4 +35,5 @@ class Watch:
 
   def __exit__(self, *error) -> None:
     if self._main:
-      signal.signal(signal.SIGTERM, self._old)
+      # None is a handler that is not Python's, which cannot be put back.
+      signal.signal(signal.SIGTERM, self._old or signal.SIG_DFL)

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 
 from xlrm import model_files
+from xlrm import processes
 from xlrm import sharding
 from xlrm import tokenizer as tokenizer_lib
 from xlrm import types
@@ -208,5 +209,5 @@ def write_archive(
   """Writes a model as one `params.npz` with its description."""
   target = pathlib.Path(directory)
   write_description(target, description, vocabulary)
-  arrays = stored.of_tree(params)
-  stored.write_archive(target / model_files.ARCHIVE, arrays)
+  arrays = stored.of_tree(processes.fetch(params))
+  processes.on_first(stored.write_archive, target / model_files.ARCHIVE, arrays)

@@ -17,6 +17,7 @@ import numpy as np
 
 from xlrm import decoding
 from xlrm import ppo_step
+from xlrm import processes
 from xlrm import prompt_batches
 from xlrm import reward_scale
 from xlrm import sampling_config
@@ -139,7 +140,7 @@ class Rollouts:
     judged, logprobs, values = self._judge(
       reference_params, value_params, inputs, samples
     )
-    tokens = jax.device_get(samples.tokens)  # the one wait of a step
+    tokens = processes.fetch(samples.tokens)  # the one wait of a step
     texts = self.texts(tokens)
     scores = self.reward.device_scores(
       [row["reward_inputs"] for row in batch.rows], texts

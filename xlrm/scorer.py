@@ -114,6 +114,10 @@ class RewardModel:
       for member in self.members
     )
 
+  def read(self) -> None:
+    """Reads the parameters now: processes do that together, or not at all."""
+    self.params  # noqa: B018
+
   def __call__(
     self,
     prompts: Sequence[str],

@@ -8,7 +8,7 @@ and the width of the MLP, whose products stay where they are: one sum over
 https://arxiv.org/abs/1909.08053). A table of path rules says which dimension.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import contextlib
 import dataclasses
 import math
@@ -21,6 +21,7 @@ from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
 from xlrm import optimizers
+from xlrm import processes
 from xlrm import types
 
 AXES = ("data", "model")
@@ -61,13 +62,40 @@ class MeshConfig:
     return AbstractMesh(self._sizes(count), AXES)
 
   def build(self, devices: Any = None) -> Mesh:
-    """The mesh over `devices`, by default all.
+    """The mesh over `devices`, by default all of all processes.
 
     Raises:
-      ValueError: the sizes do not multiply to the number of devices.
+      ValueError: the sizes do not multiply to the number of devices, or
+        'model' does not fit into a slice.
     """
-    devices = np.asarray(jax.devices() if devices is None else devices)
-    return Mesh(devices.reshape(self._sizes(devices.size)), AXES)
+    devices = list(jax.devices() if devices is None else devices)
+    sizes = self._sizes(len(devices))
+    mesh = Mesh(np.asarray(in_order(devices, sizes[1])).reshape(sizes), AXES)
+    if len({x.process_index for x in devices}) > 1:
+      processes.warm(mesh)
+    return mesh
+
+  def build_own(self) -> Mesh:
+    """The mesh over the devices of this process alone.
+
+    Processes that need nothing of each other (sampling, scoring) share out
+    rows, so 'data' is divided by their number.
+
+    Raises:
+      ValueError: 'model' does not fit into a process.
+    """
+    number, devices = processes.count(), jax.local_devices()
+    if number == 1:
+      return self.build()
+    data = self.data if self.data == -1 else self.data // number
+    if len(devices) % self.model or self.data % number and self.data != -1:
+      raise ValueError(
+        f"a mesh of data={self.data} x model={self.model} cannot be shared out "
+        f"over {number} processes of {len(devices)} devices: each samples and "
+        "scores alone, so model must divide its devices and data the number "
+        "of processes"
+      )
+    return MeshConfig(data, self.model).build(devices)
 
   def _sizes(self, count: int) -> tuple[int, int]:
     data = count // self.model if self.data == -1 else self.data
@@ -84,6 +112,27 @@ class MeshConfig:
     valid = [m for m in range(1, count + 1) if count % m == 0]
     model = max(self.model, 1)
     return sorted(valid, key=lambda m: abs(math.log(m / model)))[:3]
+
+
+def in_order(devices: Sequence[Any], model: int) -> list[Any]:
+  """Devices of a slice, and in it those of a process, beside each other.
+
+  So rows of the mesh ('model') lie within a process or at least a slice, whose
+  links are fast; between slices there is 'data' alone, as in
+  `mesh_utils.create_hybrid_device_mesh`, which heeds slices but not processes.
+
+  Raises:
+    ValueError: `model` devices are no part of a slice.
+  """
+  slices = [getattr(x, "slice_index", None) or 0 for x in devices]
+  for number in sorted(set(slices)):
+    if slices.count(number) % model and len(set(slices)) > 1:
+      raise ValueError(
+        f"model={model} does not fit into slice {number}, which has "
+        f"{slices.count(number)} devices: between slices there is only 'data'"
+      )
+  places = {id(x): (n, x.process_index) for x, n in zip(devices, slices)}
+  return sorted(devices, key=lambda x: places[id(x)])
 
 
 Rule = Callable[[str, tuple[int, ...], AnyMesh], PartitionSpec]
@@ -177,7 +226,7 @@ class LazyParams:
     def make(there):
       places = jax.tree.map(_sharding_of, there)
       sharded = any(x is not None for x in jax.tree.leaves(places))
-      moved = jax.device_put(params, places) if sharded else params
+      moved = put(params, places) if sharded else params
       copy = lambda tree: jax.tree.map(jnp.array, tree)
       return jax.jit(copy, out_shardings=places)(moved)
 
@@ -259,11 +308,27 @@ def fitting_batch_size(batch_size: int, num_rows: int, mesh: Mesh) -> int:
 
 
 def shard(batch: Any, mesh: Mesh) -> Any:
-  """A host batch on the devices of the mesh, rows over 'data'."""
+  """A host batch on the devices of the mesh, rows over 'data'.
+
+  Every process has the whole batch and moves its own rows.
+  """
   sharding = batch_sharding(mesh)
-  return jax.tree.map(
-    lambda leaf: jax.make_array_from_process_local_data(
-      sharding, np.asarray(leaf)
-    ),
-    batch,
-  )
+  return put(jax.tree.map(np.asarray, batch), sharding)
+
+
+def put(tree: Any, places: Any) -> Any:
+  """Moves arrays to shardings, or all to one.
+
+  Arrays of one process only must be the same in all processes.
+  """
+
+  def one(x, place):
+    elsewhere = isinstance(x, jax.Array) and not x.is_fully_addressable
+    if place.is_fully_addressable or elsewhere:
+      return jax.device_put(x, place)
+    host = np.asarray(x)
+    return jax.make_array_from_callback(host.shape, place, lambda i: host[i])
+
+  if isinstance(places, NamedSharding):
+    return jax.tree.map(lambda x: one(x, places), tree)
+  return jax.tree.map(one, tree, places)

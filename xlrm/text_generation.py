@@ -15,6 +15,7 @@ import numpy as np
 from xlrm import converters
 from xlrm import grids
 from xlrm import lane_programs
+from xlrm import processes
 from xlrm import sample_stream
 from xlrm import sampling_config
 from xlrm import sharding
@@ -335,7 +336,7 @@ def score_texts(
     )
     batch = _completed(batch, batch_size, group, _shape_of(batch))
     scores = score_batch(scorer, params, batch, mesh)
-    scores = np.asarray(jax.device_get(scores))
+    scores = np.asarray(processes.fetch(scores))
     for i, row in zip(rows, scores):
       of_text = dict(zip(distinct[i], row.tolist()))
       results[i] = [of_text[text] for text in responses[i]]

@@ -20,6 +20,7 @@ from xlrm import batches
 from xlrm import metric_writer
 from xlrm import optimizers
 from xlrm import preemption
+from xlrm import processes
 from xlrm import sharding
 from xlrm import train_step
 from xlrm import types
@@ -178,7 +179,9 @@ class Loop:
       self.progress.close()
       self.writer.close()
       self.checkpointer.close()
-    history = metric_writer.read(self.model_dir / metric_writer.METRICS)
+    history = processes.on_first(
+      metric_writer.read, self.model_dir / metric_writer.METRICS
+    )
     best = self.memory.best
     return FitResult(
       state.params, int(state.step), history, best and best["step"]
@@ -191,6 +194,7 @@ class Loop:
     reads the metrics of the step before."""
     config = self.config
     stream = self.source.train_batches(done)
+    vote = processes.Vote()
     pending = None  # (step, batch, metrics) of the step just dispatched
     while done < config.train_steps and not self._out_of_patience():
       batch = next(stream)
@@ -201,7 +205,7 @@ class Loop:
       if pending is not None:
         self._collect(*pending)
       pending = (done, batch, metrics)
-      preempted = watch.received
+      preempted = vote.any(watch.received)
       if config.saves(done) or preempted:
         self._collect(*pending)
         pending = None
@@ -252,7 +256,9 @@ class Loop:
     if self.streak < self.config.max_nonfinite_steps:
       return
     path = self.model_dir / f"nonfinite_batch_{step}.npz"
-    np.savez(path, **(self.describe or _leaves)(batch))
+    arrays = (self.describe or _leaves)(batch)
+    if processes.is_first():
+      np.savez(path, **arrays)
     raise NonFiniteError(
       f"loss or gradient not finite in {self.streak} steps in a row, the last "
       f"of them step {step}; its batch is in {path}; try a lower learning rate"
@@ -262,6 +268,7 @@ class Loop:
     metrics = self.validate(params)
     if self.evaluate is not None:
       metrics.update(self.evaluate(params, step))
+    metrics = processes.broadcast(metrics)  # they choose the best, and the end
     if not metrics:
       return
     self.writer.write(step, metrics)

@@ -89,7 +89,7 @@ def initial_state(
     out_shardings=places,
     donate_argnums=0,
   )
-  return make(jax.device_put(params.on(mesh), places.params))
+  return make(sharding.put(params.on(mesh), places.params))
 
 
 def _split_rows(batch: Any, parts: int) -> Any:

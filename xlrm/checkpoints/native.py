@@ -19,6 +19,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from xlrm import processes
 from xlrm import types
 from xlrm.checkpoints import manifest
 from xlrm.checkpoints import stored
@@ -70,6 +71,13 @@ def _disk_is_full(error: BaseException) -> bool:
   return any(os.strerror(x) in str(error) for x in (errno.ENOSPC, errno.EDQUOT))
 
 
+def _make_room(path: pathlib.Path) -> None:
+  """A new empty folder."""
+  if path.exists():
+    _remove(path)
+  path.mkdir(parents=True)
+
+
 def _set_aside(path: pathlib.Path) -> pathlib.Path:
   number, free = 1, path.with_name(path.name + ".damaged")
   while free.exists():
@@ -111,9 +119,7 @@ class Checkpointer:
     """
     self.wait()
     path = self.path(step)
-    if path.exists():
-      _remove(path)
-    path.mkdir(parents=True)
+    processes.on_first(_make_room, path)
     trees = {"params": params, "rest": rest}
     for item, tree in trees.items():
       self._orbax[item].save(path / item, manifest.flat(tree))
@@ -128,6 +134,8 @@ class Checkpointer:
     try:
       for orbax in self._orbax.values():
         orbax.wait_until_finished()
+      if not processes.is_first():
+        return
       manifest.write(self.path(step), step, leaves, metadata)
       if best is not None:
         self.mark_best(best)
@@ -138,17 +146,27 @@ class Checkpointer:
   def wait(self) -> None:
     """Waits until the last save is on disk; raises what it raised.
 
+    All processes wait together, and all raise what one of them raised.
+
     Raises:
       CheckpointError: the disk is full.
     """
+    self._join()
+    processes.raise_together(self._taken_error())
+
+  def _join(self) -> None:
     if self._pending is not None:
       self._pending.join()
       self._pending = None
-    if self._error is not None:
-      error, self._error = self._error, None
-      if _disk_is_full(error):
-        raise self._no_room() from error
-      raise error
+
+  def _taken_error(self) -> BaseException | None:
+    """What the last save raised, once."""
+    error, self._error = self._error, None
+    if error is None or not _disk_is_full(error):
+      return error
+    told = self._no_room()
+    told.__cause__ = error
+    return told
 
   def _no_room(self) -> CheckpointError:
     free = shutil.disk_usage(self._directory).free / 2**20
@@ -160,14 +178,20 @@ class Checkpointer:
     )
 
   def close(self) -> None:
+    """Waits for the last save of this process, which may end by an error."""
     try:
-      self.wait()
+      self._join()
+      error = self._taken_error()
+      if error is not None:
+        raise error
     finally:
       for orbax in self._orbax.values():
         orbax.close()
 
   def mark_best(self, best: Mapping[str, Any] | None) -> None:
-    """Writes best.json; None removes it."""
+    """Writes best.json, once; None removes it."""
+    if not processes.is_first():
+      return
     path = self._directory / BEST
     if best is None:
       path.unlink(missing_ok=True)
@@ -205,6 +229,18 @@ class Checkpointer:
     Raises:
       CheckpointError: every one is damaged, or a leaf is missing.
     """
+    found = processes.on_first(self._newest_good)
+    if found is None:
+      return None
+    step, content = found
+    params, rest = (
+      _restore(self.path(step), item, tree, content)
+      for item, tree in zip(ITEMS, (params, rest))
+    )
+    return step, params, rest, content["metadata"]
+
+  def _newest_good(self) -> tuple[int, Any] | None:
+    """(step, manifest); what is damaged is set aside."""
     self.discard_unfinished()
     for step in reversed(steps(self._directory)):
       path = self.path(step)
@@ -214,11 +250,7 @@ class Checkpointer:
         aside = _set_aside(path)
         print(f"{error}; set aside as {aside.name}", flush=True)
         continue
-      params, rest = (
-        _restore(path, item, tree, content)
-        for item, tree in zip(ITEMS, (params, rest))
-      )
-      return step, params, rest, content["metadata"]
+      return step, content
     damaged = sorted(self._directory.glob("checkpoint_*.damaged*"))
     if damaged:
       raise CheckpointError(
@@ -279,7 +311,9 @@ def load_params(
   Raises:
     CheckpointError: nothing there, damaged, or another model's.
   """
-  checkpoint, content = _first_good(_candidates(pathlib.Path(path)))
+  checkpoint, content = processes.on_first(
+    lambda: _first_good(_candidates(pathlib.Path(path)))
+  )
   return _restore(checkpoint, ITEMS[0], _on_device(abstract), content)
 
 
@@ -310,7 +344,7 @@ def _read_item(checkpoint: pathlib.Path, item: str, content) -> stored.Stored:
 
 def _on_device(abstract: types.Params) -> types.Params:
   """Gives leaves without a sharding the first device."""
-  single = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+  single = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   return jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(
       x.shape, x.dtype, sharding=getattr(x, "sharding", None) or single

@@ -154,7 +154,7 @@ def place(stored: Stored, abstract: types.Params, where: Any) -> types.Params:
     where: the checkpoint, for messages.
   """
   check(stored, abstract, where)
-  single = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+  single = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
   def one(path, leaf):
     array = stored[optimizers.path_name(path)]

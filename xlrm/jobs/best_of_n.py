@@ -22,6 +22,7 @@ from xlrm import memory_plan
 from xlrm import model_files
 from xlrm import pools as pools_lib
 from xlrm import pretrained
+from xlrm import processes
 from xlrm import records
 from xlrm import sampling
 from xlrm import sampling_config
@@ -253,7 +254,7 @@ def run(
     config,
     sampler.of_at_most(lengths["targets"]),
     lengths,
-    mesh.build(),
+    mesh.build_own(),
   )
   if dry_run:
     named = memory_plan.devices(dry_run) if isinstance(dry_run, str) else None
@@ -298,10 +299,15 @@ def _write(
     restricted=drawing.sampler.restricted,
   )
   found = [record for pool in pools for record in choice.records(pool)]
-  records.write(directory / RECORDS, found)
-  pools_lib.write(directory / POOLS, pools)
-  pools_lib.write_curves(directory / CURVES, pools, drawing.sampler.restricted)
-  if config.alpaca_eval:
-    pools_lib.write_alpaca_eval(directory / ALPACA_EVAL, found, pools)
+
+  def write():
+    records.write(directory / RECORDS, found)
+    pools_lib.write(directory / POOLS, pools)
+    curves = directory / CURVES
+    pools_lib.write_curves(curves, pools, drawing.sampler.restricted)
+    if config.alpaca_eval:
+      pools_lib.write_alpaca_eval(directory / ALPACA_EVAL, found, pools)
+
+  processes.on_first(write)
   print(pools_lib.summary(pools), flush=True)
   return found

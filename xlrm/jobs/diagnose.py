@@ -20,6 +20,7 @@ import numpy as np
 
 from xlrm import batches
 from xlrm import pretrained
+from xlrm import processes
 from xlrm import scorer as scorer_lib
 from xlrm import sharding
 from xlrm.analysis import diagnosis_page
@@ -293,7 +294,11 @@ def run(
     seed: of random heads.
     mesh: spreads weights and rows.
     dry_run: print the plan, score nothing.
+
+  Raises:
+    ValueError: several processes.
   """
+  processes.require_one("diagnose.run")
   if dry_run:
     print(f"accuracy of {', '.join(rewards)} on {', '.join(sources)}")
     return []

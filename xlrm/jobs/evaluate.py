@@ -15,6 +15,7 @@ import numpy as np
 from xlrm import metric_writer
 from xlrm import pools as pools_lib
 from xlrm import pretrained
+from xlrm import processes
 from xlrm import records as records_lib
 from xlrm.analysis import cells
 from xlrm.analysis import curves
@@ -178,7 +179,11 @@ def run(
     title: of the report.
     notes: sentences that a reader must know.
     dry_run: print the plan, write nothing.
+
+  Raises:
+    ValueError: several processes, of which all but one would idle.
   """
+  processes.require_one("evaluate.run")
   records = [
     record
     for run_dir in runs

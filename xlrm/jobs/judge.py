@@ -15,6 +15,7 @@ import sys
 import tqdm
 
 from xlrm import files
+from xlrm import processes
 from xlrm import records as records_lib
 from xlrm.analysis import verdict_cells
 from xlrm.analysis import verdict_tables
@@ -180,6 +181,7 @@ def run(
     BackendError, CacheError: the judge cannot be asked, or its answers cannot
       be kept.
   """
+  processes.require_one("judge.run")
   template = judge_templates.Template.load(comparison.template)
   judge = comparison.name or f"{backend.model}:{template.name}"
   watch = prompted.InvalidWatch(comparison.max_invalid, judge)

@@ -15,6 +15,7 @@ from xlrm import draws
 from xlrm import memory_plan
 from xlrm import model_files
 from xlrm import pretrained
+from xlrm import processes
 from xlrm import records
 from xlrm import sampling
 from xlrm import sampling_config
@@ -101,7 +102,7 @@ def run(
   if not rows:
     raise ValueError(f"the split {split!r} has no prompts to sample for")
   lengths = lengths or sampling.lengths_of(loaded.description)
-  devices = mesh.build()
+  devices = mesh.build_own()
   generator = draws.generator_of(
     loaded,
     sampler.of_at_most(lengths["targets"]),
@@ -161,7 +162,7 @@ def run(
     _record(row, line, index, scores, config, study, policy)
     for index, (row, line) in enumerate(zip(rows, drawn, strict=True))
   ]
-  records.write(directory / RECORDS, found)
+  processes.on_first(records.write, directory / RECORDS, found)
   return found
 
 

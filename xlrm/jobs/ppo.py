@@ -20,6 +20,7 @@ from xlrm import ppo
 from xlrm import ppo_adapters
 from xlrm import ppo_models
 from xlrm import pretrained
+from xlrm import processes
 from xlrm import prompt_batches
 from xlrm import reward_scale
 from xlrm import rollouts
@@ -201,18 +202,20 @@ def _run(trainer, prompts, config, lengths, history) -> train_loop.FitResult:
   )
   data = prompts.fingerprint()
   abstract = trainer.abstract()
-  ppo_adapters.check_continued(trainer.model_dir, trainer.adapted)
+  adapters = trainer.adapted and trainer.adapted.record()
+  processes.on_first(ppo_adapters.check_continued, trainer.model_dir, adapters)
   restored = training.restore(checkpointer, abstract, data)
-  scale = reward_scale.RewardScale.read(trainer.model_dir)
+  scale = processes.on_first(reward_scale.RewardScale.read, trainer.model_dir)
   if restored is None and rollout.fit_reward_scale:
     params = trainer.models.policy.lazy_params.on(
       trainer.mesh, sharding.split_over_model
     )
     rows = prompts.rows[: rollout.num_scale_samples]
     texts = trainer.sampled(params, rows)
-    scale = reward_scale.RewardScale.fit(
-      trainer.models.reward([row["reward_inputs"] for row in rows], texts)
+    scores = trainer.models.reward(
+      [row["reward_inputs"] for row in rows], texts
     )
+    scale = processes.on_first(reward_scale.RewardScale.fit, scores)
     print(
       f"ppo: scores of {scale.n} samples in the target language: mean "
       f"{scale.mean:.3f}, standard deviation {scale.std:.3f}; taken to 0 and 1",
@@ -242,8 +245,8 @@ def _run(trainer, prompts, config, lengths, history) -> train_loop.FitResult:
     ),
     policy.vocabulary,
   )
-  scale.write(trainer.model_dir)
-  ppo_adapters.write(trainer.model_dir, trainer.adapted)
+  processes.on_first(scale.write, trainer.model_dir)
+  processes.on_first(ppo_adapters.write, trainer.model_dir, adapters)
   if restored is not None:
     print(f"ppo: continues at step {int(state.step)}", flush=True)
   loop = train_loop.Loop(

@@ -18,9 +18,11 @@ from xlrm import ppo
 from xlrm import ppo_adapters
 from xlrm import ppo_models
 from xlrm import ppo_step
+from xlrm import processes
 from xlrm import prompt_batches
 from xlrm import rollouts
 from xlrm import sharding
+from xlrm import shares
 from xlrm import text_generation
 from xlrm import train_loop
 from xlrm import train_step
@@ -154,7 +156,7 @@ class Trainer:
     state = ppo_step.initial_state(policy, value, self.config.kl_coefficient)
     if adapted is not None:
       state = _with_whole(state, adapted.policy(state.params))
-    return jax.device_put(state, self._places)
+    return sharding.put(state, self._places)
 
   def continued(self, state: ppo_step.PPOState) -> ppo_step.PPOState:
     """A restored state, which holds nothing twice."""
@@ -301,21 +303,23 @@ class Trainer:
 
   def describe(self, batch: prompt_batches.PromptBatch) -> dict[str, Any]:
     """What is saved of a batch whose update was not finite."""
-    drawn = jax.device_get(self.drawn.get(batch.number, {}))
+    drawn = processes.fetch(self.drawn.get(batch.number, {}))
     ids = np.asarray([row["id"] for row in batch.rows])
     return {"inputs": batch.inputs, "ids": ids, **drawn}
 
   @functools.cached_property
   def _generator(self) -> text_generation.Generator:
+    own = shares.own_mesh(self.mesh)
+    batch_size = max(self.rollout_config.batch_size, self.mesh.shape["data"])
     return text_generation.Generator(
       model=self.models.policy.model,
       tokenizer=self.models.policy.tokenizer,
       config=self.rollouts.sampler,
       max_input_length=self.lengths["inputs"],
-      batch_size=max(self.rollout_config.batch_size, self.mesh.shape["data"]),
+      batch_size=shares.batch_size(batch_size, own),
       num_samples=1,
       seed=self.rollout_config.seed,
-      mesh=self.mesh,
+      mesh=own,
     )
 
   def sampled(
@@ -325,8 +329,10 @@ class Trainer:
     places = sharding.tree_shardings(
       params, self.mesh, sharding.split_over_model
     )
-    found = self._generator.generate(
+    found = shares.generate(
+      self._generator,
       jax.device_put(params, places),
+      self.mesh,
       [row["inputs_pretokenized"] for row in rows],
       [row["id"] for row in rows],
     )
@@ -359,6 +365,8 @@ class Trainer:
 
   def _show(self, step: int, rows, texts) -> None:
     """The same few prompts at every evaluation, to be read."""
+    if not processes.is_first():
+      return
     path = self.model_dir / SAMPLES
     kept = []
     if path.exists():
@@ -373,6 +381,8 @@ class Trainer:
 
   def draw_panel(self) -> None:
     """Events of the rows so far, and the figure if matplotlib is there."""
+    if not processes.is_first():
+      return
     history = metric_writer.read(self.model_dir / metric_writer.METRICS)
     events = hacking_panel.events(history, self.panel)
     lines = [json.dumps(dataclasses.asdict(x)) for x in events]

@@ -106,7 +106,7 @@ def run(
     batch_size=config.batch_size,
     num_samples=config.num_samples,
     seed=config.seed,
-    mesh=mesh.build(),
+    mesh=mesh.build_own(),
   )
   if dry_run:
     named = memory_plan.devices(dry_run) if isinstance(dry_run, str) else None

@@ -15,6 +15,7 @@ from xlrm import chunked_files
 from xlrm import files
 from xlrm import scorer as scorer_lib
 from xlrm import sharding
+from xlrm import shares
 
 Row = Mapping[str, Any]
 
@@ -121,20 +122,27 @@ def run(
   file = chunked_files.ChunkedFile(
     output, _identity(rows, rewards, config), len(rows)
   )
-  reward = reward.on(mesh.build())
-  with file, file.progress("score", "row") as bar:
-    for chunk in file.chunks(config.batch_size * config.chunk_size):
-      scores = reward.score(
-        [prompt for _, prompt, _ in rows[chunk]],
-        [group for _, _, group in rows[chunk]],
-        batch_size=config.batch_size,
-      )
-      file.append(
-        [
-          _scored(row, own, config)
-          for (row, *_), own in zip(rows[chunk], scores, strict=True)
-        ]
-      )
-      bar.update(chunk.stop - chunk.start)
+  reward = reward.on(mesh.build_own())
+  batch_size = shares.batch_size(config.batch_size, reward.mesh)
+
+  def make(part, own):
+    reward.read()
+    left = rows[own]
+    with part, part.progress("score", "row") as bar:
+      for chunk in part.chunks(config.batch_size * config.chunk_size):
+        scores = reward.score(
+          [prompt for _, prompt, _ in left[chunk]],
+          [group for _, _, group in left[chunk]],
+          batch_size=batch_size,
+        )
+        part.append(
+          [
+            _scored(row, values, config)
+            for (row, *_), values in zip(left[chunk], scores, strict=True)
+          ]
+        )
+        bar.update(chunk.stop - chunk.start)
+
+  shares.write(file, make)
   print(f"{len(rows)} rows scored: {output}", flush=True)
   return output

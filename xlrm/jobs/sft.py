@@ -19,6 +19,7 @@ from xlrm import memory_plan
 from xlrm import pretrained
 from xlrm import sampling_config
 from xlrm import sharding
+from xlrm import shares
 from xlrm import text_generation
 from xlrm import training
 from xlrm.evaluation import text_metrics
@@ -90,6 +91,7 @@ def rouge_evaluation(
   chosen = examples[: config.num_examples]
   if not chosen:
     return None
+  own = shares.own_mesh(mesh)
   generator = text_generation.Generator(
     model=initial.model,
     tokenizer=initial.tokenizer,
@@ -97,16 +99,18 @@ def rouge_evaluation(
       max_tokens=lengths["targets"], greedy=True
     ),
     max_input_length=lengths["inputs"],
-    batch_size=config.batch_size,
+    batch_size=shares.batch_size(config.batch_size, own),
     num_samples=1,
-    mesh=mesh,
+    mesh=own,
     truncate_inputs_from_left=from_left,
   )
 
   def evaluate(params, step):
     del step
-    outputs = generator.generate(
+    outputs = shares.generate(
+      generator,
       params,
+      mesh,
       [row["inputs_pretokenized"] for row in chosen],
       [row["id"] for row in chosen],
     )
