@@ -47,15 +47,17 @@ MODULES = {
   "data": (
     "Data",
     "Batches, records, datasets and tasks.",
-    "types records files chunked_files prompt_files prompt_batches batches "
-    "converters row_order denoising language_names distillation data/ tasks/",
+    "types records files processes shares chunked_files prompt_files "
+    "prompt_batches batches converters row_order denoising language_names "
+    "distillation data/ tasks/",
   ),
   "models": ("Models", "Backbones and scorers.", "models/ checkpoints/"),
   "training": (
     "Training",
     "Losses, optimizers, the one training loop, meshes and memory.",
     "losses ranking_losses optimizers sharding training train_step train_loop "
-    "preemption metric_writer memory_plan jobs/ config",
+    "preemption metric_writer memory_plan jobs/ study "
+    "study_cells config gin_sources",
   ),
   "sampling": (
     "Sampling and best-of-n",
@@ -66,7 +68,8 @@ MODULES = {
   "ppo": (
     "PPO",
     "Rewards, advantages, rollouts, updates.",
-    "ppo advantages ppo_step ppo_models rollouts reward_scale",
+    "ppo advantages ppo_step ppo_models ppo_adapters lora rollouts "
+    "reward_scale",
   ),
   "evaluation": (
     "Evaluation",

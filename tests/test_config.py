@@ -6,6 +6,7 @@ import time
 import pytest
 
 from xlrm import config
+from xlrm import gin_sources
 
 REQUIRED = ("MODEL_DIR = 'x'", "MIXTURE_OR_TASK_NAME = 'miniworld_summary.es'")
 SHIPPED = sorted(
@@ -60,7 +61,8 @@ def test_g23_every_shipped_gin_file_parses_and_its_saved_text_too(
   name, tmp_path
 ):
   text = "\n".join(
-    source.text for source in config._sources(name, [config.gin_directory()])
+    source.text
+    for source in gin_sources.with_includes(name, [config.gin_directory()])
   )
   unset = config._unset([config.Source(name, text)])
   job = config.load([name], [f"{macro} = 'x'" for macro in unset])

@@ -44,6 +44,7 @@ LAYERS = (
   ("xlrm.data", 4),
   ("xlrm.tasks", 4),
   ("xlrm.config", 5),
+  ("xlrm.gin_sources", 5),
   ("xlrm.configurables", 5),
   ("xlrm.launch", 6),
   ("xlrm.", 2),  # training, pretrained, text_generation, ...

@@ -12,7 +12,6 @@ import dataclasses
 import difflib
 import importlib
 import inspect
-import os
 import pathlib
 import re
 from typing import Any
@@ -20,26 +19,15 @@ from typing import Any
 import gin
 
 from xlrm import configurables
+from xlrm import files
+from xlrm import gin_sources
 
 JOB = "JOB"
 SAVED = "config.gin"
 
-
-class ConfigError(ValueError):
-  """A gin file or binding that cannot be used; one message for the user."""
-
-
-def gin_directory() -> pathlib.Path:
-  """The packaged gin files: inside the package, or beside it in a checkout.
-
-  Raises:
-    FileNotFoundError: neither exists.
-  """
-  package = pathlib.Path(__file__).parent
-  for candidate in (package / "gin", package.parent / "gin"):
-    if candidate.is_dir():
-      return candidate
-  raise FileNotFoundError(f"no gin files beside {package}")
+ConfigError = gin_sources.ConfigError
+Source = gin_sources.Source
+gin_directory = gin_sources.gin_directory
 
 
 def _resolve(target: str) -> Any:
@@ -79,68 +67,6 @@ def _register(text: str) -> None:
 
 
 _registered: set[str] = set()
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-  """One piece of configuration: a file's text or the command line's."""
-
-  name: str
-  text: str
-
-
-def _find(
-  name: str, search: Sequence[pathlib.Path], seen: Sequence[pathlib.Path]
-) -> pathlib.Path:
-  """The first file of that name that is not being read already."""
-  candidates = [pathlib.Path(name), *(folder / name for folder in search)]
-  for candidate in candidates:
-    if candidate.is_file() and candidate.resolve() not in seen:
-      return candidate.resolve()
-  if seen and any(x.name == pathlib.Path(name).name for x in seen):
-    raise ConfigError(f"{seen[-1]} includes itself")
-  known = [
-    str(path.relative_to(folder))
-    for folder in search
-    for path in sorted(folder.rglob("*.gin"))
-  ]
-  near = difflib.get_close_matches(name, known, 1, 0.4)
-  raise FileNotFoundError(
-    f"no gin file {name!r} here or in {', '.join(map(str, search))}; "
-    f"nearest: {near[0] if near else ', '.join(known[:6])}"
-  )
-
-
-_INCLUDE = re.compile(r"""^include\s+['"](.+)['"]\s*(?:#.*)?$""")
-
-
-def _sources(
-  name: str, search: Sequence[pathlib.Path], seen: tuple = ()
-) -> list[Source]:
-  """A file's includes, deepest first, and the file itself without them.
-
-  Raises:
-    ConfigError: an include below a binding (gin lets it win in silence).
-  """
-  path = _find(name, search, seen)
-  result, lines, bound = [], [], False
-  for number, line in enumerate(
-    path.read_text(encoding="utf-8").splitlines(), 1
-  ):
-    match = _INCLUDE.match(line.strip())
-    if match and bound:
-      raise ConfigError(
-        f"{path}:{number}: an include below a binding would override it; "
-        "move it to the top"
-      )
-    if match:
-      result += _sources(match[1], [path.parent, *search], (*seen, path))
-      lines.append("")
-      continue
-    stripped = line.split("#")[0].strip()
-    bound = bound or bool(stripped)
-    lines.append(line)
-  return [*result, Source(str(path), "\n".join(lines) + "\n")]
 
 
 def _macros(text: str) -> dict[str, int]:
@@ -378,9 +304,7 @@ class Job:
       )
     path = pathlib.Path(directory) / SAVED
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(self.text(), encoding="utf-8")
-    os.replace(temporary, path)
+    files.write_text(path, self.text())
     return path
 
 
@@ -420,7 +344,7 @@ def read(
     ConfigError, FileNotFoundError: one message with file, line or name.
   """
   search = [*map(pathlib.Path, search_paths), gin_directory()]
-  by_file = [_sources(name, search) for name in gin_files]
+  by_file = [gin_sources.with_includes(name, search) for name in gin_files]
   sources = [source for found in by_file for source in found]
   own = [x for x in (f[-1] for f in by_file) if not x.name.endswith(SAVED)]
   if bindings:
