@@ -13,6 +13,7 @@ import sys
 
 import jax
 import numpy as np
+import optax
 import tiny_run
 
 from xlrm import batches
@@ -106,7 +107,11 @@ def _source(place, made, kind):
 
 
 def run_tiny(place, folder, mesh=None):
-  return tiny_run.run_for_signals(folder, mesh=mesh or MESH.build())
+  """By gradient descent: Adam makes whole steps of what is all rounding."""
+  optimizer = optax.sgd(0.1, momentum=0.9)
+  return tiny_run.run_for_signals(
+    folder, mesh=mesh or MESH.build(), optimizer=optimizer
+  )
 
 
 def run_sft(place, folder):

@@ -138,12 +138,13 @@ def run(model_dir, *, source=None, optimizer=None, mesh=None, **changes):
   )
 
 
-def run_for_signals(model_dir, source=None, mesh=None):
+def run_for_signals(model_dir, source=None, mesh=None, optimizer=None):
   """The run that is killed and continued."""
   return run(
     model_dir,
     source=source,
     mesh=mesh,
+    optimizer=optimizer,
     loss_fn=make_loss(dropout_rate=0.1),
     evaluate=evaluate,
     best_metric="validation/rouge_l",

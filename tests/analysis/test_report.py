@@ -274,5 +274,6 @@ def test_intervals_between_seeds_stand_beside_those_over_prompts(inputs, page):
   both = dataclasses.replace(inputs, records=[*inputs.records, *two])
   found = report.render(both)
   pairs, judges = 6, len(report_inputs.judges_of(inputs))
+  pairs += 1  # PPO's
   assert found.count("; seeds [") == pairs * judges * 2  # sample and greedy
   assert "between 2 seeds" in found

@@ -216,8 +216,8 @@ def test_g23_the_papers_sft_and_reward_models(name, tmp_path):
 @pytest.mark.parametrize(
   "gin_file",
   [
-    pytest.param("pretrain.gin", marks=pytest.mark.slow),
-    "experiments/nano/pretrain.gin",
+    "pretrain.gin",
+    pytest.param("experiments/nano/pretrain.gin", marks=pytest.mark.slow),
   ],
 )
 def test_g23_pretraining(gin_file, tmp_path):
