@@ -123,7 +123,9 @@ def train(
     key = jax.random.key(config.seed)
     params = sharding.LazyParams(
       scorer.abstract(),
-      lambda _: scorer.from_language_model(key, initial.lazy_params.on(devices)),
+      lambda _: scorer.from_language_model(
+        key, initial.lazy_params.on(devices)
+      ),
     )
   return training.fit(
     params,
