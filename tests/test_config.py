@@ -40,6 +40,11 @@ def test_g23_what_is_still_to_be_set_is_listed():
     config.load(["sft.gin"], ["MODEL_DIR = 'x'"])
 
 
+def test_g23_a_file_of_t5x_s_trainer_is_refused():
+  with pytest.raises(config.ConfigError, match="for T5X's own trainer"):
+    config.load(["t5x/sft.gin"], REQUIRED)
+
+
 def test_g23_an_include_below_a_binding_is_refused(tmp_path):
   path = tmp_path / "mine.gin"
   path.write_text("TRAIN_STEPS = 3\ninclude 'sft.gin'\n")
