@@ -57,7 +57,7 @@ MODULES = {
     "Losses, optimizers, the one training loop, meshes and memory.",
     "losses ranking_losses optimizers sharding training train_step train_loop "
     "preemption metric_writer memory_plan jobs/ study "
-    "study_cells config gin_sources",
+    "study_cells config gin_sources t5x_models",
   ),
   "sampling": (
     "Sampling and best-of-n",
@@ -183,7 +183,8 @@ def gin_page() -> str:
   out = [
     "# The gin files",
     "`--gin_file` takes a file of your own, or one of these by its name. "
-    "Your own begins with `include 'reward.gin'` and sets what differs.",
+    "Your own begins with `include 'reward.gin'` and sets what differs. Those "
+    "under t5x/ are for [T5X's own trainer](../compatibility.md).",
   ]
   depth = lambda path: (len(path.parts), path)
   for path in sorted((ROOT / "gin").rglob("*.gin"), key=depth):

@@ -9,9 +9,12 @@ from xlrm import config
 from xlrm import gin_sources
 
 REQUIRED = ("MODEL_DIR = 'x'", "MIXTURE_OR_TASK_NAME = 'miniworld_summary.es'")
+# Those under t5x/ are of T5X's trainer: they import modules and include T5X's
+# own files.
 SHIPPED = sorted(
   str(path.relative_to(config.gin_directory()))
   for path in config.gin_directory().rglob("*.gin")
+  if path.parent.name != "t5x"
 )
 
 
@@ -35,6 +38,11 @@ def test_g23_an_unknown_parameter_names_the_nearest():
 def test_g23_what_is_still_to_be_set_is_listed():
   with pytest.raises(config.ConfigError, match="MIXTURE_OR_TASK_NAME"):
     config.load(["sft.gin"], ["MODEL_DIR = 'x'"])
+
+
+def test_g23_a_file_of_t5x_s_trainer_is_refused():
+  with pytest.raises(config.ConfigError, match="for T5X's own trainer"):
+    config.load(["t5x/sft.gin"], REQUIRED)
 
 
 def test_g23_an_include_below_a_binding_is_refused(tmp_path):

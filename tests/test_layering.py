@@ -43,6 +43,7 @@ LAYERS = (
   ("xlrm.jobs", 3),
   ("xlrm.data", 4),
   ("xlrm.tasks", 4),
+  ("xlrm.t5x_models", 4),  # T5X's trainer imports it, nothing of xlrm does
   ("xlrm.config", 5),
   ("xlrm.gin_sources", 5),
   ("xlrm.configurables", 5),
@@ -127,6 +128,16 @@ def test_the_core_needs_neither_tensorflow_nor_seqio_nor_gin():
     [sys.executable, "-c", program], capture_output=True, text=True
   )
   assert done.returncode == 0, done.stderr
+
+
+def test_only_one_file_needs_t5x_and_nothing_imports_it():
+  for module, path in MODULES.items():
+    names = imports(path)
+    if module == "xlrm.t5x_models":
+      assert any(name.startswith("t5x.") for name in names)
+      continue
+    assert not [x for x in names if x.split(".")[0] in ("t5x", "clu")]
+    assert "xlrm.t5x_models" not in names
 
 
 def test_importing_xlrm_imports_nothing_else():

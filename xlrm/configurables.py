@@ -52,6 +52,7 @@ CORE = {
   "min_score": "xlrm.scorer:min_score",
   "MeanMinusDeviations": "xlrm.scorer:MeanMinusDeviations",
   "load_language_model": "xlrm.pretrained:load_language_model",
+  "load_scorer": "xlrm.pretrained:load_scorer",
   "new_language_model": "xlrm.pretrained:new_language_model",
   "load_tokenizer": "xlrm.pretrained:load_tokenizer",
   "Tokenizer": "xlrm.tokenizer:Tokenizer.load",

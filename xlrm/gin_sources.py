@@ -74,6 +74,11 @@ def with_includes(
   for number, line in enumerate(
     path.read_text(encoding="utf-8").splitlines(), 1
   ):
+    if line.startswith("from __gin__"):
+      raise ConfigError(
+        f"{path}:{number}: a file for T5X's own trainer (python -m t5x.train), "
+        "see docs/compatibility.md; xlrm's are those without t5x/"
+      )
     match = _INCLUDE.match(line.strip())
     if match and bound:
       raise ConfigError(

@@ -138,11 +138,18 @@ def load_scorer(
   path: str | os.PathLike,
   dtype: str = "float32",
   vocabulary: str | None = None,
+  dropout_rate: float = 0.0,
 ) -> Pretrained:
-  """Loads a reward model; see `load_language_model`.
+  """Loads a reward model.
 
   'verdict:PATH' is a language model that answers "1" or "0", such as the
   released SEAHORSE metrics, see `models.verdict_scorer`.
+
+  Args:
+    path: see `load_language_model`.
+    dtype: of the computation, 'float32' or 'bfloat16'.
+    vocabulary: sentencepiece file, where the checkpoint has none beside it.
+    dropout_rate: where its training goes on.
   """
   if str(path).startswith(VERDICT):
     return _load_verdict(str(path).removeprefix(VERDICT), dtype, vocabulary)
@@ -155,7 +162,7 @@ def load_scorer(
       f"that answers 1 or 0 in text is named {VERDICT}{path})"
     )
   tokenizer = _tokenizer(files)
-  backbone = _backbone(description, dropout_rate=0.0, dtype=dtype)
+  backbone = _backbone(description, dropout_rate=dropout_rate, dtype=dtype)
   model = scorer_of(backbone, tokenizer, description)
   params = model_files.lazy_params(files, model.abstract())
   return Pretrained(model, params, tokenizer, description, files.vocabulary)

@@ -219,7 +219,7 @@ def test_bfloat16_is_written_natively(trained, tmp_path):
   np.testing.assert_array_equal(t5x.read(made)[name].whole(), expected)
 
 
-def test_an_orbax_checkpoint_of_t5x_is_read(trained, tmp_path):
+def test_an_orbax_checkpoint_of_t5x_is_read(trained, tmp_path, monkeypatch):
   _, params, _ = trained
   host = jax.device_get(params)
   state = {"step": np.array(5), "param_states": {"a": {"v": np.ones(3)}}}
@@ -234,6 +234,8 @@ def test_an_orbax_checkpoint_of_t5x_is_read(trained, tmp_path):
     np.testing.assert_array_equal(found[name].whole(), array.whole())
   step, moments = t5x.read_optimizer(tmp_path)
   assert step == 5 and moments["a/v"].whole().tolist() == [1, 1, 1]
+  monkeypatch.chdir(tmp_path)
+  assert t5x.read("checkpoint_5").keys() == expected.keys()
 
 
 def test_a_large_array_has_several_chunks():

@@ -84,6 +84,32 @@ def test_g11_a_loaded_reward_model_scores_as_the_trained_one(trained):
   assert loaded.description.history[-1] == "reward model"
 
 
+def test_a_reward_model_is_trained_further(trained, tmp_path):
+  """It keeps its head: with a learning rate of 0 nothing changes."""
+  _, folder, _ = trained
+  row = {"inputs": np.array([5, 1]), "targets": np.array([6, 1]), "rating": 1.0}
+  loaded = pretrained.load_scorer(folder, dropout_rate=0.1)
+  further = reward.train(
+    source=batches.ArraySource(
+      train=[row] * 8,
+      validation=[row],
+      lengths=LENGTHS,
+      batch_size=8,
+      converter=converters.to_ratings,
+    ),
+    optimizer=optimizers.adafactor(0.0),
+    config=training.TrainConfig(train_steps=1, eval_period=1),
+    model_dir=str(tmp_path),
+    initial=loaded,
+    lengths=LENGTHS,
+    mesh=sharding.MeshConfig(data=8),
+  )
+  same = jax.tree.map(np.array_equal, further.params, loaded.params)
+  assert all(jax.tree.leaves(same))
+  history = pretrained.read_description(tmp_path).history
+  assert history[-2:] == ("reward model", "reward model")
+
+
 def test_a_language_model_is_no_reward_model():
   with pytest.raises(ValueError, match="holds a language_model"):
     pretrained.load_scorer("nano")

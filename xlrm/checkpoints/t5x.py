@@ -150,6 +150,8 @@ def _content(directory: epath.Path) -> dict[str, Any]:
 def _orbax_tree(directory: epath.Path) -> dict[str, stored.StoredArray]:
   """Leaves of an Orbax checkpoint of T5X, each a TensorStore."""
   item = directory / ORBAX_ITEM
+  if "://" not in os.fspath(item):
+    item = item.absolute()  # of a relative path Orbax finds no metadata
   try:
     with ocp.PyTreeCheckpointer() as reader:
       tree = reader.metadata(item).item_metadata.tree

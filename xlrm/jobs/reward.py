@@ -94,7 +94,8 @@ def train(
   """Trains a reward model.
 
   Args:
-    initial: the language model to start from.
+    initial: the language model to start from, or a reward model (gin:
+      `@load_scorer()`), which is trained further.
     lengths: tokens of `inputs` and of `targets`, EOS included.
     loss: margin and centring of rankings.
     layer: decoder layer that the head reads; None is what the language model
@@ -112,13 +113,20 @@ def train(
     scorer_layer=layer or initial.description.scorer_layer,
     truncate_inputs_from_left=source.truncate_inputs_from_left,
   )
-  scorer = pretrained.scorer_of(initial.model, initial.tokenizer, description)
-  key = jax.random.key(config.seed)
   devices = mesh.build()
-  params = sharding.LazyParams(
-    scorer.abstract(),
-    lambda _: scorer.from_language_model(key, initial.lazy_params.on(devices)),
-  )
+  if isinstance(initial.model, scorer_lib.ResponseScorer):
+    backbone = initial.model.model
+    scorer = pretrained.scorer_of(backbone, initial.tokenizer, description)
+    params = initial.lazy_params
+  else:
+    scorer = pretrained.scorer_of(initial.model, initial.tokenizer, description)
+    key = jax.random.key(config.seed)
+    params = sharding.LazyParams(
+      scorer.abstract(),
+      lambda _: scorer.from_language_model(
+        key, initial.lazy_params.on(devices)
+      ),
+    )
   return training.fit(
     params,
     loss_fn=reward_loss(scorer, loss),
