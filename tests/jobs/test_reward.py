@@ -84,6 +84,7 @@ def test_g11_a_loaded_reward_model_scores_as_the_trained_one(trained):
   assert loaded.description.history[-1] == "reward model"
 
 
+@pytest.mark.slow
 def test_a_reward_model_is_trained_further(trained, tmp_path):
   """It keeps its head: with a learning rate of 0 nothing changes."""
   _, folder, _ = trained
