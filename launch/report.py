@@ -7,7 +7,7 @@
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import os
 import pathlib
 
@@ -35,27 +35,15 @@ def parse(
   return options
 
 
-def write(folder: str | os.PathLike, content: Mapping[str, bytes]) -> None:
-  """Writes every file whole, in the order given."""
-  for name, data in content.items():
-    path = pathlib.Path(folder) / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-      partial.write_bytes(data)
-      os.replace(partial, path)
-    finally:
-      partial.unlink(missing_ok=True)
-
-
 def main(options: argparse.Namespace) -> int:
+  from xlrm.analysis import exhibits
   from xlrm.analysis import paper_page
 
   try:
     content = paper_page.files()
   except ImportError as error:  # matplotlib, with what installs it
     raise ValueError(str(error)) from error
-  write(options.output, content)
+  exhibits.write(options.output, content)
   print(
     f"{len(content)} files, {pathlib.Path(options.output, paper_page.PAGE)}"
   )

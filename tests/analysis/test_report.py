@@ -48,8 +48,13 @@ def parse(page):
 
 
 @pytest.fixture(scope="module")
-def page(inputs):
-  return report.render(inputs)
+def content(inputs):
+  return report.files(inputs)
+
+
+@pytest.fixture(scope="module")
+def page(content):
+  return content[report.PAGE].decode()
 
 
 SECTIONS = (
@@ -99,19 +104,15 @@ def test_page_loads_nothing_and_runs_nothing(page):
   assert "url(http" not in page and "@import" not in page
 
 
-def test_g27_same_inputs_same_bytes(page, study, tmp_path):
-  report.write(tmp_path / "report.html", study.make_inputs())
-  assert (tmp_path / "report.html").read_bytes() == page.encode()
-  assert not re.search(r"20\d\d-\d\d-\d\d", page)
-
-
-def test_g27_same_bytes_in_another_process(page, tmp_path):
+def test_g27_page_and_files_have_the_same_bytes_in_another_process(
+  content, tmp_path
+):
   script = (
     "import runpy, sys; from xlrm.analysis import report\n"
     "study = runpy.run_path(sys.argv[1])\n"
     "report.write(sys.argv[2], study['make_inputs']())\n"
   )
-  out = tmp_path / "out.html"
+  out = tmp_path / "out"
   # A reader's own settings, another hash seed, another folder
   (tmp_path / "matplotlibrc").write_text("font.size: 20\nlines.linewidth: 9\n")
   here = pathlib.Path(__file__)
@@ -128,7 +129,33 @@ def test_g27_same_bytes_in_another_process(page, tmp_path):
     env=environment,
     cwd=tmp_path,
   )
-  assert out.read_text(encoding="utf-8") == page
+  written = {
+    path.relative_to(out).as_posix(): path.read_bytes()
+    for path in out.rglob("*")
+    if path.is_file()
+  }
+  assert written == content
+  for name, data in content.items():
+    assert not re.search(rb"20\d\d-\d\d-\d\d", data), name
+
+
+def test_every_table_and_figure_has_its_files(content, page):
+  assert list(content)[-1] == report.PAGE
+  kinds = collections.Counter(pathlib.PurePath(x).suffix for x in content)
+  tables, figures = page.count("<table"), page.count("<figure")
+  assert tables > 9 and figures > 25
+  assert kinds == {
+    ".csv": tables + 1,  # captions of the figures
+    ".tex": tables,
+    ".svg": figures,
+    ".png": figures,
+    ".html": 1,
+  }
+  for name, data in content.items():
+    if name.endswith(".svg"):
+      assert data.decode() in page
+    elif name.endswith(".png"):
+      assert data[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def test_hostile_text_is_inert(study):
@@ -235,12 +262,12 @@ def test_long_documents_open_on_demand(study):
 
 
 def test_g28_nothing_half_written(study, tmp_path):
-  path = tmp_path / "report.html"
+  path = tmp_path / report.PAGE
   path.write_text("before")
   mixed = study.make_records(2)
   mixed[0] = dataclasses.replace(mixed[0], study="another")
   with pytest.raises(ValueError, match="2 studies"):
-    report.write(path, study.make_inputs(records=mixed))
+    report.write(tmp_path, study.make_inputs(records=mixed))
   assert path.read_text() == "before"
   assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
 

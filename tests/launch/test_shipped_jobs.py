@@ -105,6 +105,9 @@ def test_g23_the_chain_of_jobs_ends_in_a_report(chain):
   report = pathlib.Path(chain.path("report"), "report.html")
   page = report.read_text(encoding="utf-8")
   assert "<svg" in page
+  beside = report.parent
+  assert len(list(beside.glob("tables/*.csv"))) == page.count("<table")
+  assert len(list(beside.glob("figures/*.svg"))) == page.count("<svg")
   for stage in pretrained.read_description("nano").history:
     assert stage in page
   lines = pathlib.Path(chain.path("report"), "records.jsonl").read_text(

@@ -5,7 +5,9 @@ drawn. Every figure is small and stands on its own, so that a page can lay them
 out in a grid on a wide screen and one below another on a phone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import contextvars
 import dataclasses
 import io
 import re
@@ -67,6 +69,24 @@ def grid(
   return file.getvalue()
 
 
+Drawn = dict[str, tuple["Drawing", str]]  # name -> drawing, its SVG
+_drawn: contextvars.ContextVar[Drawn] = contextvars.ContextVar("drawn")
+
+
+@contextlib.contextmanager
+def drawn() -> Iterator[Drawn]:
+  """Every drawing that becomes an SVG meanwhile.
+
+  A section is text: it has the SVG, but no longer what a PNG is made from.
+  """
+  found: Drawn = {}
+  token = _drawn.set(found)
+  try:
+    yield found
+  finally:
+    _drawn.reset(token)
+
+
 @dataclasses.dataclass(frozen=True)
 class Drawing:
   """One pair of axes.
@@ -107,7 +127,9 @@ class Drawing:
     # The page sets the size; the view box keeps the proportions.
     svg = re.sub(r'^<svg ([^>]*?)height="[^"]*"', r"<svg \1", svg)
     svg = re.sub(r'^(<svg [^>]*?) width="[^"]*"', r"\1", svg)
-    return svg.replace("<svg ", '<svg role="presentation" ', 1)
+    svg = svg.replace("<svg ", '<svg role="presentation" ', 1)
+    _drawn.get({})[self.name] = self, svg
+    return svg
 
   def png(self, dots_per_inch: int = 200) -> bytes:
     """For slides, on white."""

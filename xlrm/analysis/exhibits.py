@@ -4,12 +4,14 @@ Every exhibit becomes a card of a page, a CSV with all digits, a LaTeX table,
 and, if it has a drawing, an SVG and a PNG.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import csv
 import dataclasses
 import functools
 import io
 import math
+import os
+import pathlib
 
 from xlrm.analysis import canvas
 from xlrm.analysis import markup
@@ -125,14 +127,42 @@ def to_latex(exhibit: Exhibit) -> str:
     {"words": "p{5cm}", "text": "l", "": "r"}[_kind(exhibit, i)]
     for i in range(len(exhibit.columns))
   )
-  head = " & ".join(latex_text(x.title) for x in exhibit.columns)
-  body = [
+  rows = [
     " & ".join(
       latex_text(column.shown(value))
       for column, value in zip(exhibit.columns, row, strict=True)
     )
     for row in exhibit.rows
   ]
+  return latex_table(
+    exhibit.name,
+    exhibit.title,
+    exhibit.subtitle,
+    sides,
+    [column.title for column in exhibit.columns],
+    rows,
+  )
+
+
+def latex_table(
+  name: str,
+  title: str,
+  subtitle: str,
+  sides: str,
+  head: Sequence[str],
+  rows: Sequence[str],
+) -> str:
+  """A table of rows that are LaTeX already; the other texts are plain.
+
+  Args:
+    name: of its label.
+    title: what it is.
+    subtitle: the rest of the caption.
+    sides: columns as `tabular` takes them.
+    head: one title per column.
+    rows: without the end of the line.
+  """
+  stop = "" if title.endswith("?") else "."
   return "\n".join(
     [
       "% needs \\usepackage{booktabs}",
@@ -140,13 +170,13 @@ def to_latex(exhibit: Exhibit) -> str:
       "\\centering",
       f"\\begin{{tabular}}{{{sides}}}",
       "\\toprule",
-      f"{head} \\\\",
+      f"{' & '.join(map(latex_text, head))} \\\\",
       "\\midrule",
-      *(f"{line} \\\\" for line in body),
+      *(f"{line} \\\\" for line in rows),
       "\\bottomrule",
       "\\end{tabular}",
-      f"\\caption{{{latex_text(f'{exhibit.title}. {exhibit.subtitle}.')}}}",
-      f"\\label{{tab:{exhibit.name}}}",
+      f"\\caption{{{latex_text(f'{title}{stop} {subtitle}.')}}}",
+      f"\\label{{tab:{name}}}",
       "\\end{table}",
       "",
     ]
@@ -213,3 +243,16 @@ def files(exhibit: Exhibit) -> dict[str, bytes]:
     found[f"figures/{exhibit.name}.svg"] = exhibit.svg.encode()
     found[f"figures/{exhibit.name}.png"] = exhibit.drawing.png()
   return found
+
+
+def write(folder: str | os.PathLike, content: Mapping[str, bytes]) -> None:
+  """Writes every file whole, in the order given."""
+  for name, data in content.items():
+    path = pathlib.Path(folder) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+      partial.write_bytes(data)
+      os.replace(partial, path)
+    finally:
+      partial.unlink(missing_ok=True)

@@ -1,18 +1,22 @@
-"""The report: one self-contained HTML file that says whether it worked.
+"""The report: one self-contained HTML file that says whether it worked, and
+files of every table and figure in it.
 
 It is made from `ReportInputs` and nothing else (no clock, no machine), so the
-same inputs give the same bytes. It loads nothing and runs no script.
+same inputs give the same bytes. The page loads nothing and runs no script.
 """
 
 from collections.abc import Mapping
 import os
 import pathlib
 
+from xlrm.analysis import canvas
+from xlrm.analysis import exhibits
 from xlrm.analysis import expectations
 from xlrm.analysis import findings
 from xlrm.analysis import markup
 from xlrm.analysis import report_divergence
 from xlrm.analysis import report_fidelity
+from xlrm.analysis import report_files
 from xlrm.analysis import report_generalisation
 from xlrm.analysis import report_inputs
 from xlrm.analysis import report_judges
@@ -23,6 +27,7 @@ from xlrm.analysis import report_results
 from xlrm.analysis import report_sources
 from xlrm.analysis import stylesheet
 
+PAGE = "report.html"
 _CONTENTS = {
   "what": "What was run",
   "matrix": "Transfer matrix",
@@ -132,12 +137,30 @@ the same file, byte for byte.</footer>
 """
 
 
-def write(path: str | os.PathLike, inputs: report_inputs.ReportInputs) -> None:
-  """Writes the page; a failure leaves what was there before."""
-  path = pathlib.Path(path)
-  partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-  try:
-    partial.write_text(render(inputs), encoding="utf-8", newline="\n")
-    os.replace(partial, path)
-  finally:
-    partial.unlink(missing_ok=True)
+def files(inputs: report_inputs.ReportInputs) -> dict[str, bytes]:
+  """Path below the report's folder -> content; the page comes last."""
+  with canvas.drawn() as drawings:
+    page = render(inputs)
+  return report_files.files(page, drawings) | {PAGE: page.encode()}
+
+
+def write(
+  folder: str | os.PathLike, inputs: report_inputs.ReportInputs
+) -> dict[str, bytes]:
+  """Writes the page and its files, each whole; a failure to make one of them
+  leaves what was there before.
+
+  Files of an earlier page that this one has not are removed: figures of two
+  studies must not lie side by side.
+
+  Returns:
+    what `files` gives.
+  """
+  folder = pathlib.Path(folder)
+  content = files(inputs)
+  exhibits.write(folder, content)
+  for kind in report_files.KINDS:
+    for path in folder.glob(kind):
+      if path.relative_to(folder).as_posix() not in content:
+        path.unlink()
+  return content

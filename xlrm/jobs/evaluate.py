@@ -2,7 +2,8 @@
 
 The gold judge reads miniworld only; a target-language reward model judges from
 the scores that the records already carry; ROUGE-L and chrF compare with the
-reference. Writes `records.jsonl` with every score and `report.html`.
+reference. Writes `records.jsonl` with every score, `report.html`, and `tables/`
+and `figures/` with all that the page shows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -231,7 +232,10 @@ def run(
     if gold
     else language_id.load(y for x in records for y in (x.language, x.source)),
   )
-  path = directory / "report.html"
-  report.write(path, inputs)
-  print(f"wrote {path}", flush=True)
+  content = report.write(directory, inputs)
+  print(
+    f"wrote {directory / report.PAGE} and, beside it, {len(content) - 1} files "
+    "of its tables and figures: tables/, figures/",
+    flush=True,
+  )
   return records
