@@ -125,7 +125,8 @@ def test_every_response_forbids_what_the_page_does_not_need(clients):
 @pytest.mark.parametrize("token", ["", "x", "{}x", "{}/../{}x", "%C3%A9"])
 def test_every_request_needs_the_token(clients, verb, token):
   client = clients["ana"]
-  wrong = token.format(client.token[:-1], client.token)
+  cut = client.token.rstrip("x")[:-1]  # whose end is no x by chance
+  wrong = token.format(cut, client.token)
   for name in ("", "page.css", "page.js", "state", "answer", "undo"):
     body = {} if verb == "POST" else None
     status, said = client.ask(verb, f"/{wrong}/{name}", body)
