@@ -9,6 +9,9 @@ import sys
 from xlrm.launch import environment
 
 
+NAMES = ("coordinator_address", "process_count", "process_id")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   group = parser.add_argument_group(
     "several processes",

@@ -180,7 +180,7 @@ def _pod(
   container = {
     "name": CONTAINER,
     "image": options.image,
-    "command": ["xlrm", "run", f"--gin_file=/job/{launch_plan.CONFIG}"],
+    "command": ["xlrm", *job.run("/job")],
     "env": environment,
     "volumeMounts": [
       {"name": "job", "mountPath": "/job"},
@@ -282,7 +282,7 @@ def manifest(options: argparse.Namespace, job: launch_plan.Job) -> str:
     "apiVersion": "v1",
     "kind": "ConfigMap",
     "metadata": {"name": f"{job.name}-gin", "namespace": options.namespace},
-    "data": {launch_plan.CONFIG: job.mounted()},
+    "data": job.gin_files,
   }
   text = yaml.dump_all(
     [gin_file, jobset(options, job)],

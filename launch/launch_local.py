@@ -52,7 +52,7 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
       "their files in a folder of it: --gin.MODEL_DIR=\"'runs/try'\""
     )
   folder = job.folder()
-  run = [sys.executable, "-m", "xlrm.launch.main", "run"]
+  program = (sys.executable, "-m", "xlrm.launch.main")
   shared = {
     **job.environment,
     "JAX_PLATFORMS": "cpu",
@@ -62,12 +62,12 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
   }
   commands = tuple(
     launch_plan.Command(
-      (*run, f"--gin_file={folder / launch_plan.CONFIG}"),
+      (*program, *job.run(folder)),
       {**shared, "XLRM_PROCESS_ID": str(number)},
     )
     for number in range(options.processes)
   )
-  return launch_plan.Plan(folder, {launch_plan.CONFIG: job.gin}, commands)
+  return launch_plan.Plan(folder, job.gin_files, commands)
 
 
 def go(plan: launch_plan.Plan) -> int:

@@ -1,8 +1,9 @@
 """What `xlrm launch` would do: files, commands, and doing it.
 
-A job travels as one gin file with its whole configuration, so that no value of
-the user's passes through a shell. gs:// folders of the bucket of MODEL_DIR are
-read and written as files of that bucket, mounted below /gcs on every worker.
+A job travels as one gin file with its whole configuration, a study with one
+more for each kind of its cells, so that no value of the user's passes through a
+shell. gs:// folders of the bucket of MODEL_DIR are read and written as files of
+that bucket, mounted below /gcs on every worker.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,14 +30,29 @@ class Job:
   Attributes:
     name: of the queued resource, the SLURM job, the JobSet.
     model_dir: as the user wrote it.
-    gin: the text of the one gin file.
+    gin: the text of its gin file.
     environment: further variables of its processes.
+    files: further gin files, which lie beside it.
+    command: what of xlrm runs the gin file, and options.
   """
 
   name: str
   model_dir: str
   gin: str
   environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  command: Sequence[str] = ("run",)
+
+  def run(self, folder: str | pathlib.PurePath | None = None) -> list[str]:
+    """The words after `xlrm`, with the gin file in a folder, or here."""
+    path = CONFIG if folder is None else f"{folder}/{CONFIG}"
+    return [*self.command, f"--gin_file={path}"]
+
+  @property
+  def gin_files(self) -> dict[str, str]:
+    """Text by name, with paths in the bucket of MODEL_DIR as mounted files."""
+    every = {CONFIG: self.gin, **self.files}
+    return {name: self.mounted(text) for name, text in every.items()}
 
   @property
   def bucket(self) -> str | None:
@@ -53,11 +69,8 @@ class Job:
     path = self.model_dir.rstrip("/")
     return path.replace("gs://", f"{MOUNT}/", 1) if self.bucket else path
 
-  def mounted(self, text: str | None = None) -> str:
-    """A text, by default the gin file, with paths in the bucket of MODEL_DIR as
-    paths of mounted files.
-    """
-    text = self.gin if text is None else text
+  def mounted(self, text: str) -> str:
+    """A text with paths in the bucket of MODEL_DIR as mounted files."""
     if self.bucket is None:
       return text
     bucket = rf"gs://{re.escape(self.bucket)}(?=[/'\"]|$)"
@@ -69,6 +82,8 @@ def job(
   gin: str,
   name: str | None = None,
   environment: Sequence[str] = (),
+  files: Mapping[str, str] | None = None,
+  command: Sequence[str] = ("run",),
 ) -> Job:
   """A job with a name, by default the last part of its MODEL_DIR.
 
@@ -97,7 +112,8 @@ def job(
     last = model_dir.rstrip("/").rsplit("/", 1)[-1].lower()
     name = re.sub(r"[^a-z0-9]+", "-", last).strip("-")[:40].rstrip("-")
     name = name if re.match("[a-z]", name) else f"xlrm-{name}".rstrip("-")[:40]
-  return Job(checked("--name", name, NAME), model_dir, gin, said)
+  name = checked("--name", name, NAME)
+  return Job(name, model_dir, gin, said, files or {}, command)
 
 
 def checked(option: str, value: str, pattern: str, example: str = "") -> str:

@@ -9,6 +9,7 @@ queued again, and continues.
 """
 
 import argparse
+from collections.abc import Sequence
 import os
 import pathlib
 import shlex
@@ -78,7 +79,8 @@ def _mount_type(path: pathlib.Path) -> tuple[str, str]:
   return found
 
 
-def _notes(folder: pathlib.Path, nodes: int) -> list[str]:
+def notes(folder: pathlib.Path, nodes: int) -> list[str]:
+  """A warning, if the nodes may not see the folder."""
   point, kind = _mount_type(folder)
   if nodes > 1 and not kind.startswith(NETWORKED):
     return [
@@ -114,41 +116,68 @@ def check(options: argparse.Namespace) -> None:
     )
 
 
-def script(
-  options: argparse.Namespace, job: launch_plan.Job, folder: pathlib.Path
-) -> str:
-  """The sbatch file.
-
-  Args:
-    folder: absolute; of the gin file and the log.
-  """
+def layout(options: argparse.Namespace) -> list[str]:
+  """Options of sbatch: one process per GPU, or per node without GPUs."""
   tasks = options.gpus_per_node or 1
-  log = str(folder / "slurm-").replace("%", "%%") + "%j.log"
-  lines = [
-    f"--job-name={job.name}",
+  return [
     f"--nodes={options.nodes}",
     f"--ntasks-per-node={tasks}",
     *([f"--gpus-per-node={tasks}"] if options.gpus_per_node else []),
+  ]
+
+
+def script(
+  options: argparse.Namespace,
+  job: launch_plan.Job,
+  comment: str,
+  own: Sequence[str],
+  command: str,
+) -> str:
+  """An sbatch file.
+
+  Args:
+    own: options of sbatch that come before those of every job.
+    command: the words after `xlrm`, as bash reads them.
+  """
+  lines = [
+    *own,
     *([f"--time={options.time}"] if options.time else []),
     f"--chdir={pathlib.Path.cwd()}",
-    f"--output={log}",
     "--open-mode=append",
     "--requeue",
     "--signal=B:USR1@180",
     *options.sbatch,
   ]
-  config = shlex.quote(str(folder / launch_plan.CONFIG))
   return "\n".join(
     [
       "#!/bin/bash",
-      f"# Written by `xlrm launch slurm`; submit it with `sbatch {SCRIPT}`.",
+      f"# Written by {comment}",
       *(f"#SBATCH {_quoted(line)}" for line in lines),
       *(f"export {k}={shlex.quote(v)}" for k, v in job.environment.items()),
       f"PYTHON={shlex.quote(options.python)}",
-      f"CONFIG={config}",
+      f"COMMAND=({command})",
       launch_plan.asset("slurm.sh"),
     ]
   )
+
+
+def folder_of(job: launch_plan.Job) -> pathlib.Path:
+  """For its files, absolute.
+
+  Raises:
+    ValueError: MODEL_DIR is a bucket.
+  """
+  if job.bucket is not None:
+    raise ValueError(
+      f"MODEL_DIR {job.model_dir} is a bucket; SLURM's nodes keep a job in a "
+      "folder that they share: --gin.MODEL_DIR=\"'/shared/me/rm_en'\""
+    )
+  return job.folder().absolute()
+
+
+def log(folder: pathlib.Path, name: str) -> str:
+  """A path as --output of sbatch reads it: '%' begins a pattern."""
+  return f"{folder}/".replace("%", "%%") + name
 
 
 def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
@@ -157,18 +186,20 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
   Raises:
     ValueError: an option that sbatch could not read, or MODEL_DIR a bucket.
   """
-  if job.bucket is not None:
-    raise ValueError(
-      f"MODEL_DIR {job.model_dir} is a bucket; SLURM's nodes keep a job in a "
-      "folder that they share: --gin.MODEL_DIR=\"'/shared/me/rm_en'\""
-    )
-  folder = job.folder().absolute()
+  folder = folder_of(job)
+  own = [
+    f"--job-name={job.name}",
+    f"--output={log(folder, 'slurm-%j.log')}",
+    *layout(options),
+  ]
+  comment = f"`xlrm launch slurm`; submit it with `sbatch {SCRIPT}`."
+  text = script(options, job, comment, own, shlex.join(job.run(folder)))
   return launch_plan.Plan(
     folder,
-    {launch_plan.CONFIG: job.gin, SCRIPT: script(options, job, folder)},
+    {**job.gin_files, SCRIPT: text},
     (launch_plan.Command(("sbatch", str(folder / SCRIPT))),),
     (
-      *_notes(folder, options.nodes),
+      *notes(folder, options.nodes),
       f"Then: tail -F {shlex.quote(str(folder))}/slurm-*.log, squeue --me, "
       f"scancel --name={job.name}",
     ),

@@ -186,7 +186,7 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
   packages = [f"./{x.name}{extras.get(x, '')}" for x in wheels]
   variables = {"PYTHONUNBUFFERED": "1", **job.environment}
   files = {
-    launch_plan.CONFIG: job.mounted(),
+    **job.gin_files,
     SCRIPT: _script(
       "runs on your machine",
       SCRIPT,
@@ -196,6 +196,7 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
         "ZONE": options.zone,
         "MODEL_DIR": job.model_dir.rstrip("/"),
         "WHEELS": [str(x) for x in wheels],
+        "GIN_FILES": list(job.gin_files),
         "CREATE": _creation(options, job.name, runtime),
       },
     ),
@@ -206,6 +207,7 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
         "BUCKET": job.bucket,
         "MODEL_DIR": job.mounted_dir(),
         "PACKAGES": packages,
+        "COMMAND": job.run(),
         "ENVIRONMENT": [
           f"{name}={job.mounted(value)}" for name, value in variables.items()
         ],

@@ -46,10 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   distributed.add_arguments(parser)
 
 
-def parse(
+def take_bindings(
   parser: argparse.ArgumentParser, arguments: Sequence[str]
-) -> argparse.Namespace:
-  """Takes the --gin.NAME=VALUE bindings out, in any order."""
+) -> tuple[list[str], list[str]]:
+  """(gin lines of the --gin.NAME=VALUE, the other arguments)."""
   bindings, rest = [], []
   for argument in arguments:
     match = re.match(r"--gin\.([^=]+)=(.*)$", argument, re.DOTALL)
@@ -59,6 +59,14 @@ def parse(
       parser.error(f"{argument}: a binding is --gin.NAME=VALUE")
     else:
       rest.append(argument)
+  return bindings, rest
+
+
+def parse(
+  parser: argparse.ArgumentParser, arguments: Sequence[str]
+) -> argparse.Namespace:
+  """Takes the --gin.NAME=VALUE bindings out, in any order."""
+  bindings, rest = take_bindings(parser, arguments)
   options = parser.parse_args(rest)
   options.bindings = bindings
   return options

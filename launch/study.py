@@ -7,14 +7,20 @@ A study names languages, tasks, methods, judges, seeds and swept values; a cell
 of it is one gin job. A complete cell is not run again, so the same line
 continues a study that was killed, or that got more languages or seeds. A cell
 that fails stops those that need it, and no others.
+
+  xlrm study --launcher=slurm --gpus_per_node=8 --gin_file=demo_study.gin --go
+
+submits the cells as jobs of a cluster; docs/studies.md tells more.
 """
 
 import argparse
+from collections.abc import Sequence
 import pathlib
 
+from xlrm.launch import distributed
+from xlrm.launch import launch
+from xlrm.launch import launch_plan
 from xlrm.launch import run
-
-parse = run.parse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,20 +48,100 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="these cells, named as --dry_run does, or a pattern: 'rm_*'; several "
     "processes may run different ones at once",
   )
+  parser.add_argument(
+    "--wait_seconds",
+    type=float,
+    default=0,
+    help="how long another process may still run these cells, or cells that "
+    "they need may be missing; default 0",
+  )
+  parser.add_argument(
+    "--launcher",
+    metavar="TARGET",
+    help=f"{', '.join(launch.TARGETS)}; with --help: the target's options",
+  )
+  distributed.add_arguments(parser)
+
+
+def _named(arguments: Sequence[str]) -> str | None:
+  finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+  finder.add_argument("--launcher")
+  return finder.parse_known_args(arguments)[0].launcher
+
+
+def _targets_with(option: str) -> list[str]:
+  """Those that know an option."""
+  found = []
+  for target in launch.TARGETS:
+    parser = argparse.ArgumentParser(
+      add_help=False, allow_abbrev=False, exit_on_error=False
+    )
+    launch.add_target_arguments(parser, target)
+    try:
+      _, unknown = parser.parse_known_args([option])
+    except argparse.ArgumentError:  # it has the option, and no such value
+      unknown = []
+    if not unknown:
+      found.append(target)
+  return found
+
+
+def parse(
+  parser: argparse.ArgumentParser, arguments: Sequence[str]
+) -> argparse.Namespace:
+  """With the options of the target that is named; of others none is known."""
+  bindings, arguments = run.take_bindings(parser, arguments)
+  target = _named(arguments)
+  if target is not None:
+    if target not in launch.TARGETS:
+      parser.error(
+        f"--launcher={target!r} is none of {', '.join(launch.TARGETS)}"
+        f"{launch.nearest(target)}"
+      )
+    group = parser.add_argument_group(f"--launcher={target}")
+    launch.add_target_arguments(group, target)
+  options, unknown = parser.parse_known_args(arguments)
+  for option in unknown:
+    others = _targets_with(option) if option.startswith("--") else []
+    if others:
+      flags = " or ".join(f"--launcher={x}" for x in others)
+      belongs = (
+        "is none of this study" if target is None else f"not of {target}"
+      )
+      parser.error(f"{option} is an option of {flags}, {belongs}")
+  if unknown:
+    parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+  options.bindings = bindings
+  return options
+
+
+def search_paths(options: argparse.Namespace) -> list[str]:
+  """Jobs may lie beside the study that names them, or where --launcher puts
+  them."""
+  found = [x for x in options.gin_search_paths.split(",") if x]
+  for gin_file in options.gin_file:
+    beside = pathlib.Path(gin_file).parent
+    folders = (beside, beside / launch_plan.FOLDER)
+    found += [str(x) for x in folders if x.is_dir() and str(x) != "."]
+  return list(dict.fromkeys(found))
 
 
 def main(options: argparse.Namespace) -> int:
+  from xlrm.launch import study_launch
   from xlrm.launch import study_plan
   from xlrm.launch import study_runner
 
-  given = [x for x in options.gin_search_paths.split(",") if x]
-  # Jobs may lie beside the study that names them.
-  beside = {str(pathlib.Path(x).parent): None for x in options.gin_file}
-  search = [*given, *(x for x in beside if x != ".")]
-  loaded = study_plan.Loaded.of(options.gin_file, options.bindings, search)
-  if not options.dry_run:
-    return study_runner.run(loaded, options.only)
-  plan = study_plan.Plan.of(loaded)
-  print(plan.text(study_plan.selected(plan, options.only)))
-  study_plan.check_tasks(plan)
-  return 0
+  loaded = study_plan.Loaded.of(
+    options.gin_file, options.bindings, search_paths(options)
+  )
+  if options.dry_run:
+    plan = study_plan.Plan.of(loaded)
+    print(plan.text(study_plan.selected(plan, options.only)))
+    study_plan.check_tasks(plan)
+    return 0
+  if options.launcher is not None:
+    return study_launch.run(options, loaded)
+  distributed.start(options)
+  code = study_runner.run(loaded, options.only, options.wait_seconds)
+  distributed.finish()
+  return code

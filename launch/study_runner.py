@@ -1,50 +1,90 @@
-"""Runs the cells of a study one after the other, in this process.
+"""Runs the cells of a study one after the other.
 
-A scheduler runs them as jobs of its own: `study_plan.Plan` has the cells, each
-with those that it needs, and `xlrm study --only=NAME` with the same options is
-the command that runs one of them.
+Several processes run each cell together; what leads to a collective (is a cell
+complete, did it fail) is decided by the first one, or by all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+import contextlib
+import dataclasses
 import pathlib
 import time
 import traceback
 
 from xlrm import config
 from xlrm import files
+from xlrm import processes
 from xlrm.launch import study_plan
 from xlrm.launch import study_state
 
 SAVED = "study.gin"  # in the folder of the study: what it was run as
+# In which a job has failed in all processes, once it has in one.
+FAILING_SECONDS = 60
 Cell = study_plan.Cell
 State = study_plan.State
 
 
-def run_cell(cell: Cell, identity: str, search: Sequence[str] = ()) -> None:
-  """Runs a job to its end, between two marks in its folder."""
-  study_state.write_mark(cell, identity, done=False)
-  try:
-    config.load([cell.gin_file], cell.bindings, search).run()
-  except BaseException:
-    study_state.forget_if_empty(cell)
-    raise
-  study_state.write_mark(cell, identity, done=True)
+@contextlib.contextmanager
+def _held(lock: contextlib.AbstractContextManager) -> Iterator[None]:
+  """The first process holds it for all; what it raises is raised by all."""
+  with contextlib.ExitStack() as stack:
+    processes.on_first(stack.enter_context, lock)
+    yield
 
 
-def _error_of(cell: Cell, identity: str, search: Sequence[str]) -> str | None:
-  """Runs it; what went wrong in words. Being stopped is not caught."""
+def run_cell(
+  cell: Cell, identity: str, search: Sequence[str] = (), wait: float = 0
+) -> None:
+  """Runs a job to its end, between two marks in its folder.
+
+  Args:
+    wait: seconds that another process may still run it.
+
+  Raises:
+    ValueError: another process still runs it; what the job raises.
+  """
+  state, mark = study_state.state, study_state.write_mark
+  with _held(study_state.cell_lock(cell, wait)):
+    if processes.on_first(state, cell, identity) is State.EXISTS:
+      return  # the other process was faster
+    processes.on_first(mark, cell, identity, False)
+    try:
+      config.load([cell.gin_file], cell.bindings, search).run()
+    except BaseException:
+      if processes.is_first():
+        study_state.forget_if_empty(cell)
+      raise
+    processes.barrier()
+    processes.on_first(mark, cell, identity, True)
+
+
+def _error_of(
+  cell: Cell, identity: str, search: Sequence[str], wait: float
+) -> str | None:
+  """Runs it; what went wrong in words. Being stopped is not caught.
+
+  Raises:
+    Exception: a job went wrong in this process, and not in others, which may
+      wait for it for ever.
+  """
   try:
-    run_cell(cell, identity, search)
-  except (ValueError, OSError) as error:
-    return str(error)
+    run_cell(cell, identity, search, wait)
   except Exception as error:  # the other cells can do without this one
-    traceback.print_exc()
+    if not isinstance(error, ValueError | OSError):
+      traceback.print_exc()
+    if not processes.all_come(f"failed {cell.name}", FAILING_SECONDS):
+      raise
+    if isinstance(error, ValueError | OSError):
+      return str(error)
     return f"{type(error).__name__}: {error}"
   return None
 
 
 def run_cells(
-  plan: study_plan.Plan, chosen: Sequence[Cell], search: Sequence[str] = ()
+  plan: study_plan.Plan,
+  chosen: Sequence[Cell],
+  search: Sequence[str] = (),
+  wait: float = 0,
 ) -> list[str]:
   """Runs what is missing of them; a line for each cell that is not done."""
   failed: dict[str, str] = {}
@@ -57,12 +97,13 @@ def run_cells(
       failed[cell.name] = f"{line}: not run, it needs {blocked}"
       print(failed[cell.name], flush=True)
       continue
-    if study_state.state(cell, identity) is State.EXISTS:
+    state = processes.on_first(study_state.state, cell, identity)
+    if state is State.EXISTS:
       print(f"{line}: exists", flush=True)
       continue
     print(line, flush=True)
     started = time.monotonic()
-    error = _error_of(cell, identity, search)
+    error = _error_of(cell, identity, search, wait)
     if error is None:
       seconds = time.monotonic() - started
       print(f"{line}: done in {seconds:.0f} s", flush=True)
@@ -72,36 +113,58 @@ def run_cells(
   return list(failed.values())
 
 
-def _checked(
-  loaded: study_plan.Loaded, only: Sequence[str] | None
-) -> tuple[study_plan.Plan, list[Cell]]:
-  """The plan as of now, and what is chosen of it."""
-  plan = study_plan.Plan.of(loaded)
-  chosen = study_plan.selected(plan, only)
-  study_plan.check_needs(plan, chosen)
-  study_state.refuse_changed(chosen, plan.states)
-  return plan, chosen
+def _check_now(
+  plan: study_plan.Plan, chosen: Sequence[Cell], wait: float
+) -> None:
+  """Raises ValueError if a chosen cell cannot be run as it is."""
+  limit = time.monotonic() + wait
+  while True:
+    states = study_state.states(plan.cells, plan.identities)
+    try:
+      study_plan.check_needs(dataclasses.replace(plan, states=states), chosen)
+      break
+    except ValueError:
+      if time.monotonic() >= limit:
+        raise
+    time.sleep(study_state.POLL_SECONDS)
+  study_state.refuse_changed(chosen, states)
 
 
-def run(loaded: study_plan.Loaded, only: Sequence[str] | None = None) -> int:
+def run(
+  loaded: study_plan.Loaded,
+  only: Sequence[str] | None = None,
+  wait_seconds: float = 0,
+) -> int:
   """Runs what is missing of a study; 1 if cells failed.
+
+  All processes of a job run one cell after the other together.
 
   Args:
     only: names of cells, or patterns; None is all. Several processes may run
       different cells at once.
+    wait_seconds: how long chosen cells may still be run by another process, or
+      lack what they need.
 
   Raises:
     ValueError: a mistake that is found before anything is run; another process
       runs the study; training would continue as something else.
   """
-  plan, _ = _checked(loaded, only)  # a mistake leaves no folder
+  folder = pathlib.Path(loaded.study.model_dir)
+  if "://" in str(loaded.study.model_dir):
+    raise ValueError(
+      f"MODEL_DIR {loaded.study.model_dir!r}: a study runs in a folder; "
+      "--launcher=tpu or kubernetes mounts buckets on its machines"
+    )
+  plan = study_plan.Plan.of(loaded)
+  chosen = study_plan.selected(plan, only)
+  # A mistake leaves no folder.
+  processes.on_first(_check_now, plan, chosen, wait_seconds)
   study_plan.check_tasks(plan)
-  with study_state.lock(loaded.study, shared=only is not None):
-    plan, chosen = _checked(loaded, only)
+  with _held(study_state.lock(loaded.study, shared=only is not None)):
+    processes.on_first(_check_now, plan, chosen, 0)
     if only is None:
-      folder = pathlib.Path(loaded.study.model_dir)
-      files.write_text(folder / SAVED, loaded.text)
-    failed = run_cells(plan, chosen, loaded.search_paths)
+      processes.on_first(files.write_text, folder / SAVED, loaded.text)
+    failed = run_cells(plan, chosen, loaded.search_paths, wait_seconds)
   if failed:
     print(f"{len(failed)} of {len(chosen)} cells are not done:")
     print("\n".join(f"  {line}" for line in failed), flush=True)

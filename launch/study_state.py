@@ -15,6 +15,8 @@ import os
 import pathlib
 import re
 import socket
+import time
+from typing import IO
 
 from xlrm import config
 from xlrm import files
@@ -23,7 +25,9 @@ from xlrm import study_cells
 
 MARK = "cell.study"  # no .json: those make the fingerprint of a model
 LOCK = "study.lock"
+CELL_LOCK = "cell.lock"
 _CHECKPOINT = "checkpoint_*/manifest.json"  # written last, see checkpoints
+POLL_SECONDS = 1
 # Kind -> what its job leaves when it is done, as a glob.
 PRODUCTS = {
   "sft": _CHECKPOINT,
@@ -103,6 +107,13 @@ def _mark(cell: Cell) -> dict | None:
     ) from error
 
 
+def states(
+  cells: Sequence[Cell], identities_: Mapping[str, str]
+) -> dict[str, State]:
+  """By name of cell."""
+  return {x.name: state(x, identities_[x.name]) for x in cells}
+
+
 def state(cell: Cell, identity: str) -> State:
   """From its folder alone."""
   mark = _mark(cell)
@@ -131,7 +142,7 @@ def write_mark(cell: Cell, identity: str, done: bool) -> None:
 def forget_if_empty(cell: Cell) -> None:
   """A cell that never began leaves no folder that looks like a run."""
   names = {x.name for x in cell.folder.iterdir()}
-  if names <= {MARK, config.SAVED}:
+  if names <= {MARK, CELL_LOCK, config.SAVED}:
     for name in names:
       (cell.folder / name).unlink()
     cell.folder.rmdir()
@@ -178,18 +189,43 @@ def lock(study: study_lib.Study, *, shared: bool = False) -> Iterator[None]:
   Raises:
     ValueError: another process holds it; says which.
   """
-  folder = pathlib.Path(study.model_dir)
-  folder.mkdir(parents=True, exist_ok=True)
-  with open(folder / LOCK, "a+", encoding="utf-8") as file:
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+  path = pathlib.Path(study.model_dir) / LOCK
+  with _locked(path, f"the study in {study.model_dir}", shared):
+    yield
+
+
+@contextlib.contextmanager
+def cell_lock(cell: Cell, wait_seconds: float = 0) -> Iterator[None]:
+  """Keeps a second process out of a cell for this long; see `lock`."""
+  with _locked(cell.folder / CELL_LOCK, cell.title, False, wait_seconds):
+    yield
+
+
+def _locked_file(file: IO[str], kind: int, wait_seconds: float) -> bool:
+  limit = time.monotonic() + wait_seconds
+  while True:
     try:
       fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+      return True
+    except BlockingIOError:
+      if time.monotonic() >= limit:
+        return False
+    time.sleep(POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def _locked(
+  path: pathlib.Path, what: str, shared: bool, wait_seconds: float = 0
+) -> Iterator[None]:
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with open(path, "a+", encoding="utf-8") as file:
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    if not _locked_file(file, kind, wait_seconds):
       file.seek(0)
       raise ValueError(
-        f"another process runs the study in {folder} "
+        f"another process runs {what} "
         f"({file.read().strip() or 'unknown'}); wait for it, or stop it"
-      ) from error
+      )
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}")
     file.flush()

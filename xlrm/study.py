@@ -28,6 +28,8 @@ FOLDERS = {
   "judge": "judge_{judge}_{method}",
 }
 METHODS = ("best_of_n", "ppo")
+# Kinds of cells whose jobs run as one process and refuse several.
+ONE_PROCESS = ("diagnosis", "judge", "report")
 # Attribute of Study -> how its values are called in names of folders.
 AXES = {
   "seeds": "seed",

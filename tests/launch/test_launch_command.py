@@ -174,11 +174,11 @@ def test_a_name_that_no_scheduler_takes_is_refused(name):
 def test_paths_of_the_bucket_alone_become_files():
   text = "A = 'gs://my-bucket/a'\nB = ['gs://my-bucket', 'gs://my-bucket2/b']\n"
   job = launch_plan.job("gs://my-bucket/run/", text)
-  assert job.mounted() == (
+  assert job.gin_files["config.gin"] == (
     "A = '/gcs/my-bucket/a'\nB = ['/gcs/my-bucket', 'gs://my-bucket2/b']\n"
   )
   assert job.mounted_dir() == "/gcs/my-bucket/run"
-  assert launch_plan.job("runs/x", text).mounted() == text
+  assert launch_plan.job("runs/x", text).gin_files["config.gin"] == text
 
 
 def test_it_prints_the_files_and_writes_them_with_go_only(

@@ -14,7 +14,7 @@ trap 'ending=yes' TERM
 trap 'scancel --signal=TERM "$SLURM_JOB_ID"' USR1
 
 srun --kill-on-bad-exit=1 --label \
-  "$PYTHON" -m xlrm.launch.main run --gin_file="$CONFIG" &
+  "$PYTHON" -m xlrm.launch.main "${COMMAND[@]}" &
 step=$!
 while true; do # a signal ends `wait`, not the step
   wait "$step"

@@ -74,7 +74,7 @@ wait_until_active() {
 
 install_and_start() { # commands are chained: `set -e` rests inside an `if`
   on_all 'mkdir -p xlrm_job' &&
-    copy "${WHEELS[@]}" config.gin worker.sh &&
+    copy "${WHEELS[@]}" "${GIN_FILES[@]}" worker.sh &&
     on_all 'bash xlrm_job/worker.sh install' &&
     on_all 'bash xlrm_job/worker.sh start'
 }
@@ -82,7 +82,7 @@ install_and_start() { # commands are chained: `set -e` rests inside an `if`
 run() {
   local failures=0 code
   state >/dev/null
-  gcloud storage cp config.gin tpu.sh worker.sh "$MODEL_DIR/launch/" \
+  gcloud storage cp "${GIN_FILES[@]}" tpu.sh worker.sh "$MODEL_DIR/launch/" \
     --project="$PROJECT"
   while true; do
     wait_until_active

@@ -58,7 +58,7 @@ start() {
 run() {
   local code=0
   trap : TERM # meant for the job; this shell notes how the job ended
-  env "${ENVIRONMENT[@]}" .venv/bin/xlrm run --gin_file=config.gin \
+  env "${ENVIRONMENT[@]}" .venv/bin/xlrm "${COMMAND[@]}" \
     >>log.txt 2>&1 || code=$?
   echo "$code" >exit_code
 }
