@@ -80,7 +80,7 @@ class Plan:
       cells,
       {name: config.macros(sources) for name, sources in texts.items()},
       identities,
-      study_state.states(cells, identities),
+      {x.name: study_state.state(x, identities[x.name]) for x in cells},
     )
 
   def text(self, chosen: Sequence[Cell]) -> str:

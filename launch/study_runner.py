@@ -6,7 +6,6 @@ complete, did it fail) is decided by the first one, or by all.
 
 from collections.abc import Iterator, Sequence
 import contextlib
-import dataclasses
 import pathlib
 import time
 import traceback
@@ -114,20 +113,20 @@ def run_cells(
 
 
 def _check_now(
-  plan: study_plan.Plan, chosen: Sequence[Cell], wait: float
+  loaded: study_plan.Loaded, chosen: Sequence[Cell], wait: float = 0
 ) -> None:
   """Raises ValueError if a chosen cell cannot be run as it is."""
   limit = time.monotonic() + wait
   while True:
-    states = study_state.states(plan.cells, plan.identities)
+    plan = study_plan.Plan.of(loaded)
     try:
-      study_plan.check_needs(dataclasses.replace(plan, states=states), chosen)
+      study_plan.check_needs(plan, chosen)
       break
     except ValueError:
       if time.monotonic() >= limit:
         raise
     time.sleep(study_state.POLL_SECONDS)
-  study_state.refuse_changed(chosen, states)
+  study_state.refuse_changed(chosen, plan.states)
 
 
 def run(
@@ -158,10 +157,10 @@ def run(
   plan = study_plan.Plan.of(loaded)
   chosen = study_plan.selected(plan, only)
   # A mistake leaves no folder.
-  processes.on_first(_check_now, plan, chosen, wait_seconds)
+  processes.on_first(_check_now, loaded, chosen, wait_seconds)
   study_plan.check_tasks(plan)
   with _held(study_state.lock(loaded.study, shared=only is not None)):
-    processes.on_first(_check_now, plan, chosen, 0)
+    processes.on_first(_check_now, loaded, chosen)
     if only is None:
       processes.on_first(files.write_text, folder / SAVED, loaded.text)
     failed = run_cells(plan, chosen, loaded.search_paths, wait_seconds)

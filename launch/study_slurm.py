@@ -29,7 +29,9 @@ def _sbatch(
   path = launch_slurm.folder_of(job) / launch_plan.CONFIG
   gin_file = shlex.quote(f"--gin_file={path}")
   command = f'study {gin_file} --wait_seconds={WAIT_SECONDS} --only="$1"'
-  comment = f"`xlrm study --launcher=slurm`; {SUBMIT} submits it: {name} CELL"
+  comment = (
+    f"`xlrm study --launcher=slurm`; {SUBMIT} does `sbatch {name} CELL`."
+  )
   return launch_slurm.script(options, job, comment, own, command)
 
 

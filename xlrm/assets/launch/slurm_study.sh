@@ -10,18 +10,32 @@ if ! command -v sbatch >/dev/null; then
   exit 1
 fi
 
-declare -A alive=() job=()
+declare -A alive=() job=() fresh=()
 ids=() submitted=0
-mine=$(squeue --me --noheader --format=%A)
-for id in $mine; do
-  alive[$id]=yes
-done
+mine=$(squeue --me --noheader --format='%A %r')
+while read -r id reason; do
+  if [[ -n $id ]]; then
+    alive[$id]=$reason # why it is pending
+  fi
+done <<<"$mine"
 touch jobs.txt
 while read -r id cell; do
   if [[ -n ${alive[$id]:-} ]]; then
     job[$cell]=$id
   fi
 done <jobs.txt
+
+is_alive() { # is_alive CELL NEEDED-CELL ...: or it waits for one that failed
+  local id=${job[$1]:-} need
+  [[ -n $id ]] || return
+  shift
+  [[ ${alive[$id]} != DependencyNeverSatisfied ]] || return
+  if [[ ${alive[$id]} == Dependency ]]; then
+    for need in "$@"; do
+      [[ -z ${fresh[$need]:-} ]] || return
+    done
+  fi
+}
 
 finish() {
   echo "$submitted jobs submitted, $((${#ids[@]} - submitted)) were there"
@@ -34,10 +48,13 @@ finish() {
 submit() { # submit SCRIPT CELL NEEDED-CELL ...
   local script=$1 cell=$2 log=${2//\//_} after='' id need options
   shift 2
-  if [[ -n ${job[$cell]:-} ]]; then
+  if is_alive "$cell" "$@"; then
     echo "$cell: job ${job[$cell]} is queued or running"
     ids+=("${job[$cell]}")
     return
+  fi
+  if [[ -n ${job[$cell]:-} ]]; then
+    scancel "${job[$cell]}"
   fi
   options=(--job-name="$STUDY-$cell" --output="$LOGS${log//%/%%}-%j.log")
   for need in "$@"; do
@@ -55,6 +72,7 @@ submit() { # submit SCRIPT CELL NEEDED-CELL ...
   id=${id%%;*} # of ID;CLUSTER
   echo "$id $cell" >>jobs.txt
   job[$cell]=$id
+  fresh[$cell]=yes
   ids+=("$id")
   submitted=$((submitted + 1))
   echo "$cell: job $id${after:+ after ${after#:}}"
