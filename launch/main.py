@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 
+from xlrm import preemption
 from xlrm.launch import distributed
 
 COMMANDS = {
@@ -89,6 +90,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
   except BrokenPipeError:  # the reader of our output has left: xlrm env | head
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 128 + signal.SIGPIPE
+  except preemption.Preempted:
+    # A scheduler ends the slower processes of a job once one has left.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise
   except (ValueError, OSError) as error:
     if debug:
       raise
