@@ -249,26 +249,6 @@ def barrier() -> None:
   gather(None)
 
 
-def all_come(key: str, seconds: float) -> bool:
-  """Whether all processes call this within so many seconds.
-
-  It asks no device, so it may be called while others are still in the middle
-  of what this one has left.
-
-  Args:
-    key: of this meeting, and of no other one.
-  """
-  if count() == 1:
-    return True
-  from orbax.checkpoint import multihost  # slow to import, and seldom needed
-
-  try:
-    multihost.get_barrier_sync_fn()(key=key, timeout_ms=int(1000 * seconds))
-  except jax.errors.JaxRuntimeError:
-    return False
-  return True
-
-
 def require_one(job: str) -> None:
   """Raises ValueError in a job that knows only one process."""
   if count() > 1:
@@ -302,6 +282,26 @@ def fetch(tree: Any) -> Any:
   if count() == 1:
     return jax.device_get(tree)
   return jax.tree.map(one, tree)
+
+
+def all_come(key: str, seconds: float) -> bool:
+  """Whether all processes call this within so many seconds.
+
+  It asks no device, so it may be called while others are still in the middle
+  of what this one has left.
+
+  Args:
+    key: of this meeting, and of no other one.
+  """
+  if count() == 1:
+    return True
+  from orbax.checkpoint import multihost  # slow to import, and seldom needed
+
+  try:
+    multihost.get_barrier_sync_fn()(key=key, timeout_ms=int(1000 * seconds))
+  except jax.errors.JaxRuntimeError:
+    return False
+  return True
 
 
 class Vote:
