@@ -18,7 +18,7 @@ from xlrm.launch import study_state
 
 SAVED = "study.gin"  # in the folder of the study: what it was run as
 # In which a job has failed in all processes, once it has in one.
-FAILING_SECONDS = 60
+FAILING_SECONDS = 20
 Cell = study_plan.Cell
 State = study_plan.State
 
