@@ -121,7 +121,7 @@ def needs(plan: study_plan.Plan, missing: set[str]) -> dict[str, set[str]]:
       found[cell.name] = {
         other.name
         for other in plan.cells
-        if f"'{other.folder}'" in text and other.name in missing
+        if f"'{other.folder}'" in text and other.name in missing - {cell.name}
       }
   return found
 
