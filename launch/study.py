@@ -105,10 +105,8 @@ def parse(
     others = _targets_with(option) if option.startswith("--") else []
     if others:
       flags = " or ".join(f"--launcher={x}" for x in others)
-      belongs = (
-        "is none of this study" if target is None else f"not of {target}"
-      )
-      parser.error(f"{option} is an option of {flags}, {belongs}")
+      here = "no --launcher is given" if target is None else f"not of {target}"
+      parser.error(f"{option} is an option of {flags}, {here}")
   if unknown:
     parser.error(f"unrecognized arguments: {' '.join(unknown)}")
   options.bindings = bindings
