@@ -9,6 +9,7 @@ PLACE/FOLDER. PLACE holds the models and prompts that `prepare` made.
 import dataclasses
 import json
 import pathlib
+import resource
 import sys
 
 import jax
@@ -26,6 +27,7 @@ from xlrm import prompt_files
 from xlrm import sampling_config
 from xlrm import sharding
 from xlrm import training
+from xlrm.checkpoints import native
 from xlrm.jobs import best_of_n
 from xlrm.jobs import ppo as ppo_job
 from xlrm.jobs import ppo_trainer
@@ -112,6 +114,20 @@ def run_tiny(place, folder, mesh=None):
   return tiny_run.run_for_signals(
     folder, mesh=mesh or MESH.build(), optimizer=optimizer
   )
+
+
+def run_full(place, folder):
+  """From step 6 on, process 1 alone can write no array into a file."""
+  save = native.Checkpointer.save
+
+  def limited(self, step, *arguments, **named):
+    if step == 6 and processes.index() == 1:
+      most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+      resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most))
+    return save(self, step, *arguments, **named)
+
+  native.Checkpointer.save = limited
+  return run_tiny(place, folder)
 
 
 def run_sft(place, folder):
@@ -202,6 +218,7 @@ def run_ppo(place, folder):
 
 JOBS = {
   "tiny": run_tiny,
+  "full": run_full,
   "sft": run_sft,
   "reward": run_reward,
   "best_of_n": run_best_of_n,

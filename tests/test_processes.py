@@ -136,10 +136,19 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, cache):
-  """A run of two processes that nothing disturbs."""
+def pair(tmp_path_factory, cache):
+  """A run of two processes that nothing disturbs, and one that ends badly."""
   place = tmp_path_factory.mktemp("whole")
-  Pair.start(place, cache, "tiny:run").finish()
+  made = Pair.start(place, cache, "tiny:run", "full:full")
+  made.started[1].wait(LIMIT)
+  made.wait(END_SECONDS)
+  return made, place
+
+
+@pytest.fixture(scope="module")
+def whole(pair):
+  made, place = pair
+  assert "tiny: done" in made.logs[0].read_text(), made.said()
   return place / "run"
 
 
@@ -186,6 +195,18 @@ def test_g21_a_death_ends_the_other_and_the_restart_is_bit_equal(
   whole, tmp_path, cache
 ):
   check_kills([1, 0], whole, tmp_path, cache)
+
+
+def test_g21_a_process_that_cannot_write_ends_the_others(pair, whole):
+  """Which wait for its arrays; they are told who it was."""
+  made, place = pair
+  first, second = (log.read_text(errors="replace") for log in made.logs)
+  assert made.started[1].returncode == 1 and "File too large" in second
+  assert made.started[0].returncode != 0, made.said()
+  assert "Task 1 heartbeat timeout" in first, made.said()
+  assert native.steps(place / "full") == [5]  # the best one, and the latest
+  ours, theirs = lines(place / "full"), lines(whole)
+  assert ours == theirs[: len(ours)] and len(ours) < len(theirs)
 
 
 @pytest.mark.slow
@@ -300,7 +321,7 @@ def test_one_process_needs_no_others():
   assert processes.on_first(max, 2, 5) == 5
   assert processes.Vote().any(True) and not processes.Vote().any(False)
   processes.barrier()
-  processes.require_one("a job")
+  processes.leave(2)
   with pytest.raises(OSError, match="full"):
     processes.raise_together(OSError("the disk is full"))
 

@@ -7,6 +7,7 @@ Only the main thread may call what communicates, in the same order everywhere.
 """
 
 from collections.abc import Callable, Mapping
+import functools
 import os
 import pickle
 import socket
@@ -21,8 +22,8 @@ import numpy as np
 
 # A process that is silent for this long is dead, and the others end.
 HEARTBEAT_SECONDS = 20
-# For one that ended with an error while the others wait for it.
-SHUTDOWN_SECONDS = 20
+SHUTDOWN_SECONDS = 20  # until all have come to their end
+LEAVE_SECONDS = 3  # for an error that all have
 START_SECONDS = 300  # until all have started
 ADDRESS = "XLRM_COORDINATOR_ADDRESS"
 COUNT = "XLRM_PROCESS_COUNT"
@@ -142,8 +143,40 @@ def initialize(
       f"{str(error).splitlines()[0]}"
     ) from error
   if count() > 1:
+    sys.excepthook = functools.partial(_report, sys.excepthook)
     devices = np.asarray(jax.devices()).reshape(count(), -1)
     warm(Mesh(devices, ("processes", "devices")))
+
+
+def _report(report: Callable, kind, error, trace) -> None:
+  """An error that nobody caught ends the process for good."""
+  report(kind, error, trace)
+  leave(1)
+
+
+def leave(code: int) -> None:
+  """Ends a process that has said its error, unless all have one.
+
+  The others may be waiting for it. They miss its heartbeats, end, and say which
+  one it was; JAX's own farewell would wait for them, and name these. Returns if
+  there are no others, or if all leave.
+  """
+  if count() == 1:
+    return
+  for stream in (sys.stdout, sys.stderr):
+    stream.flush()
+  try:
+    _meet("leave", LEAVE_SECONDS)
+  except Exception:  # nobody else, or nobody is left
+    os._exit(code)
+
+
+def _meet(name: str, seconds: float) -> None:
+  """Waits for all processes, off the devices; each name is met at once."""
+  from orbax.checkpoint import multihost  # slow to import, and seldom needed
+
+  meet = multihost.get_barrier_sync_fn()
+  meet(key=name, timeout_ms=int(1000 * seconds))
 
 
 def warm(mesh: Mesh) -> None:
@@ -154,16 +187,13 @@ def warm(mesh: Mesh) -> None:
   """
   if count() == 1 or mesh.devices.flat[0].platform != "cpu":
     return
-  from orbax.checkpoint import multihost  # slow to import, and seldom needed
-
   whole = NamedSharding(mesh, PartitionSpec())
   ones = np.ones(mesh.size, np.float32)
-  meet = multihost.get_barrier_sync_fn()
   for axes in (*mesh.axis_names, mesh.axis_names):
     place = NamedSharding(mesh, PartitionSpec(axes))
     x = jax.make_array_from_callback(ones.shape, place, lambda i: ones[i])
     total = jax.jit(lambda x: x.sum(), out_shardings=whole).lower(x).compile()
-    meet(key=f"warm {axes}", timeout_ms=1000 * START_SECONDS)
+    _meet(f"warm {axes}", START_SECONDS)
     total(x).block_until_ready()
 
 

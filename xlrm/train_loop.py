@@ -205,6 +205,7 @@ class Loop:
       if pending is not None:
         self._collect(*pending)
       pending = (done, batch, metrics)
+      self.checkpointer.check()
       preempted = vote.any(watch.received)
       if config.saves(done) or preempted:
         self._collect(*pending)
