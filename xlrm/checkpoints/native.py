@@ -134,8 +134,7 @@ class Checkpointer:
   def _finish(self, step: int, leaves, metadata, best) -> None:
     self._alone = processes.count() > 1
     try:
-      for orbax in self._orbax.values():
-        orbax.wait_until_finished()
+      self._finish_arrays()
       self._alone = False  # past Orbax's barriers, so they all are
       if not processes.is_first():
         return
@@ -145,6 +144,18 @@ class Checkpointer:
       self._prune()
     except BaseException as error:  # reported in the main thread
       self._error = error
+
+  def _finish_arrays(self) -> None:
+    errors = []
+    for orbax in self._orbax.values():
+      try:
+        orbax.wait_until_finished()
+      except Exception as error:
+        if self._alone:  # the next may wait for processes that wait for this
+          raise
+        errors.append(error)
+    if errors:
+      raise errors[0]
 
   def check(self) -> None:
     """Raises what only this process can tell, without waiting for anything.
@@ -202,7 +213,7 @@ class Checkpointer:
       if error is not None:
         raise error
     finally:
-      for orbax in self._orbax.values():
+      for orbax in self._orbax.values() if not self._alone else ():
         orbax.close()
 
   def mark_best(self, best: Mapping[str, Any] | None) -> None:
