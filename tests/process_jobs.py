@@ -28,9 +28,14 @@ from xlrm import sampling_config
 from xlrm import sharding
 from xlrm import training
 from xlrm.checkpoints import native
+from xlrm.evaluation import completions
 from xlrm.jobs import best_of_n
+from xlrm.jobs import diagnose
+from xlrm.jobs import evaluate
+from xlrm.jobs import judge
 from xlrm.jobs import ppo as ppo_job
 from xlrm.jobs import ppo_trainer
+from xlrm.jobs import pretrain
 from xlrm.jobs import reward
 from xlrm.jobs import sample
 from xlrm.jobs import score
@@ -80,6 +85,19 @@ def prepare(place: pathlib.Path) -> None:
   (place / PROMPTS).write_text(text, encoding="utf-8")
 
 
+@dataclasses.dataclass(frozen=True)
+class Reader:
+  """A judge of some taste or other, whom only the first process may ask."""
+
+  model = "reader"
+  identity = {"model": "reader"}
+  max_output_tokens = 1
+
+  def complete(self, prompt: str) -> completions.Answer:
+    assert processes.is_first()
+    return completions.Answer("1" if len(prompt) % 2 else "2")
+
+
 def _source(place, made, kind):
   ids = pretrained.load_language_model(str(place / POLICY)).tokenizer.encode
   examples = []
@@ -87,6 +105,8 @@ def _source(place, made, kind):
     pair = {"inputs": row.document, "targets": row.summary}
     tokens = {n: np.asarray([*ids(x), 1], np.int32) for n, x in pair.items()}
     judged = {"rating": np.float32(row.rating)} if kind == "rating" else {}
+    if kind == "pretraining":
+      judged = {"replaced": (tokens["targets"] % 41 == 0).astype(np.int32)}
     examples.append({**tokens, **judged})
   texts = [
     {
@@ -95,8 +115,9 @@ def _source(place, made, kind):
       "inputs_pretokenized": row.document,
       "reward_inputs": row.document,
       "targets_pretokenized": row.summary,
+      "rating": getattr(row, "rating", 0.0),
     }
-    for row in made[24:]
+    for row in made
   ]
   return batches.ArraySource(
     train=examples[:24],
@@ -104,7 +125,7 @@ def _source(place, made, kind):
     lengths=LENGTHS,
     batch_size=8,
     converter=converters.CONVERTERS[kind],
-    texts={"validation": texts},
+    texts={"train": texts[:24], "validation": texts[24:]},
   )
 
 
@@ -216,6 +237,53 @@ def run_ppo(place, folder):
   )
 
 
+def run_pretrain(place, folder):
+  base = pretrained.load_language_model(str(place / POLICY))
+  made = rows.summary_rows("es", "train", 0, 29)
+  return pretrain.train(
+    source=_source(place, made, "pretraining"),
+    optimizer=optimizers.adamw(1e-3),
+    config=CONFIG,
+    model=base.model.config,
+    vocabulary=base.vocabulary,
+    extra_ids=base.description.extra_ids,
+    model_dir=str(folder),
+    lengths=LENGTHS,
+    mesh=MESH,
+  )
+
+
+def run_diagnose(place, folder):
+  """Of a reward model and of a language model under random heads."""
+  return diagnose.run(
+    sources={
+      "es": _source(place, rows.rating_rows("es", "train", 0, 41), "rating")
+    },
+    rewards={"es": str(place / REWARD), "base": str(place / POLICY)},
+    model_dir=str(folder),
+    lengths=LENGTHS,
+    split="validation",
+    batch_size=16,
+    max_training_rows=9,
+    mesh=sharding.MeshConfig(),
+  )
+
+
+def run_evaluate(place, folder):
+  """Of the records that two processes wrote."""
+  return evaluate.run(
+    runs=[str(place / "best_of_n_two")], model_dir=str(folder), gold=False
+  )
+
+
+def run_judge(place, folder):
+  return judge.run(
+    records=str(place / "best_of_n_two" / "records.jsonl"),
+    output=str(folder / "verdicts.jsonl"),
+    backend=Reader(),
+  )
+
+
 JOBS = {
   "tiny": run_tiny,
   "full": run_full,
@@ -224,7 +292,13 @@ JOBS = {
   "best_of_n": run_best_of_n,
   "files": run_files,
   "ppo": run_ppo,
+  "pretrain": run_pretrain,
+  "diagnose": run_diagnose,
+  "evaluate": run_evaluate,
+  "judge": run_judge,
 }
+# What they write by two processes is that of one; in this order.
+COMPARED = [name for name in JOBS if name not in ("tiny", "full")]
 
 
 def main(place: str, address: str, number: str, index: str, *jobs: str) -> None:

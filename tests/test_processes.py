@@ -21,10 +21,12 @@ import pytest
 
 from xlrm import chunked_files
 from xlrm import metric_writer
+from xlrm import pretrained
 from xlrm import processes
 from xlrm import sharding
 from xlrm import training
 from xlrm.checkpoints import native
+from xlrm.evaluation import accuracy_files
 from xlrm.launch import distributed
 from xlrm.launch import main
 
@@ -244,14 +246,14 @@ def jobs(tmp_path_factory, cache):
   """Every job by two processes, and by one."""
   place = tmp_path_factory.mktemp("jobs")
   process_jobs.prepare(place)
-  names = ["sft", "reward", "best_of_n", "files", "ppo"]
+  names = list(process_jobs.COMPARED)
   Pair.start(place, cache, *(f"{x}:{x}_two" for x in names)).finish()
   results = {x: process_jobs.JOBS[x](place, place / f"{x}_one") for x in names}
   return place, results
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("job", ["sft", "reward", "ppo"])
+@pytest.mark.parametrize("job", ["sft", "reward", "ppo", "pretrain"])
 def test_trained_parameters_are_those_of_one_process(job, jobs):
   place, results = jobs
   ours = native.read(place / f"{job}_two" / "checkpoint_5")
@@ -303,6 +305,49 @@ def test_records_are_written_once_and_in_order(jobs):
   ]
 
 
+@pytest.mark.slow
+def test_the_model_of_pretraining_is_written_once(jobs):
+  place, _ = jobs
+  ours, theirs = (
+    pretrained.load_language_model(str(place / f"pretrain_{x}" / "model"))
+    for x in ("two", "one")
+  )
+  assert_close(ours.params, theirs.params)
+  assert ours.description == theirs.description
+
+
+@pytest.mark.slow
+def test_a_diagnosis_is_that_of_one_process(jobs):
+  place, results = jobs
+  ours, theirs = (
+    accuracy_files.read(place / f"diagnose_{x}" / "accuracy.json")
+    for x in ("two", "one")
+  )
+  assert theirs == results["diagnose"] and theirs[0].n == 17
+  for a, b in zip(ours, theirs, strict=True):
+    for name, value in dataclasses.asdict(a).items():
+      assert getattr(b, name) == pytest.approx(value, abs=1e-6), name
+  ours, theirs = (
+    read_lines(place / f"diagnose_{x}" / "scores.jsonl") for x in ("two", "one")
+  )
+  assert [x["id"] for x in ours] == [x["id"] for x in theirs]
+  np.testing.assert_allclose(
+    [x["scores"] for x in ours], [x["scores"] for x in theirs], atol=1e-4
+  )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  "name",
+  ["evaluate/records.jsonl", "evaluate/report.html", "judge/verdicts.jsonl"],
+)
+def test_what_one_host_works_out_is_the_same_file(name, jobs):
+  place, _ = jobs
+  job, _, file = name.partition("/")
+  ours, theirs = (place / f"{job}_{x}" / file for x in ("two", "one"))
+  assert ours.read_bytes() == theirs.read_bytes() and ours.stat().st_size
+
+
 def test_shares_are_blocks_of_all_rows(monkeypatch):
   monkeypatch.setattr(processes, "count", lambda: 4)
   blocks = [processes.share(10, i) for i in range(4)]
@@ -324,12 +369,6 @@ def test_one_process_needs_no_others():
   processes.leave(2)
   with pytest.raises(OSError, match="full"):
     processes.raise_together(OSError("the disk is full"))
-
-
-def test_a_job_for_one_process_refuses_several(monkeypatch):
-  monkeypatch.setattr(processes, "count", lambda: 2)
-  with pytest.raises(ValueError, match="judge.run runs as one process, not 2"):
-    processes.require_one("judge.run")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ import numpy as np
 # A process that is silent for this long is dead, and the others end.
 HEARTBEAT_SECONDS = 20
 SHUTDOWN_SECONDS = 20  # until all have come to their end
+LONG_SECONDS = 14 * 24 * 3600  # of work that only one does
 LEAVE_SECONDS = 3  # for an error that all have
 START_SECONDS = 300  # until all have started
 ADDRESS = "XLRM_COORDINATOR_ADDRESS"
@@ -260,6 +261,29 @@ def on_first(function: Callable, *arguments: Any) -> Any:
   return value
 
 
+def alone_on_first(function: Callable, *arguments: Any) -> Any:
+  """`on_first` of work that may take hours, and no device.
+
+  The others wait for it where no collective can time out.
+  """
+  if count() == 1:
+    return function(*arguments)
+  value, error = None, None
+  if is_first():
+    try:
+      value = function(*arguments)
+    except (ValueError, OSError) as found:
+      error = found
+  _meet("the first is done", LONG_SECONDS)
+  return on_first(_given, value, error)
+
+
+def _given(value: Any, error: Exception | None) -> Any:
+  if error is not None:
+    raise error
+  return value
+
+
 def raise_together(error: BaseException | None) -> None:
   """Raises, in all processes, what went wrong in one of them.
 
@@ -277,15 +301,6 @@ def raise_together(error: BaseException | None) -> None:
 def barrier() -> None:
   """Waits until all processes are here."""
   gather(None)
-
-
-def require_one(job: str) -> None:
-  """Raises ValueError in a job that knows only one process."""
-  if count() > 1:
-    raise ValueError(
-      f"{job} runs as one process, not {count()}: start it on one machine, "
-      "without --process_count (on a cluster: as a task of its own)"
-    )
 
 
 def share(total: int, number: int | None = None) -> slice:
