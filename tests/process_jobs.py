@@ -6,7 +6,10 @@ runs the jobs one after the other as process INDEX of COUNT, in
 PLACE/FOLDER. PLACE holds the models and prompts that `prepare` made.
 """
 
+from collections.abc import Callable
 import dataclasses
+import functools
+import itertools
 import json
 import pathlib
 import resource
@@ -17,6 +20,7 @@ import numpy as np
 import optax
 import tiny_run
 
+from xlrm import batch_feed
 from xlrm import batches
 from xlrm import converters
 from xlrm import optimizers
@@ -151,9 +155,90 @@ def run_full(place, folder):
   return run_tiny(place, folder)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class OneReader:
+  """Of several processes the first alone may read it, as a SeqIO task."""
+
+  make: Callable[[], batches.ArraySource]
+  truncate_inputs_from_left = False
+
+  @functools.cached_property
+  def arrays(self):
+    assert processes.is_first()
+    return self.make()
+
+  def shared(self, path):
+    return batch_feed.shared(lambda: self.arrays, path)
+
+  def train_batches(self, start_step):
+    return self.arrays.train_batches(start_step)
+
+  def validation_batches(self):
+    return self.arrays.validation_batches()
+
+  def fingerprint(self):
+    return self.arrays.fingerprint()
+
+  def examples(self, split):
+    return self.make().examples(split)
+
+
+def run_rows(place, folder):
+  """Every device gets its rows of the batches; nothing is trained."""
+
+  def make(start=0):
+    draw = np.random.default_rng(5)
+    made = [
+      {name: draw.integers(2, 99, 9 + start + i % 3) for name in LENGTHS}
+      for i in range(2100)  # so many that they are mapped
+    ]
+    return batches.ArraySource(
+      made[:2087], made[2087:], LENGTHS, batch_size=8, packing=not start
+    )
+
+  source, mesh = OneReader(make), sharding.MeshConfig(4, 2).build()
+  first, validation, data = batch_feed.look(source)
+  feed = batch_feed.open_feed(source, mesh, len(first.inputs), folder)
+  own = (slice(0, 4), slice(4, 8))[processes.index()]
+  assert feed.own == own and feed.path.exists()
+  whole = make()
+  assert data == whole.fingerprint()
+  pairs = [
+    *zip(feed.train_batches(7), itertools.islice(whole.train_batches(7), 9)),
+    *zip(feed.validation_batches(), whole.validation_batches(), strict=True),
+  ]
+  pairs += [(own_rows(x, own), x) for x in (first, validation, feed.whole(0))]
+  for batch, expected in pairs:
+    assert {len(x) for x in jax.tree.leaves(batch)} == {4}
+    for x, y in zip(
+      jax.tree.leaves(feed.place(batch)), jax.tree.leaves(expected), strict=True
+    ):
+      assert x.shape == y.shape
+      for part in x.addressable_shards:
+        np.testing.assert_array_equal(part.data, y[part.index])
+  processes.barrier()
+  feed.close()
+  processes.barrier()
+  assert not feed.path.exists()
+  try:  # read by each process for itself, and not the same
+    batch_feed.look(make(1 + processes.index()))
+  except ValueError as error:
+    assert "has other rows than process" in str(error)
+  else:
+    raise AssertionError("other rows were accepted")
+
+
+def own_rows(batch, own):
+  return jax.tree.map(lambda x: x[own], batch)
+
+
+def _read(place, made, kind):
+  return OneReader(lambda: _source(place, made, kind))
+
+
 def run_sft(place, folder):
   return sft.train(
-    source=_source(place, rows.summary_rows("es", "train", 0, 29), "summary"),
+    source=_read(place, rows.summary_rows("es", "train", 0, 29), "summary"),
     optimizer=optimizers.adamw(1e-3),
     config=CONFIG,
     model_dir=str(folder),
@@ -165,7 +250,7 @@ def run_sft(place, folder):
 
 def run_reward(place, folder):
   return reward.train(
-    source=_source(place, rows.rating_rows("es", "train", 0, 29), "rating"),
+    source=_read(place, rows.rating_rows("es", "train", 0, 29), "rating"),
     optimizer=optimizers.adamw(1e-3),
     config=CONFIG,
     model_dir=str(folder),
@@ -241,7 +326,7 @@ def run_pretrain(place, folder):
   base = pretrained.load_language_model(str(place / POLICY))
   made = rows.summary_rows("es", "train", 0, 29)
   return pretrain.train(
-    source=_source(place, made, "pretraining"),
+    source=_read(place, made, "pretraining"),
     optimizer=optimizers.adamw(1e-3),
     config=CONFIG,
     model=base.model.config,
@@ -287,6 +372,7 @@ def run_judge(place, folder):
 JOBS = {
   "tiny": run_tiny,
   "full": run_full,
+  "rows": run_rows,
   "sft": run_sft,
   "reward": run_reward,
   "best_of_n": run_best_of_n,
@@ -298,7 +384,7 @@ JOBS = {
   "judge": run_judge,
 }
 # What they write by two processes is that of one; in this order.
-COMPARED = [name for name in JOBS if name not in ("tiny", "full")]
+COMPARED = [name for name in JOBS if name not in ("tiny", "full", "rows")]
 
 
 def main(place: str, address: str, number: str, index: str, *jobs: str) -> None:

@@ -139,9 +139,9 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory, cache):
-  """A run of two processes that nothing disturbs, and one that ends badly."""
+  """Batches, a run that nothing disturbs, and one that ends badly."""
   place = tmp_path_factory.mktemp("whole")
-  made = Pair.start(place, cache, "tiny:run", "full:full")
+  made = Pair.start(place, cache, "rows:rows", "tiny:run", "full:full")
   made.started[1].wait(LIMIT)
   made.wait(END_SECONDS)
   return made, place
@@ -197,6 +197,12 @@ def test_g21_a_death_ends_the_other_and_the_restart_is_bit_equal(
   whole, tmp_path, cache
 ):
   check_kills([1, 0], whole, tmp_path, cache)
+
+
+def test_each_process_makes_its_rows_of_the_batches(pair):
+  made, _ = pair
+  for log in made.logs:
+    assert "rows: done" in log.read_text(), made.said()
 
 
 def test_g21_a_process_that_cannot_write_ends_the_others(pair, whole):
