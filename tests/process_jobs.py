@@ -102,8 +102,8 @@ class Reader:
     return completions.Answer("1" if len(prompt) % 2 else "2")
 
 
-def _source(place, made, kind):
-  ids = pretrained.load_language_model(str(place / POLICY)).tokenizer.encode
+def _source(model, made, kind):
+  ids = pretrained.load_language_model(str(model)).tokenizer.encode
   examples = []
   for row in made:
     pair = {"inputs": row.document, "targets": row.summary}
@@ -232,13 +232,15 @@ def own_rows(batch, own):
   return jax.tree.map(lambda x: x[own], batch)
 
 
-def _read(place, made, kind):
-  return OneReader(lambda: _source(place, made, kind))
+def _read(model, made, kind):
+  return OneReader(lambda: _source(model, made, kind))
 
 
 def run_sft(place, folder):
   return sft.train(
-    source=_read(place, rows.summary_rows("es", "train", 0, 29), "summary"),
+    source=_read(
+      place / POLICY, rows.summary_rows("es", "train", 0, 29), "summary"
+    ),
     optimizer=optimizers.adamw(1e-3),
     config=CONFIG,
     model_dir=str(folder),
@@ -248,9 +250,33 @@ def run_sft(place, folder):
   )
 
 
+def run_nano(place, folder):
+  """The shipped model, with checkpoints between evaluations."""
+  return sft.train(
+    source=_read("nano", rows.summary_rows("es", "train", 0, 29), "summary"),
+    optimizer=optimizers.adamw(1e-3),
+    config=training.TrainConfig(
+      train_steps=12,
+      eval_period=5,
+      checkpoint_period=3,
+      log_period=2,
+      keep_checkpoints=1,
+      best_metric="validation/rouge_l",
+      best_mode="max",
+    ),
+    model_dir=str(folder),
+    initial=pretrained.load_language_model("nano", dropout_rate=0.1),
+    lengths=LENGTHS,
+    evaluation=sft.GenerationEvaluation(num_examples=5),
+    mesh=MESH,
+  )
+
+
 def run_reward(place, folder):
   return reward.train(
-    source=_read(place, rows.rating_rows("es", "train", 0, 29), "rating"),
+    source=_read(
+      place / POLICY, rows.rating_rows("es", "train", 0, 29), "rating"
+    ),
     optimizer=optimizers.adamw(1e-3),
     config=CONFIG,
     model_dir=str(folder),
@@ -326,7 +352,7 @@ def run_pretrain(place, folder):
   base = pretrained.load_language_model(str(place / POLICY))
   made = rows.summary_rows("es", "train", 0, 29)
   return pretrain.train(
-    source=_read(place, made, "pretraining"),
+    source=_read(place / POLICY, made, "pretraining"),
     optimizer=optimizers.adamw(1e-3),
     config=CONFIG,
     model=base.model.config,
@@ -342,7 +368,9 @@ def run_diagnose(place, folder):
   """Of a reward model and of a language model under random heads."""
   return diagnose.run(
     sources={
-      "es": _source(place, rows.rating_rows("es", "train", 0, 41), "rating")
+      "es": _source(
+        place / POLICY, rows.rating_rows("es", "train", 0, 41), "rating"
+      )
     },
     rewards={"es": str(place / REWARD), "base": str(place / POLICY)},
     model_dir=str(folder),
@@ -373,6 +401,7 @@ JOBS = {
   "tiny": run_tiny,
   "full": run_full,
   "rows": run_rows,
+  "nano": run_nano,
   "sft": run_sft,
   "reward": run_reward,
   "best_of_n": run_best_of_n,
@@ -384,7 +413,9 @@ JOBS = {
   "judge": run_judge,
 }
 # What they write by two processes is that of one; in this order.
-COMPARED = [name for name in JOBS if name not in ("tiny", "full", "rows")]
+COMPARED = [
+  name for name in JOBS if name not in ("tiny", "full", "rows", "nano")
+]
 
 
 def main(place: str, address: str, number: str, index: str, *jobs: str) -> None:

@@ -172,18 +172,18 @@ def kill_one(pair: Pair, folder: pathlib.Path, victim: int) -> None:
   assert re.search(named, other), pair.said()
 
 
-def check_kills(victims, whole, tmp_path, cache):
+def check_kills(victims, whole, tmp_path, cache, job="tiny"):
   """After each kill the restart is bit-equal to the undisturbed run."""
   folders = [tmp_path / str(i) for i in range(len(victims))]
   for folder in folders:
     folder.mkdir()
-  pairs = [Pair.start(x, cache, "tiny:run") for x in folders]
+  pairs = [Pair.start(x, cache, f"{job}:run") for x in folders]
   runs = [folder / "run" for folder in folders]
   with futures.ThreadPoolExecutor() as pool:
     list(pool.map(kill_one, pairs, runs, victims))
   for run in runs:
     assert len(lines(run)) < len(lines(whole))
-  for pair in [Pair.start(x, cache, "tiny:run") for x in folders]:
+  for pair in [Pair.start(x, cache, f"{job}:run") for x in folders]:
     pair.finish()
   for run in runs:
     assert_same_end(run, whole)
@@ -222,6 +222,17 @@ def test_g21_a_process_that_cannot_write_ends_the_others(pair, whole):
 def test_g21_at_many_random_moments(number, whole, tmp_path, cache):
   del number
   check_kills([1, 0], whole, tmp_path, cache)
+
+
+@pytest.mark.slow
+def test_g21_a_real_job_is_killed_and_ends_with_the_same_bits(tmp_path, cache):
+  """SFT of the shipped model; the victim has the rows' file, or maps it."""
+  undisturbed = tmp_path / "undisturbed"
+  undisturbed.mkdir()
+  Pair.start(undisturbed, cache, "nano:run").finish()
+  check_kills([1, 0], undisturbed / "run", tmp_path, cache, "nano")
+  for place in tmp_path.iterdir():
+    assert not list(place.rglob("rows*"))
 
 
 def test_two_processes_train_as_one_does(whole, alone):
