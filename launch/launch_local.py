@@ -23,6 +23,7 @@ import time
 from xlrm.launch import launch_plan
 
 GRACE_SECONDS = 30  # from SIGTERM to SIGKILL
+NOISE = "[Gloo] Rank "  # every group of devices greets its members
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +78,8 @@ def go(plan: launch_plan.Plan) -> int:
 
 def _copy_lines(number: int, process: subprocess.Popen) -> None:
   for line in process.stdout:
-    print(f"[{number}] {line}", end="", flush=True)
+    if not line.startswith(NOISE):
+      print(f"[{number}] {line}", end="", flush=True)
 
 
 @contextlib.contextmanager

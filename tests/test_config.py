@@ -29,10 +29,10 @@ def test_g23_an_unknown_configurable_names_the_nearest():
 
 
 def test_g23_an_unknown_parameter_names_the_nearest():
-  started = time.monotonic()
+  started = time.process_time()
   with pytest.raises(config.ConfigError, match="nearest: eval_period"):
     config.load(["sft.gin"], [*REQUIRED, "TrainConfig.evl_period = 3"])
-  assert time.monotonic() - started < 15
+  assert time.process_time() - started < 15
 
 
 def test_g23_what_is_still_to_be_set_is_listed():

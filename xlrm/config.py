@@ -8,6 +8,7 @@ that name the file, the line and the nearest name.
 
 import ast
 from collections.abc import Callable, Iterable, Sequence
+import contextlib
 import dataclasses
 import difflib
 import importlib
@@ -312,7 +313,9 @@ def _remove_if_alone(path: pathlib.Path) -> None:
   """A job that never began leaves no folder that looks like a run."""
   if [x.name for x in path.parent.iterdir()] == [path.name]:
     path.unlink()
-    path.parent.rmdir()
+    # In a mounted bucket it is gone with its last file.
+    with contextlib.suppress(FileNotFoundError):
+      path.parent.rmdir()
 
 
 class _named:

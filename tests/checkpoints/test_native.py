@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 
 import jax
@@ -119,6 +120,34 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
   assert native.best_step(tmp_path) == 1
   with pytest.raises(ValueError, match="keep 0"):
     native.Checkpointer(tmp_path, keep=0)
+
+
+def test_a_mounted_bucket_renames_no_folder(tmp_path, monkeypatch):
+  """It would copy every object; and its folders go with their last file."""
+  renamed = []
+
+  def watched(function):
+    def call(source, *rest, **options):
+      renamed.extend([source] if os.path.isdir(source) else [])
+      return function(source, *rest, **options)
+
+    return call
+
+  def remove(path, **options):
+    real(path, **options)
+    if not options.get("ignore_errors"):
+      raise FileNotFoundError(path)
+
+  for name in ("rename", "replace"):
+    monkeypatch.setattr(os, name, watched(getattr(os, name)))
+  real = shutil.rmtree
+  monkeypatch.setattr(shutil, "rmtree", remove)
+  checkpointer = native.Checkpointer(tmp_path, keep=1)
+  for step in (1, 2):
+    checkpointer.save(step, _params(step), _rest(step), {})
+  checkpointer.close()
+  assert native.steps(tmp_path) == [2]
+  assert not renamed
 
 
 def test_metadata_is_that_of_the_moment_of_saving(tmp_path):

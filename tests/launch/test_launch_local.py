@@ -42,6 +42,7 @@ def test_each_process_is_told_who_it_is(tmp_path):
 
 TELL = """
 import os, sys
+print("[Gloo] Rank 0 is connected to 1 peer ranks.")
 print("I am", os.environ["XLRM_PROCESS_ID"])
 print("an error", file=sys.stderr)
 """

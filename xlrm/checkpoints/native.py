@@ -61,7 +61,10 @@ def best_step(directory: str | os.PathLike) -> int | None:
 def _remove(path: pathlib.Path) -> None:
   """The manifest first: killed half-way, what is left is unfinished."""
   (path / manifest.NAME).unlink(missing_ok=True)
-  shutil.rmtree(path)
+  # In a mounted bucket a folder is gone with its last file.
+  shutil.rmtree(path, ignore_errors=True)
+  if path.exists():
+    shutil.rmtree(path)
 
 
 def _disk_is_full(error: BaseException) -> bool:
@@ -98,7 +101,14 @@ class Checkpointer:
     self._pending: threading.Thread | None = None
     self._error: BaseException | None = None
     self._alone = False  # the error left other processes waiting for this one
-    self._orbax = {item: ocp.StandardCheckpointer() for item in ITEMS}
+    self._orbax = {
+      item: ocp.StandardCheckpointer(
+        # Folders are written where they stay: the manifest vouches for them,
+        # and on a mounted bucket renaming one would copy every byte of it.
+        temporary_path_class=ocp.path.atomicity.CommitFileTemporaryPath
+      )
+      for item in ITEMS
+    }
 
   def path(self, step: int) -> pathlib.Path:
     return self._directory / f"checkpoint_{step}"
