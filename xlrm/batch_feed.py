@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 import dataclasses
 import os
 import pathlib
+import shutil
+import tempfile
 from typing import Any
 
 import jax
@@ -19,6 +21,7 @@ from xlrm import batches
 from xlrm import processes
 from xlrm import sharding
 
+MOUNTS = "/proc/self/mounts"
 ROWS = "rows.npz"  # in MODEL_DIR, while a job of several processes runs
 
 
@@ -28,9 +31,30 @@ def shared(
   """What `make` gives in the first process, mapped into the memory of all.
 
   Without texts. Written without compression, so that rows can be looked up.
+  In a mounted bucket every page would be a request, so from there each process
+  takes a copy into its folder for temporary files.
   """
   settings = processes.alone_on_first(_write, make, path)
-  return batches.npz_source(path, **settings)
+  if not is_mounted(path):
+    return batches.npz_source(path, **settings)
+  with tempfile.TemporaryDirectory() as folder:  # what is mapped outlives it
+    copy = shutil.copy(path, folder)
+    return batches.npz_source(copy, **settings)
+
+
+def is_mounted(path: str | os.PathLike, mounts: str = MOUNTS) -> bool:
+  """Whether a file lies behind a program (FUSE), as mounted buckets do."""
+  try:
+    rows = pathlib.Path(mounts).read_text(encoding="utf-8").splitlines()
+  except OSError:
+    return False  # not Linux
+  parents = {str(x) for x in pathlib.Path(path).resolve().parents}
+  kinds = [
+    (len(at), kind) for _, at, kind, *_ in map(str.split, rows) if at in parents
+  ]
+  # The innermost; of those at one place the last.
+  kind = max(reversed(kinds), key=lambda x: x[0], default=(0, ""))[1]
+  return kind.startswith("fuse")
 
 
 def _write(make, path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pathlib
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 
 from xlrm import batch_feed
@@ -58,6 +59,19 @@ def make_validation(
     return {f"validation/{name}": mean for name, mean in means.items()}
 
   return validate
+
+
+def describe(
+  feed: batch_feed.Feed,
+) -> Callable[[int, Any], dict[str, np.ndarray]]:
+  """(step, batch) -> all its arrays, if need be made again."""
+
+  def arrays(step, batch):
+    return train_loop.leaves(
+      batch if feed.own is None else feed.whole(step - 1)
+    )
+
+  return arrays
 
 
 def restore(
@@ -212,9 +226,7 @@ def fit(
     key=key,
     memory=memory,
     place=feed.place,
-    describe=lambda step, batch: train_loop.leaves(
-      batch if feed.own is None else feed.whole(step - 1)
-    ),
+    describe=describe(feed),
   )
   result = loop.run(state)
   feed.close()
