@@ -97,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2
   except KeyboardInterrupt:
     print("xlrm: interrupted; the same command continues", file=sys.stderr)
+    distributed.leave(130)
     return 130
 
 

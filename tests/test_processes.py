@@ -389,6 +389,21 @@ def test_one_process_needs_no_others():
     processes.raise_together(OSError("the disk is full"))
 
 
+@pytest.mark.parametrize("all_leave", [True, False])
+def test_who_leaves_alone_says_no_farewell(all_leave, monkeypatch):
+  ended = []
+
+  def meet(name, seconds):
+    if not all_leave:
+      raise RuntimeError(f"{name}: nobody in {seconds} seconds")
+
+  monkeypatch.setattr(processes, "count", lambda: 2)
+  monkeypatch.setattr(processes, "_meet", meet)
+  monkeypatch.setattr(processes.os, "_exit", ended.append)
+  processes.leave(2)
+  assert ended == ([] if all_leave else [2])
+
+
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
