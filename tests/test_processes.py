@@ -229,7 +229,7 @@ def test_g21_a_real_job_is_killed_and_ends_with_the_same_bits(tmp_path, cache):
   """SFT of the shipped model; the victim has the rows' file, or maps it."""
   undisturbed = tmp_path / "undisturbed"
   undisturbed.mkdir()
-  Pair.start(undisturbed, cache, "nano:run").finish()
+  Pair.start(undisturbed, cache, "nano:run").finish(2 * LIMIT)
   check_kills([1, 0], undisturbed / "run", tmp_path, cache, "nano")
   for place in tmp_path.iterdir():
     assert not list(place.rglob("rows*"))
