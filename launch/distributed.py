@@ -83,12 +83,24 @@ def start(options: argparse.Namespace) -> None:
     sys.stdout = open(os.devnull, "w", encoding="utf-8")
 
 
+def _started():
+  """`xlrm.processes`, or None if JAX is not there yet."""
+  return sys.modules.get("xlrm.processes")
+
+
 def who() -> str:
   """'process 1 of 2: ', before an error; nothing for one process."""
-  processes = sys.modules.get("xlrm.processes")  # JAX may not be there yet
+  processes = _started()
   if processes is None or processes.count() == 1:
     return ""
   return f"process {processes.index()} of {processes.count()}: "
+
+
+def leave(code: int) -> None:
+  """After an error; see `processes.leave`."""
+  processes = _started()
+  if processes is not None:
+    processes.leave(code)
 
 
 def finish() -> None:

@@ -98,9 +98,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if debug:
       raise
     print(f"xlrm: {distributed.who()}{error}", file=sys.stderr)
+    distributed.leave(2)
     return 2
   except KeyboardInterrupt:
     print("xlrm: interrupted; the same command continues", file=sys.stderr)
+    distributed.leave(130)
     return 130
 
 

@@ -6,9 +6,13 @@ runs the jobs one after the other as process INDEX of COUNT, in
 PLACE/FOLDER. PLACE holds the models and prompts that `prepare` made.
 """
 
+from collections.abc import Callable
 import dataclasses
+import functools
+import itertools
 import json
 import pathlib
+import resource
 import sys
 
 import jax
@@ -16,6 +20,7 @@ import numpy as np
 import optax
 import tiny_run
 
+from xlrm import batch_feed
 from xlrm import batches
 from xlrm import converters
 from xlrm import optimizers
@@ -26,9 +31,15 @@ from xlrm import prompt_files
 from xlrm import sampling_config
 from xlrm import sharding
 from xlrm import training
+from xlrm.checkpoints import native
+from xlrm.evaluation import completions
 from xlrm.jobs import best_of_n
+from xlrm.jobs import diagnose
+from xlrm.jobs import evaluate
+from xlrm.jobs import judge
 from xlrm.jobs import ppo as ppo_job
 from xlrm.jobs import ppo_trainer
+from xlrm.jobs import pretrain
 from xlrm.jobs import reward
 from xlrm.jobs import sample
 from xlrm.jobs import score
@@ -78,13 +89,28 @@ def prepare(place: pathlib.Path) -> None:
   (place / PROMPTS).write_text(text, encoding="utf-8")
 
 
-def _source(place, made, kind):
-  ids = pretrained.load_language_model(str(place / POLICY)).tokenizer.encode
+@dataclasses.dataclass(frozen=True)
+class Reader:
+  """A judge of some taste or other, whom only the first process may ask."""
+
+  model = "reader"
+  identity = {"model": "reader"}
+  max_output_tokens = 1
+
+  def complete(self, prompt: str) -> completions.Answer:
+    assert processes.is_first()
+    return completions.Answer("1" if len(prompt) % 2 else "2")
+
+
+def _source(model, made, kind):
+  ids = pretrained.load_language_model(str(model)).tokenizer.encode
   examples = []
   for row in made:
     pair = {"inputs": row.document, "targets": row.summary}
     tokens = {n: np.asarray([*ids(x), 1], np.int32) for n, x in pair.items()}
     judged = {"rating": np.float32(row.rating)} if kind == "rating" else {}
+    if kind == "pretraining":
+      judged = {"replaced": (tokens["targets"] % 41 == 0).astype(np.int32)}
     examples.append({**tokens, **judged})
   texts = [
     {
@@ -93,8 +119,9 @@ def _source(place, made, kind):
       "inputs_pretokenized": row.document,
       "reward_inputs": row.document,
       "targets_pretokenized": row.summary,
+      "rating": getattr(row, "rating", 0.0),
     }
-    for row in made[24:]
+    for row in made
   ]
   return batches.ArraySource(
     train=examples[:24],
@@ -102,7 +129,7 @@ def _source(place, made, kind):
     lengths=LENGTHS,
     batch_size=8,
     converter=converters.CONVERTERS[kind],
-    texts={"validation": texts},
+    texts={"train": texts[:24], "validation": texts[24:]},
   )
 
 
@@ -114,9 +141,106 @@ def run_tiny(place, folder, mesh=None):
   )
 
 
+def run_full(place, folder):
+  """From step 6 on, process 1 alone can write no array into a file."""
+  save = native.Checkpointer.save
+
+  def limited(self, step, *arguments, **named):
+    if step == 6 and processes.index() == 1:
+      most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+      resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most))
+    return save(self, step, *arguments, **named)
+
+  native.Checkpointer.save = limited
+  return run_tiny(place, folder)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class OneReader:
+  """Of several processes the first alone may read it, as a SeqIO task."""
+
+  make: Callable[[], batches.ArraySource]
+  truncate_inputs_from_left = False
+
+  @functools.cached_property
+  def arrays(self):
+    assert processes.is_first()
+    return self.make()
+
+  def shared(self, path):
+    return batch_feed.shared(lambda: self.arrays, path)
+
+  def train_batches(self, start_step):
+    return self.arrays.train_batches(start_step)
+
+  def validation_batches(self):
+    return self.arrays.validation_batches()
+
+  def fingerprint(self):
+    return self.arrays.fingerprint()
+
+  def examples(self, split):
+    return self.make().examples(split)
+
+
+def run_rows(place, folder):
+  """Every device gets its rows of the batches; nothing is trained."""
+
+  def make(start=0):
+    draw = np.random.default_rng(5)
+    made = [
+      {name: draw.integers(2, 99, 9 + start + i % 3) for name in LENGTHS}
+      for i in range(2100)  # so many that they are mapped
+    ]
+    return batches.ArraySource(
+      made[:2087], made[2087:], LENGTHS, batch_size=8, packing=not start
+    )
+
+  source, mesh = OneReader(make), sharding.MeshConfig(4, 2).build()
+  first, validation, data = batch_feed.look(source)
+  feed = batch_feed.open_feed(source, mesh, len(first.inputs), folder)
+  own = (slice(0, 4), slice(4, 8))[processes.index()]
+  assert feed.own == own and feed.path.exists()
+  whole = make()
+  assert data == whole.fingerprint()
+  pairs = [
+    *zip(feed.train_batches(7), itertools.islice(whole.train_batches(7), 9)),
+    *zip(feed.validation_batches(), whole.validation_batches(), strict=True),
+  ]
+  pairs += [(own_rows(x, own), x) for x in (first, validation, feed.whole(0))]
+  for batch, expected in pairs:
+    assert {len(x) for x in jax.tree.leaves(batch)} == {4}
+    for x, y in zip(
+      jax.tree.leaves(feed.place(batch)), jax.tree.leaves(expected), strict=True
+    ):
+      assert x.shape == y.shape
+      for part in x.addressable_shards:
+        np.testing.assert_array_equal(part.data, y[part.index])
+  processes.barrier()
+  feed.close()
+  processes.barrier()
+  assert not feed.path.exists()
+  try:  # read by each process for itself, and not the same
+    batch_feed.look(make(1 + processes.index()))
+  except ValueError as error:
+    assert "has other rows than process" in str(error)
+  else:
+    raise AssertionError("other rows were accepted")
+
+
+def own_rows(batch, own):
+  return jax.tree.map(lambda x: x[own], batch)
+
+
+def _read(model, made, kind):
+  return OneReader(lambda: _source(model, made, kind))
+
+
 def run_sft(place, folder):
   return sft.train(
-    source=_source(place, rows.summary_rows("es", "train", 0, 29), "summary"),
+    source=_read(
+      place / POLICY, rows.summary_rows("es", "train", 0, 29), "summary"
+    ),
     optimizer=optimizers.adamw(1e-3),
     config=CONFIG,
     model_dir=str(folder),
@@ -126,9 +250,33 @@ def run_sft(place, folder):
   )
 
 
+def run_nano(place, folder):
+  """The shipped model, with checkpoints between evaluations."""
+  return sft.train(
+    source=_read("nano", rows.summary_rows("es", "train", 0, 29), "summary"),
+    optimizer=optimizers.adamw(1e-3),
+    config=training.TrainConfig(
+      train_steps=12,
+      eval_period=5,
+      checkpoint_period=3,
+      log_period=2,
+      keep_checkpoints=1,
+      best_metric="validation/rouge_l",
+      best_mode="max",
+    ),
+    model_dir=str(folder),
+    initial=pretrained.load_language_model("nano", dropout_rate=0.1),
+    lengths=LENGTHS,
+    evaluation=sft.GenerationEvaluation(num_examples=5),
+    mesh=MESH,
+  )
+
+
 def run_reward(place, folder):
   return reward.train(
-    source=_source(place, rows.rating_rows("es", "train", 0, 29), "rating"),
+    source=_read(
+      place / POLICY, rows.rating_rows("es", "train", 0, 29), "rating"
+    ),
     optimizer=optimizers.adamw(1e-3),
     config=CONFIG,
     model_dir=str(folder),
@@ -200,14 +348,74 @@ def run_ppo(place, folder):
   )
 
 
+def run_pretrain(place, folder):
+  base = pretrained.load_language_model(str(place / POLICY))
+  made = rows.summary_rows("es", "train", 0, 29)
+  return pretrain.train(
+    source=_read(place / POLICY, made, "pretraining"),
+    optimizer=optimizers.adamw(1e-3),
+    config=CONFIG,
+    model=base.model.config,
+    vocabulary=base.vocabulary,
+    extra_ids=base.description.extra_ids,
+    model_dir=str(folder),
+    lengths=LENGTHS,
+    mesh=MESH,
+  )
+
+
+def run_diagnose(place, folder):
+  """Of a reward model and of a language model under random heads."""
+  return diagnose.run(
+    sources={
+      "es": _source(
+        place / POLICY, rows.rating_rows("es", "train", 0, 41), "rating"
+      )
+    },
+    rewards={"es": str(place / REWARD), "base": str(place / POLICY)},
+    model_dir=str(folder),
+    lengths=LENGTHS,
+    split="validation",
+    batch_size=16,
+    max_training_rows=9,
+    mesh=sharding.MeshConfig(),
+  )
+
+
+def run_evaluate(place, folder):
+  """Of the records that two processes wrote."""
+  return evaluate.run(
+    runs=[str(place / "best_of_n_two")], model_dir=str(folder), gold=False
+  )
+
+
+def run_judge(place, folder):
+  return judge.run(
+    records=str(place / "best_of_n_two" / "records.jsonl"),
+    output=str(folder / "verdicts.jsonl"),
+    backend=Reader(),
+  )
+
+
 JOBS = {
   "tiny": run_tiny,
+  "full": run_full,
+  "rows": run_rows,
+  "nano": run_nano,
   "sft": run_sft,
   "reward": run_reward,
   "best_of_n": run_best_of_n,
   "files": run_files,
   "ppo": run_ppo,
+  "pretrain": run_pretrain,
+  "diagnose": run_diagnose,
+  "evaluate": run_evaluate,
+  "judge": run_judge,
 }
+# What they write by two processes is that of one; in this order.
+COMPARED = [
+  name for name in JOBS if name not in ("tiny", "full", "rows", "nano")
+]
 
 
 def main(place: str, address: str, number: str, index: str, *jobs: str) -> None:

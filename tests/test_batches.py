@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import mmap
 import zipfile
 
 import jax
@@ -163,6 +164,46 @@ def test_npz_gives_the_same_batches(kind, tmp_path):
   equal(take(read, 2, 5), take(made, 2, 5))
   equal(list(read.validation_batches()), list(made.validation_batches()))
   assert read.examples("validation") == made.examples("validation")
+  assert read.fingerprint() == made.fingerprint()
+
+
+@pytest.mark.parametrize(
+  ("kind", "packing"), [("summary", True), *((kind, False) for kind in KINDS)]
+)
+def test_own_rows_of_a_batch_are_those_of_the_whole(kind, packing):
+  made = dataclasses.replace(of_kind(kind), packing=packing)
+  halves = slice(0, 2), slice(2, 4)
+  whole = [*take(made, 3, 6), *made.validation_batches()]
+  parts = [
+    [
+      *itertools.islice(made.train_batches(3, own), 6),
+      *made.validation_batches(own),
+    ]
+    for own in halves
+  ]
+  join = lambda *x: np.concatenate(x)
+  equal([jax.tree.map(join, *pair) for pair in zip(*parts)], whole)
+
+
+def test_a_process_may_have_none_of_the_last_validation_rows():
+  made = source(validation=5)  # batches of 4: one row, three of no weight
+  *_, last = made.validation_batches(slice(2, 4))
+  assert last.inputs.shape == (2, 8) and not last.inputs.any()
+  assert last.weights.shape == (2, 1, 6) and not last.weights.any()
+
+
+def test_rows_of_a_plain_file_stay_in_it_until_they_are_asked_for(tmp_path):
+  path = tmp_path / "rows.npz"
+  made = dataclasses.replace(source(num=9000), packing=True)
+  batches.write_npz(path, made, compressed=False)
+  read = batches.npz_source(path, LENGTHS, 4, packing=True)
+  owner = read.train[7]["targets"]
+  while isinstance(owner, np.ndarray):
+    assert not owner.flags.writeable
+    owner = owner.base
+  assert isinstance(owner.obj, mmap.mmap)
+  equal(take(read, 2, 5), take(made, 2, 5))
+  equal(list(read.validation_batches()), list(made.validation_batches()))
   assert read.fingerprint() == made.fingerprint()
 
 

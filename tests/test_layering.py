@@ -19,6 +19,7 @@ LAYERS = (
   ("xlrm.tokenizer", 0),
   ("xlrm.batches", 0),
   ("xlrm.converters", 0),
+  ("xlrm.mapped_npz", 0),
   ("xlrm.row_order", 0),
   ("xlrm.processes", 0),
   ("xlrm.language_names", 0),

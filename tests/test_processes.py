@@ -21,10 +21,12 @@ import pytest
 
 from xlrm import chunked_files
 from xlrm import metric_writer
+from xlrm import pretrained
 from xlrm import processes
 from xlrm import sharding
 from xlrm import training
 from xlrm.checkpoints import native
+from xlrm.evaluation import accuracy_files
 from xlrm.launch import distributed
 from xlrm.launch import main
 
@@ -93,8 +95,8 @@ class Pair:
       process.kill()
       process.wait()
 
-  def finish(self) -> None:
-    assert self.wait() == [0, 0], self.said()
+  def finish(self, seconds: float = LIMIT) -> None:
+    assert self.wait(seconds) == [0, 0], self.said()
 
   def signal_at(self, folder, step: int, victim: int, number: int) -> None:
     """Signals one of the two soon after the metrics of a step are there."""
@@ -136,10 +138,19 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, cache):
-  """A run of two processes that nothing disturbs."""
+def pair(tmp_path_factory, cache):
+  """Batches, a run that nothing disturbs, and one that ends badly."""
   place = tmp_path_factory.mktemp("whole")
-  Pair.start(place, cache, "tiny:run").finish()
+  made = Pair.start(place, cache, "rows:rows", "tiny:run", "full:full")
+  made.started[1].wait(LIMIT)
+  made.wait(END_SECONDS)
+  return made, place
+
+
+@pytest.fixture(scope="module")
+def whole(pair):
+  made, place = pair
+  assert "tiny: done" in made.logs[0].read_text(), made.said()
   return place / "run"
 
 
@@ -161,18 +172,18 @@ def kill_one(pair: Pair, folder: pathlib.Path, victim: int) -> None:
   assert re.search(named, other), pair.said()
 
 
-def check_kills(victims, whole, tmp_path, cache):
+def check_kills(victims, whole, tmp_path, cache, job="tiny"):
   """After each kill the restart is bit-equal to the undisturbed run."""
   folders = [tmp_path / str(i) for i in range(len(victims))]
   for folder in folders:
     folder.mkdir()
-  pairs = [Pair.start(x, cache, "tiny:run") for x in folders]
+  pairs = [Pair.start(x, cache, f"{job}:run") for x in folders]
   runs = [folder / "run" for folder in folders]
   with futures.ThreadPoolExecutor() as pool:
     list(pool.map(kill_one, pairs, runs, victims))
   for run in runs:
     assert len(lines(run)) < len(lines(whole))
-  for pair in [Pair.start(x, cache, "tiny:run") for x in folders]:
+  for pair in [Pair.start(x, cache, f"{job}:run") for x in folders]:
     pair.finish()
   for run in runs:
     assert_same_end(run, whole)
@@ -188,11 +199,40 @@ def test_g21_a_death_ends_the_other_and_the_restart_is_bit_equal(
   check_kills([1, 0], whole, tmp_path, cache)
 
 
+def test_each_process_makes_its_rows_of_the_batches(pair):
+  made, _ = pair
+  for log in made.logs:
+    assert "rows: done" in log.read_text(), made.said()
+
+
+def test_g21_a_process_that_cannot_write_ends_the_others(pair, whole):
+  """Which wait for its arrays; they are told who it was."""
+  made, place = pair
+  first, second = (log.read_text(errors="replace") for log in made.logs)
+  assert made.started[1].returncode == 1 and "File too large" in second
+  assert made.started[0].returncode != 0, made.said()
+  assert "Task 1 heartbeat timeout" in first, made.said()
+  assert native.steps(place / "full") == [5]  # the best one, and the latest
+  ours, theirs = lines(place / "full"), lines(whole)
+  assert ours == theirs[: len(ours)] and len(ours) < len(theirs)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(5))
 def test_g21_at_many_random_moments(number, whole, tmp_path, cache):
   del number
   check_kills([1, 0], whole, tmp_path, cache)
+
+
+@pytest.mark.slow
+def test_g21_a_real_job_is_killed_and_ends_with_the_same_bits(tmp_path, cache):
+  """SFT of the shipped model; the victim has the rows' file, or maps it."""
+  undisturbed = tmp_path / "undisturbed"
+  undisturbed.mkdir()
+  Pair.start(undisturbed, cache, "nano:run").finish(2 * LIMIT)
+  check_kills([1, 0], undisturbed / "run", tmp_path, cache, "nano")
+  for place in tmp_path.iterdir():
+    assert not list(place.rglob("rows*"))
 
 
 def test_two_processes_train_as_one_does(whole, alone):
@@ -223,14 +263,15 @@ def jobs(tmp_path_factory, cache):
   """Every job by two processes, and by one."""
   place = tmp_path_factory.mktemp("jobs")
   process_jobs.prepare(place)
-  names = ["sft", "reward", "best_of_n", "files", "ppo"]
-  Pair.start(place, cache, *(f"{x}:{x}_two" for x in names)).finish()
+  names = list(process_jobs.COMPARED)
+  for some in names[:5], names[5:]:
+    Pair.start(place, cache, *(f"{x}:{x}_two" for x in some)).finish(2 * LIMIT)
   results = {x: process_jobs.JOBS[x](place, place / f"{x}_one") for x in names}
   return place, results
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("job", ["sft", "reward", "ppo"])
+@pytest.mark.parametrize("job", ["sft", "reward", "ppo", "pretrain"])
 def test_trained_parameters_are_those_of_one_process(job, jobs):
   place, results = jobs
   ours = native.read(place / f"{job}_two" / "checkpoint_5")
@@ -282,6 +323,49 @@ def test_records_are_written_once_and_in_order(jobs):
   ]
 
 
+@pytest.mark.slow
+def test_the_model_of_pretraining_is_written_once(jobs):
+  place, _ = jobs
+  ours, theirs = (
+    pretrained.load_language_model(str(place / f"pretrain_{x}" / "model"))
+    for x in ("two", "one")
+  )
+  assert_close(ours.params, theirs.params)
+  assert ours.description == theirs.description
+
+
+@pytest.mark.slow
+def test_a_diagnosis_is_that_of_one_process(jobs):
+  place, results = jobs
+  ours, theirs = (
+    accuracy_files.read(place / f"diagnose_{x}" / "accuracy.json")
+    for x in ("two", "one")
+  )
+  assert theirs == results["diagnose"] and theirs[0].n == 17
+  for a, b in zip(ours, theirs, strict=True):
+    for name, value in dataclasses.asdict(a).items():
+      assert getattr(b, name) == pytest.approx(value, abs=1e-6), name
+  ours, theirs = (
+    read_lines(place / f"diagnose_{x}" / "scores.jsonl") for x in ("two", "one")
+  )
+  assert [x["id"] for x in ours] == [x["id"] for x in theirs]
+  np.testing.assert_allclose(
+    [x["scores"] for x in ours], [x["scores"] for x in theirs], atol=1e-4
+  )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  "name",
+  ["evaluate/records.jsonl", "evaluate/report.html", "judge/verdicts.jsonl"],
+)
+def test_what_one_host_works_out_is_the_same_file(name, jobs):
+  place, _ = jobs
+  job, _, file = name.partition("/")
+  ours, theirs = (place / f"{job}_{x}" / file for x in ("two", "one"))
+  assert ours.read_bytes() == theirs.read_bytes() and ours.stat().st_size
+
+
 def test_shares_are_blocks_of_all_rows(monkeypatch):
   monkeypatch.setattr(processes, "count", lambda: 4)
   blocks = [processes.share(10, i) for i in range(4)]
@@ -300,15 +384,24 @@ def test_one_process_needs_no_others():
   assert processes.on_first(max, 2, 5) == 5
   assert processes.Vote().any(True) and not processes.Vote().any(False)
   processes.barrier()
-  processes.require_one("a job")
+  processes.leave(2)
   with pytest.raises(OSError, match="full"):
     processes.raise_together(OSError("the disk is full"))
 
 
-def test_a_job_for_one_process_refuses_several(monkeypatch):
+@pytest.mark.parametrize("all_leave", [True, False])
+def test_who_leaves_alone_says_no_farewell(all_leave, monkeypatch):
+  ended = []
+
+  def meet(name, seconds):
+    if not all_leave:
+      raise RuntimeError(f"{name}: nobody in {seconds} seconds")
+
   monkeypatch.setattr(processes, "count", lambda: 2)
-  with pytest.raises(ValueError, match="judge.run runs as one process, not 2"):
-    processes.require_one("judge.run")
+  monkeypatch.setattr(processes, "_meet", meet)
+  monkeypatch.setattr(processes.os, "_exit", ended.append)
+  processes.leave(2)
+  assert ended == ([] if all_leave else [2])
 
 
 @pytest.mark.parametrize(

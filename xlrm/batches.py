@@ -1,8 +1,8 @@
 """Batches: where a job's data comes from, and in which order.
 
-Examples are token arrays held in memory. Batch i is a pure function of the
-examples, the seed and i, so a run continues at any step without reading what
-came before, on any number of hosts. Examples in an `.npz` file give a host
+Examples are token arrays in memory, or in a file. Batch i is a pure function of
+the examples, the seed and i, so a run continues at any step without reading
+what came before, on any number of hosts. Examples in an `.npz` file give a host
 without TensorFlow the same batches, byte for byte.
 """
 
@@ -20,6 +20,7 @@ import zlib
 import numpy as np
 
 from xlrm import converters
+from xlrm import mapped_npz
 from xlrm import row_order
 
 Example = converters.Example
@@ -112,8 +113,11 @@ class ArraySource:
     ]
 
   @functools.cached_property
-  def _stream(self) -> tuple[Sequence[Example], list[int], list[float]]:
-    """Training rows (packed once), and sizes and rates of their parts."""
+  def _stream(self) -> tuple[Sequence[Any], list[int], list[float]]:
+    """Training rows, and sizes and rates of their parts.
+
+    A row is an example, or the group of those that are packed into it.
+    """
     parts = self.parts or [(len(self.train), 1.0)]
     rates = [rate for _, rate in parts]
     train = self._from_left(self.train)
@@ -122,7 +126,7 @@ class ArraySource:
     packed, sizes, start = [], [], 0
     for index, (size, _) in enumerate(parts):
       order = start + row_order.permutation(size, self.seed, index, stream=0)
-      rows = converters.pack([train[i] for i in order], self.lengths)
+      rows = converters.groups([train[i] for i in order], self.lengths)
       packed += rows
       sizes.append(len(rows))
       start += size
@@ -142,12 +146,25 @@ class ArraySource:
       sizes, rates, self.seed, chunk * num, (chunk + 1) * num
     )
 
-  def _convert(self, examples: Sequence[Example]) -> Any:
-    convert = converters.to_packed_batch if self.packing else self.converter
-    return converters.fill(convert(examples, self._lengths), self.batch_size)
+  def _convert(self, rows: Sequence[Any], own: slice | None) -> Any:
+    """Own rows of a batch; those behind the last one count for nothing."""
+    own = own or slice(0, self.batch_size)
+    size, kept = own.stop - own.start, rows[own]
+    made = kept or rows[:1]  # something to take the shapes from
+    convert = self.converter
+    if self.packing:
+      made = [converters.packed_row(x, self.lengths) for x in made]
+      convert = converters.to_packed_batch
+    return converters.fill(convert(made, self._lengths), size, len(kept))
 
-  def train_batches(self, start_step: int) -> Iterator[Any]:
+  def train_batches(
+    self, start_step: int, own: slice | None = None
+  ) -> Iterator[Any]:
     """Endless batches from number `start_step` on.
+
+    Args:
+      start_step: number of the first.
+      own: rows of each that are made, of `batch_size`; None is all.
 
     Raises:
       ValueError: there are no training examples.
@@ -162,15 +179,19 @@ class ArraySource:
         chunk, place = divmod(number, len(examples))
         chosen.append(examples[self._order(chunk)[place]])
       row += self.batch_size
-      yield self._convert(chosen)
+      yield self._convert(chosen, own)
 
-  def validation_batches(self) -> Iterator[Any]:
-    """All validation examples in their order, the last batch filled up."""
-    examples = self._from_left(self.validation)
+  def validation_batches(self, own: slice | None = None) -> Iterator[Any]:
+    """All validation examples in their order, the last batch filled up.
+
+    Args:
+      own: as in `train_batches`.
+    """
+    rows = self._from_left(self.validation)
     if self.packing:
-      examples = converters.pack(examples, self.lengths)
-    for start in range(0, len(examples), self.batch_size):
-      yield self._convert(examples[start : start + self.batch_size])
+      rows = converters.groups(rows, self.lengths)
+    for start in range(0, len(rows), self.batch_size):
+      yield self._convert(rows[start : start + self.batch_size], own)
 
   def examples(self, split: str) -> list[dict[str, Any]]:
     """The texts of a split; empty where there are none."""
@@ -250,8 +271,16 @@ def _unflatten(arrays: Mapping[str, np.ndarray], split: str) -> list[dict]:
   return examples
 
 
-def write_npz(path: str | os.PathLike, source: ArraySource) -> None:
-  """Writes a source's examples and texts, atomically."""
+def write_npz(
+  path: str | os.PathLike, source: ArraySource, *, compressed: bool = True
+) -> None:
+  """Writes a source's examples and texts, atomically.
+
+  Args:
+    path: .npz file.
+    source: what is written.
+    compressed: otherwise `npz_source` reads a row only when it is asked for.
+  """
   kind = _kind(source.converter)
   if kind not in converters.CONVERTERS:
     raise ValueError(f"{kind} is none of xlrm's converters")
@@ -259,7 +288,8 @@ def write_npz(path: str | os.PathLike, source: ArraySource) -> None:
   temporary = target.with_name(target.name + ".partial.npz")
   target.parent.mkdir(parents=True, exist_ok=True)
   try:
-    np.savez_compressed(
+    save = np.savez_compressed if compressed else np.savez
+    save(
       temporary,
       format=np.asarray(NPZ_FORMAT),
       kind=np.asarray(kind),
@@ -280,8 +310,10 @@ def _read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
   if not zipfile.is_zipfile(path):
     raise ValueError(f"{path} is no .npz file, or a truncated one")
   try:
+    mapped = mapped_npz.arrays(path)
     with np.load(path) as file:
-      return {name: file[name] for name in file.files}
+      read = {name: file[name] for name in file.files if name not in mapped}
+    return {**read, **mapped}
   except (ValueError, OSError, EOFError, zlib.error, zipfile.error) as error:
     raise ValueError(f"{path} is a damaged .npz file: {error}") from error
 

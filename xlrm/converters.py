@@ -162,35 +162,45 @@ CONVERTERS: Mapping[str, Converter] = {
 }
 
 
-def _packed_row(members: Sequence[Example]) -> Example:
+def packed_row(
+  members: Sequence[Example], lengths: Mapping[str, int]
+) -> Example:
+  """A group of `groups` as one row, with segment ids from 1."""
   row = {}
   for name in FEATURES:
-    sizes = [len(x[name]) for x in members]
-    row[name] = np.concatenate([x[name] for x in members])
+    parts = [clip(x[name], lengths[name]) for x in members]
+    sizes = [len(part) for part in parts]
+    row[name] = np.concatenate(parts)
     row[f"{name}_segments"] = np.repeat(np.arange(1, len(sizes) + 1), sizes)
   return row
+
+
+def groups(
+  examples: Sequence[Example], lengths: Mapping[str, int]
+) -> list[list[Example]]:
+  """Short examples that share a row, in order, greedily (SFT only).
+
+  Only their lengths are looked at.
+  """
+  made, members = [], []
+  used = dict.fromkeys(FEATURES, 0)
+  for example in examples:
+    sizes = {name: min(len(example[name]), lengths[name]) for name in FEATURES}
+    if any(used[name] + sizes[name] > lengths[name] for name in FEATURES):
+      made.append(members)
+      members, used = [], dict.fromkeys(FEATURES, 0)
+    members.append(example)
+    used = {name: used[name] + sizes[name] for name in FEATURES}
+  if members:
+    made.append(members)
+  return made
 
 
 def pack(
   examples: Sequence[Example], lengths: Mapping[str, int]
 ) -> list[Example]:
-  """Puts short examples into shared rows, in order, greedily (SFT only).
-
-  A packed example has `inputs`, `targets` and their segment ids from 1.
-  """
-  packed, members = [], []
-  used = dict.fromkeys(FEATURES, 0)
-  for example in examples:
-    clipped = {name: clip(example[name], lengths[name]) for name in FEATURES}
-    sizes = {name: len(clipped[name]) for name in FEATURES}
-    if any(used[name] + sizes[name] > lengths[name] for name in FEATURES):
-      packed.append(_packed_row(members))
-      members, used = [], dict.fromkeys(FEATURES, 0)
-    members.append(clipped)
-    used = {name: used[name] + sizes[name] for name in FEATURES}
-  if members:
-    packed.append(_packed_row(members))
-  return packed
+  """The rows of `groups`."""
+  return [packed_row(x, lengths) for x in groups(examples, lengths)]
 
 
 def to_packed_batch(
@@ -206,17 +216,21 @@ def to_packed_batch(
   )
 
 
-def fill(batch: Any, size: int) -> Any:
+def fill(batch: Any, size: int, kept: int | None = None) -> Any:
   """Completes a batch to `size` rows with rows that count for nothing.
 
   Tokens, weights and ratings are 0 there, ranks and labels -1.
+
+  Args:
+    kept: the first rows, which stay; None is all.
   """
 
   def filled(name: str, value: Any) -> Any:
     if value is None:
       return None
     if dataclasses.is_dataclass(value):
-      return fill(value, size)
+      return fill(value, size, kept)
+    value = value[:kept]
     widths = [(0, size - len(value))] + [(0, 0)] * (value.ndim - 1)
     return np.pad(value, widths, constant_values=FILLER.get(name, 0))
 

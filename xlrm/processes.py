@@ -7,6 +7,7 @@ Only the main thread may call what communicates, in the same order everywhere.
 """
 
 from collections.abc import Callable, Mapping
+import functools
 import os
 import pickle
 import socket
@@ -21,8 +22,9 @@ import numpy as np
 
 # A process that is silent for this long is dead, and the others end.
 HEARTBEAT_SECONDS = 20
-# For one that ended with an error while the others wait for it.
-SHUTDOWN_SECONDS = 20
+SHUTDOWN_SECONDS = 20  # until all have come to their end
+LONG_SECONDS = 14 * 24 * 3600  # of work that only one does
+LEAVE_SECONDS = 3  # for an error that all have
 START_SECONDS = 300  # until all have started
 ADDRESS = "XLRM_COORDINATOR_ADDRESS"
 COUNT = "XLRM_PROCESS_COUNT"
@@ -142,8 +144,40 @@ def initialize(
       f"{str(error).splitlines()[0]}"
     ) from error
   if count() > 1:
+    sys.excepthook = functools.partial(_report, sys.excepthook)
     devices = np.asarray(jax.devices()).reshape(count(), -1)
     warm(Mesh(devices, ("processes", "devices")))
+
+
+def _report(report: Callable, kind, error, trace) -> None:
+  """An error that nobody caught ends the process for good."""
+  report(kind, error, trace)
+  leave(1)
+
+
+def leave(code: int) -> None:
+  """Ends a process that has said its error, unless all have one.
+
+  The others may be waiting for it. They miss its heartbeats, end, and say which
+  one it was; JAX's own farewell would wait for them, and name these. Returns if
+  there are no others, or if all leave.
+  """
+  if count() == 1:
+    return
+  for stream in (sys.stdout, sys.stderr):
+    stream.flush()
+  try:
+    _meet("leave", LEAVE_SECONDS)
+  except Exception:  # nobody else, or nobody is left
+    os._exit(code)
+
+
+def _meet(name: str, seconds: float) -> None:
+  """Waits for all processes, off the devices; each name is met at once."""
+  from orbax.checkpoint import multihost  # slow to import, and seldom needed
+
+  meet = multihost.get_barrier_sync_fn()
+  meet(key=name, timeout_ms=int(1000 * seconds))
 
 
 def warm(mesh: Mesh) -> None:
@@ -154,16 +188,13 @@ def warm(mesh: Mesh) -> None:
   """
   if count() == 1 or mesh.devices.flat[0].platform != "cpu":
     return
-  from orbax.checkpoint import multihost  # slow to import, and seldom needed
-
   whole = NamedSharding(mesh, PartitionSpec())
   ones = np.ones(mesh.size, np.float32)
-  meet = multihost.get_barrier_sync_fn()
   for axes in (*mesh.axis_names, mesh.axis_names):
     place = NamedSharding(mesh, PartitionSpec(axes))
     x = jax.make_array_from_callback(ones.shape, place, lambda i: ones[i])
     total = jax.jit(lambda x: x.sum(), out_shardings=whole).lower(x).compile()
-    meet(key=f"warm {axes}", timeout_ms=1000 * START_SECONDS)
+    _meet(f"warm {axes}", START_SECONDS)
     total(x).block_until_ready()
 
 
@@ -230,6 +261,29 @@ def on_first(function: Callable, *arguments: Any) -> Any:
   return value
 
 
+def alone_on_first(function: Callable, *arguments: Any) -> Any:
+  """`on_first` of work that may take hours, and no device.
+
+  The others wait for it where no collective can time out.
+  """
+  if count() == 1:
+    return function(*arguments)
+  value, error = None, None
+  if is_first():
+    try:
+      value = function(*arguments)
+    except (ValueError, OSError) as found:
+      error = found
+  _meet("the first is done", LONG_SECONDS)
+  return on_first(_given, value, error)
+
+
+def _given(value: Any, error: Exception | None) -> Any:
+  if error is not None:
+    raise error
+  return value
+
+
 def raise_together(error: BaseException | None) -> None:
   """Raises, in all processes, what went wrong in one of them.
 
@@ -247,15 +301,6 @@ def raise_together(error: BaseException | None) -> None:
 def barrier() -> None:
   """Waits until all processes are here."""
   gather(None)
-
-
-def require_one(job: str) -> None:
-  """Raises ValueError in a job that knows only one process."""
-  if count() > 1:
-    raise ValueError(
-      f"{job} runs as one process, not {count()}: start it on one machine, "
-      "without --process_count (on a cluster: as a task of its own)"
-    )
 
 
 def share(total: int, number: int | None = None) -> slice:
@@ -295,10 +340,8 @@ def all_come(key: str, seconds: float) -> bool:
   """
   if count() == 1:
     return True
-  from orbax.checkpoint import multihost  # slow to import, and seldom needed
-
   try:
-    multihost.get_barrier_sync_fn()(key=key, timeout_ms=int(1000 * seconds))
+    _meet(key, seconds)
   except jax.errors.JaxRuntimeError:
     return False
   return True

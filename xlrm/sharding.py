@@ -307,6 +307,15 @@ def fitting_batch_size(batch_size: int, num_rows: int, mesh: Mesh) -> int:
   return min(batch_size, unit * -(-num_rows // unit))
 
 
+def own_rows(size: int, mesh: Mesh) -> slice | None:
+  """Rows of a batch that this process's devices hold; None: no block."""
+  place = batch_sharding(mesh)
+  held = place.addressable_devices_indices_map((size,)).values()
+  rows = sorted({row for (part,) in held for row in range(size)[part]})
+  first, last = rows[0], rows[-1] + 1
+  return slice(first, last) if len(rows) == last - first else None
+
+
 def shard(batch: Any, mesh: Mesh) -> Any:
   """A host batch on the devices of the mesh, rows over 'data'.
 

@@ -6,6 +6,7 @@ it: its random numbers belong to its id.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 
@@ -96,6 +97,18 @@ def write(file: chunked_files.ChunkedFile, make: Write) -> None:
   file.complete, file.done = True, file.total
 
 
+def each(total: int, make: Callable[[slice], Sequence[Any]]) -> list[Any]:
+  """What becomes of `total` rows, whole in all processes.
+
+  Args:
+    make: of a block of rows; not called in a process that has none, so
+      nothing in it may wait for another process.
+  """
+  own = processes.share(total)
+  found = make(own) if own.start < own.stop else []
+  return [x for part in processes.gather(found) for x in part]
+
+
 def generate(
   generator: text_generation.Generator,
   params: types.Params,
@@ -110,6 +123,7 @@ def generate(
     params: on `mesh`.
   """
   params = on_own_mesh(params, mesh)
-  rows = processes.share(len(prompts))
-  found = generator.generate(params, prompts[rows], example_ids[rows])
-  return [x for part in processes.gather(found) for x in part]
+  return each(
+    len(prompts),
+    lambda rows: generator.generate(params, prompts[rows], example_ids[rows]),
+  )

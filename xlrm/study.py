@@ -28,8 +28,8 @@ FOLDERS = {
   "judge": "judge_{judge}_{method}",
 }
 METHODS = ("best_of_n", "ppo")
-# Kinds of cells whose jobs run as one process and refuse several.
-ONE_PROCESS = ("diagnosis", "judge", "report")
+# Kinds of cells that are the work of one host: others would only wait.
+ONE_PROCESS = ("judge", "report")
 # Attribute of Study -> how its values are called in names of folders.
 AXES = {
   "seeds": "seed",

@@ -137,7 +137,8 @@ def require_metric(name: str, names) -> None:
     )
 
 
-def _leaves(batch: Any) -> dict[str, np.ndarray]:
+def leaves(batch: Any) -> dict[str, np.ndarray]:
+  """Path -> array."""
   return {
     optimizers.path_name(key).replace("/", "."): np.asarray(leaf)
     for key, leaf in jax.tree_util.tree_leaves_with_path(batch)
@@ -161,8 +162,8 @@ class Loop:
   memory: Memory
   place: Callable[[Any], Any] | None = None  # default: rows over the mesh
   prefix: str = "train/"  # of what a step reports
-  # Arrays that are saved of a batch; default: its leaves.
-  describe: Callable[[Any], dict[str, Any]] | None = None
+  # (step, batch) -> arrays that are saved of it; default: its leaves.
+  describe: Callable[[int, Any], dict[str, Any]] | None = None
 
   def run(self, state: train_step.TrainState) -> FitResult:
     done = int(state.step)
@@ -205,6 +206,7 @@ class Loop:
       if pending is not None:
         self._collect(*pending)
       pending = (done, batch, metrics)
+      self.checkpointer.check()
       preempted = vote.any(watch.received)
       if config.saves(done) or preempted:
         self._collect(*pending)
@@ -256,7 +258,7 @@ class Loop:
     if self.streak < self.config.max_nonfinite_steps:
       return
     path = self.model_dir / f"nonfinite_batch_{step}.npz"
-    arrays = (self.describe or _leaves)(batch)
+    arrays = self.describe(step, batch) if self.describe else leaves(batch)
     if processes.is_first():
       np.savez(path, **arrays)
     raise NonFiniteError(

@@ -13,8 +13,10 @@ import pathlib
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 
+from xlrm import batch_feed
 from xlrm import batches
 from xlrm import memory_plan
 from xlrm import metric_writer
@@ -39,7 +41,7 @@ Preempted = preemption.Preempted
 
 
 def make_validation(
-  loss_fn: LossFunction, source: batches.BatchSource, mesh: jax.sharding.Mesh
+  loss_fn: LossFunction, feed: batch_feed.Feed
 ) -> Callable[[types.Params], dict[str, float]]:
   """params -> {'validation/..': mean over the validation batches}."""
 
@@ -49,14 +51,27 @@ def make_validation(
 
   def validate(params):
     averages = metric_writer.Averages()
-    for batch in source.validation_batches():
-      placed = sharding.shard(batch, mesh)
-      with sharding.active(mesh):
+    for batch in feed.validation_batches():
+      placed = feed.place(batch)
+      with sharding.active(feed.mesh):
         averages.add(sums(params, placed))
     means = averages.means()
     return {f"validation/{name}": mean for name, mean in means.items()}
 
   return validate
+
+
+def describe(
+  feed: batch_feed.Feed,
+) -> Callable[[int, Any], dict[str, np.ndarray]]:
+  """(step, batch) -> all its arrays, if need be made again."""
+
+  def arrays(step, batch):
+    return train_loop.leaves(
+      batch if feed.own is None else feed.whole(step - 1)
+    )
+
+  return arrays
 
 
 def restore(
@@ -161,11 +176,11 @@ def fit(
     params = sharding.LazyParams.given(params)
   shapes = params.abstract
   mask = optimizers.frozen_mask(shapes, frozen) if frozen else None
-  first = next(source.train_batches(0))
+  first, validation, data = batch_feed.look(source)
   rows = len(jax.tree.leaves(first)[0])
   sharding.check_batch_size(rows, mesh, config.num_microbatches)
   if evaluate is None:
-    _check_best_metric(config.best_metric, loss_fn, shapes, source)
+    _check_best_metric(config.best_metric, loss_fn, shapes, validation)
   abstract = train_step.abstract_state(shapes, optimizer, mesh, mask)
   step_fn = train_step.jit_train_step(
     make_train_step(
@@ -188,7 +203,6 @@ def fit(
       _print_plan(step_fn, abstract, placed, key, plan, dry_run)
     return None
   checkpointer = native.Checkpointer(model_dir, keep=config.keep_checkpoints)
-  data = source.fingerprint()
   restored = restore(checkpointer, abstract, data)
   state, memory = restored or (
     initial_state(params, optimizer, mesh, mask),
@@ -198,25 +212,29 @@ def fit(
     begin()
   if restored is not None:
     print(f"{description}: continues at step {int(state.step)}", flush=True)
+  feed = batch_feed.open_feed(source, mesh, rows, model_dir)
   loop = train_loop.Loop(
-    source=source,
+    source=feed,
     config=config,
     mesh=mesh,
     model_dir=pathlib.Path(model_dir),
     description=description,
     checkpointer=checkpointer,
     step_fn=step_fn,
-    validate=make_validation(loss_fn, source, mesh),
+    validate=make_validation(loss_fn, feed),
     evaluate=evaluate,
     key=key,
     memory=memory,
+    place=feed.place,
+    describe=describe(feed),
   )
-  return loop.run(state)
+  result = loop.run(state)
+  feed.close()
+  return result
 
 
-def _check_best_metric(name: str, loss_fn, shapes, source) -> None:
+def _check_best_metric(name: str, loss_fn, shapes, batch) -> None:
   """Before the first step rather than at the first evaluation."""
-  batch = next(iter(source.validation_batches()), None)
   if batch is None:
     return
   metrics = jax.eval_shape(

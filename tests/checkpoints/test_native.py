@@ -230,6 +230,21 @@ def test_a_full_disk_is_one_message_and_leaves_the_last_good_state(small_disk):
   assert native.steps(small_disk) == [2]
 
 
+def test_what_went_wrong_is_told_before_the_next_save(tmp_path, monkeypatch):
+  def broken(*arguments):
+    raise OSError("broken")
+
+  checkpointer = native.Checkpointer(tmp_path)
+  checkpointer.check()
+  monkeypatch.setattr(native.manifest, "write", broken)
+  checkpointer.save(1, _params(), _rest(1), {})
+  checkpointer._pending.join()
+  with pytest.raises(OSError, match="broken"):
+    checkpointer.check()
+  checkpointer.check()  # once
+  checkpointer.close()
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_told_from_other_errors(number, tmp_path, monkeypatch):
   def full(*arguments):

@@ -111,6 +111,15 @@ def test_npz_gives_the_batches_of_seqio(words, tmp_path):
   assert read.fingerprint() == made.fingerprint()
 
 
+def test_what_processes_share_are_the_batches_of_seqio(words, tmp_path):
+  made = source.SeqioSource(words, LENGTHS, 4, packing=True)
+  whole, data = take(made, 2, 6), made.fingerprint()
+  shared = made.shared(tmp_path / "rows.npz")
+  assert "arrays" not in vars(made)  # they would be in memory twice
+  assert_equal(take(shared, 2, 6), whole)
+  assert shared.fingerprint() == data and shared.examples("train") == []
+
+
 def test_a_mixture_keeps_its_rates(registry):
   for language, size in (("es", 19), ("ru", 7)):
     registry.register(

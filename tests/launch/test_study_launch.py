@@ -95,7 +95,7 @@ def submitted(world: pathlib.Path) -> dict[str, set[str]]:
     )
     assert ("--kill-on-invalid-dep=yes" in options) == bool(after)
     assert f"--job-name=run-{cell}" in options
-    one = cell.startswith(("diagnosis", "report"))
+    one = cell.startswith(("judge", "report"))
     assert script == ("one.sbatch" if one else "several.sbatch")
     found[cell] = {known[x] for x in numbers}
   return found

@@ -100,6 +100,7 @@ class Checkpointer:
     self._keep = keep
     self._pending: threading.Thread | None = None
     self._error: BaseException | None = None
+    self._alone = False  # the error left other processes waiting for this one
     self._orbax = {
       item: ocp.StandardCheckpointer(
         # Folders are written where they stay: the manifest vouches for them,
@@ -141,27 +142,54 @@ class Checkpointer:
     self._pending.start()
 
   def _finish(self, step: int, leaves, metadata, best) -> None:
+    self._alone = processes.count() > 1
     try:
-      for orbax in self._orbax.values():
-        orbax.wait_until_finished()
+      self._finish_arrays()
+      self._alone = False  # past Orbax's barriers, so they all are
       if not processes.is_first():
         return
       manifest.write(self.path(step), step, leaves, metadata)
       if best is not None:
         self.mark_best(best)
       self._prune()
-    except BaseException as error:  # reported by wait(), in the main thread
+    except BaseException as error:  # reported in the main thread
       self._error = error
+
+  def _finish_arrays(self) -> None:
+    errors = []
+    for orbax in self._orbax.values():
+      try:
+        orbax.wait_until_finished()
+      except Exception as error:
+        if self._alone:  # the next may wait for processes that wait for this
+          raise
+        errors.append(error)
+    if errors:
+      raise errors[0]
+
+  def check(self) -> None:
+    """Raises what only this process can tell, without waiting for anything.
+
+    If its arrays could not be written, the others wait for it in a barrier of
+    Orbax, 20 minutes long. They end as soon as this process has.
+
+    Raises:
+      CheckpointError: the disk is full.
+    """
+    if self._error is not None and (self._alone or processes.count() == 1):
+      raise self._taken_error()
 
   def wait(self) -> None:
     """Waits until the last save is on disk; raises what it raised.
 
-    All processes wait together, and all raise what one of them raised.
+    All processes wait together, and all raise what one of them raised; but
+    see `check`.
 
     Raises:
       CheckpointError: the disk is full.
     """
     self._join()
+    self.check()
     processes.raise_together(self._taken_error())
 
   def _join(self) -> None:
@@ -195,7 +223,7 @@ class Checkpointer:
       if error is not None:
         raise error
     finally:
-      for orbax in self._orbax.values():
+      for orbax in self._orbax.values() if not self._alone else ():
         orbax.close()
 
   def mark_best(self, best: Mapping[str, Any] | None) -> None:

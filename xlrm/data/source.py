@@ -15,6 +15,7 @@ from typing import Any
 
 import seqio
 
+from xlrm import batch_feed
 from xlrm import batches
 from xlrm import converters
 from xlrm import tokenizer as tokenizer_lib
@@ -158,6 +159,16 @@ class SeqioSource:
       truncate_inputs_from_left=self.truncate_inputs_from_left,
     )
     self._report(made)
+    return made
+
+  def shared(self, path: str | os.PathLike) -> batches.ArraySource:
+    """The same batches in several processes, of which one reads the task.
+
+    Args:
+      path: of a file that all processes see, see `batch_feed.shared`.
+    """
+    made = batch_feed.shared(lambda: self.arrays, path)
+    self.__dict__.pop("arrays", None)  # now they are in the file
     return made
 
   def _report(self, made: batches.ArraySource) -> None:

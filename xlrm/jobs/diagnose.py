@@ -7,9 +7,8 @@ else a reader should know before trusting them: the gap between training and
 held-out rows, calibration, length, words. Each as figure, CSV and JSON.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
-import functools
 import json
 import os
 import pathlib
@@ -23,6 +22,7 @@ from xlrm import pretrained
 from xlrm import processes
 from xlrm import scorer as scorer_lib
 from xlrm import sharding
+from xlrm import shares
 from xlrm.analysis import diagnosis_page
 from xlrm.analysis import diagnosis_tables
 from xlrm.evaluation import accuracy
@@ -80,14 +80,35 @@ def accuracy_of_heads(
   baselines: judgments_lib.Baselines,
   batch_size: int,
 ) -> accuracy.AccuracyRow:
-  """The mean over random heads."""
+  """The mean over random heads; processes share out the texts."""
   counts = [len(group) for group in judgments.texts]
   prompts = [x for x, n in zip(judgments.prompts, counts) for _ in range(n)]
   texts = [x for group in judgments.texts for x in group]
+  by_text = shares.each(
+    len(texts),
+    lambda own: heads.scores(prompts[own], texts[own], batch_size).T,
+  )
+  return processes.on_first(
+    _mean_over_heads, name, language, np.stack(by_text).T, judgments, baselines
+  )
+
+
+def _mean_over_heads(
+  name: str,
+  language: str,
+  scores_of_heads: np.ndarray,
+  judgments: judgments_lib.Judgments,
+  baselines: judgments_lib.Baselines,
+) -> accuracy.AccuracyRow:
+  """
+  Args:
+    scores_of_heads: [heads, texts].
+  """
+  counts = [len(group) for group in judgments.texts]
   ends = np.cumsum(counts)[:-1]
   blank = judgments.scored([[0.0] * count for count in counts]).trials
   rows = []
-  for scores in heads.scores(prompts, texts, batch_size):
+  for scores in scores_of_heads:
     if judgments.ranks:
       groups = [x.tolist() for x in np.split(scores, ends)]
       trials = judgments.scored(groups).trials
@@ -164,6 +185,23 @@ def _language(
   return Language(code, held_out, seen, baselines)
 
 
+def _rows(
+  name: str,
+  language: Language,
+  scores: Sequence[Sequence[float]],
+  training_scores: Sequence[Sequence[float]] | None,
+) -> tuple[accuracy.AccuracyRow, diagnosis.DiagnosisRow]:
+  scored, before = language.held_out.scored(scores), None
+  if training_scores is not None:
+    before = language.seen.scored(training_scores)
+  return (
+    _accuracy_row(
+      name, language.code, language.held_out, scored.trials, language.baselines
+    ),
+    diagnosis.diagnosis_row(name, language.code, scored, before),
+  )
+
+
 def _ask(
   name: str,
   judge: scorer_lib.RewardModel,
@@ -172,21 +210,21 @@ def _ask(
   found: Results,
 ) -> None:
   """Adds what a reward model says in one language."""
-  score = functools.partial(judge.score, batch_size=batch_size)
-  held_out, seen = language.held_out, language.seen
-  scores = score(held_out.prompts, held_out.texts)
-  scored = held_out.scored(scores)
-  found.accuracies.append(
-    _accuracy_row(
-      name, language.code, held_out, scored.trials, language.baselines
+  size = shares.batch_size(batch_size, judge.mesh)
+
+  def score(of: judgments_lib.Judgments) -> list[list[float]]:
+    return shares.each(
+      len(of),
+      lambda own: judge.score(of.prompts[own], of.texts[own], batch_size=size),
     )
-  )
-  before = None
-  if len(seen):
-    before = seen.scored(score(seen.prompts, seen.texts))
-  found.rows.append(
-    diagnosis.diagnosis_row(name, language.code, scored, before)
-  )
+
+  judge.read()
+  held_out, seen = language.held_out, language.seen
+  scores = score(held_out)
+  before = score(seen) if len(seen) else None
+  of_language, row = processes.on_first(_rows, name, language, scores, before)
+  found.accuracies.append(of_language)
+  found.rows.append(row)
   found.scores += [
     {
       "reward_model": name,
@@ -287,18 +325,14 @@ def run(
       mean.
     lengths: tokens that a random head's model reads.
     split: held-out split.
-    batch_size: prompts scored together.
+    batch_size: prompts scored together, in all processes.
     max_training_rows: of each language, scored for the gap to held-out rows
       and to fit a temperature; 0 leaves both out.
     title: of the page.
     seed: of random heads.
     mesh: spreads weights and rows.
     dry_run: print the plan, score nothing.
-
-  Raises:
-    ValueError: several processes.
   """
-  processes.require_one("diagnose.run")
   if dry_run:
     print(f"accuracy of {', '.join(rewards)} on {', '.join(sources)}")
     return []
@@ -310,9 +344,9 @@ def run(
     batch_size=batch_size,
     max_training_rows=max_training_rows,
     seed=seed,
-    mesh=mesh.build(),
+    mesh=mesh.build_own(),
   )
-  write(pathlib.Path(model_dir), found, title)
+  processes.on_first(write, pathlib.Path(model_dir), found, title)
   for note in found.notes:
     print(note)
   print(accuracy.table(found.accuracies), flush=True)

@@ -7,6 +7,7 @@ and `figures/` with all that the page shows.
 """
 
 from collections.abc import Mapping, Sequence
+import functools
 import importlib.metadata
 import pathlib
 import platform
@@ -44,6 +45,17 @@ def versions() -> dict[str, str]:
     except importlib.metadata.PackageNotFoundError:
       found[name] = "unknown"
   return found
+
+
+def read_records(runs: Sequence[str]) -> list[records_lib.EvalRecord]:
+  """The records of runs, in their order."""
+  return [
+    record
+    for run_dir in runs
+    for record in records_lib.read(
+      pathlib.Path(run_dir) / best_of_n.RECORDS, records_lib.EvalRecord
+    )
+  ]
 
 
 def read_pools(runs: Sequence[str]) -> list[pools_lib.Pool]:
@@ -180,21 +192,37 @@ def run(
     title: of the report.
     notes: sentences that a reader must know.
     dry_run: print the plan, write nothing.
-
-  Raises:
-    ValueError: several processes, of which all but one would idle.
   """
-  processes.require_one("evaluate.run")
-  records = [
-    record
-    for run_dir in runs
-    for record in records_lib.read(
-      pathlib.Path(run_dir) / best_of_n.RECORDS, records_lib.EvalRecord
-    )
-  ]
   if dry_run:
+    records = read_records(runs)
     print(f"report on {len(records)} records into {model_dir}")
     return []
+  return processes.alone_on_first(
+    functools.partial(
+      _report,
+      runs=runs,
+      directory=pathlib.Path(model_dir),
+      diagnosis=diagnosis,
+      training=dict(training or {}),
+      gold=gold,
+      title=title,
+      notes=notes,
+    )
+  )
+
+
+def _report(
+  *,
+  runs: Sequence[str],
+  directory: pathlib.Path,
+  diagnosis: str | None,
+  training: Mapping[str, str],
+  gold: bool,
+  title: str,
+  notes: Sequence[str],
+) -> list[records_lib.EvalRecord]:
+  """See `run`: all of it is the work of one host."""
+  records = read_records(runs)
   judges: list[judges_lib.Judge] = [
     judges_lib.RougeJudge(),
     judges_lib.ChrfJudge(),
@@ -202,11 +230,9 @@ def run(
   if gold:
     judges.append(judges_lib.GoldJudge())
   records = judges_lib.judged(records, judges)
-  directory = pathlib.Path(model_dir)
   directory.mkdir(parents=True, exist_ok=True)
   records_lib.write(directory / best_of_n.RECORDS, records)
   judge = "gold" if gold else f"reward/{cells.TARGET}"
-  training = dict(training or {})
   accuracy = ()
   if diagnosis is not None:
     accuracy = accuracy_files.read(pathlib.Path(diagnosis) / diagnose.ACCURACY)

@@ -8,6 +8,7 @@ that is done costs nothing again and needs no network.
 
 from collections.abc import Sequence
 import dataclasses
+import functools
 import os
 import pathlib
 import sys
@@ -166,6 +167,8 @@ def run(
 ) -> list[records_lib.Verdict]:
   """Judges; writes both verdicts of every pair to `output`, as JSON lines.
 
+  Of several processes the first one asks, and the others wait for it.
+
   Args:
     records: files or globs of the records of one study.
     output: .jsonl or .jsonl.gz file.
@@ -181,11 +184,36 @@ def run(
     BackendError, CacheError: the judge cannot be asked, or its answers cannot
       be kept.
   """
-  processes.require_one("judge.run")
+  return processes.alone_on_first(
+    functools.partial(
+      _judge,
+      records=records,
+      target=pathlib.Path(output),
+      backend=backend,
+      comparison=comparison,
+      pace=pace,
+      prices=prices,
+      cache=cache,
+      dry_run=dry_run,
+    )
+  )
+
+
+def _judge(
+  *,
+  records: str | Sequence[str],
+  target: pathlib.Path,
+  backend: completions.Backend,
+  comparison: Comparison,
+  pace: pacing.Pace,
+  prices: prices_lib.Prices,
+  cache: str | None,
+  dry_run: bool | str,
+) -> list[records_lib.Verdict]:
+  """See `run`."""
   template = judge_templates.Template.load(comparison.template)
   judge = comparison.name or f"{backend.model}:{template.name}"
   watch = prompted.InvalidWatch(comparison.max_invalid, judge)
-  target = pathlib.Path(output)
   place = pathlib.Path(cache) if cache else target.with_name(CACHE)
   found = read_records(records)
   paired = pairing.pair(found, comparison.method, comparison.baseline)

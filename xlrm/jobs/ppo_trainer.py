@@ -301,8 +301,11 @@ class Trainer:
           "disagree"
         )
 
-  def describe(self, batch: prompt_batches.PromptBatch) -> dict[str, Any]:
+  def describe(
+    self, step: int, batch: prompt_batches.PromptBatch
+  ) -> dict[str, Any]:
     """What is saved of a batch whose update was not finite."""
+    del step
     drawn = processes.fetch(self.drawn.get(batch.number, {}))
     ids = np.asarray([row["id"] for row in batch.rows])
     return {"inputs": batch.inputs, "ids": ids, **drawn}
