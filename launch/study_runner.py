@@ -51,12 +51,12 @@ def run_cells(
   numbers = {cell.name: i for i, cell in enumerate(plan.cells, 1)}
   for cell in chosen:
     line = f"[{numbers[cell.name]}/{len(numbers)}] {cell.title}"
-    identity = plan.identities[cell.name]
     blocked = next((x for x in cell.needs if x in failed), None)
     if blocked is not None:
       failed[cell.name] = f"{line}: not run, it needs {blocked}"
       print(failed[cell.name], flush=True)
       continue
+    cell, identity = plan.present(cell)  # a judge may have come to its end
     if study_state.state(cell, identity) is State.EXISTS:
       print(f"{line}: exists", flush=True)
       continue
