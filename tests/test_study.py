@@ -176,6 +176,21 @@ def test_reports_have_the_verdicts_of_their_own_values():
   assert not any(x.startswith("evaluate.run.swept") for x in other)
 
 
+def test_best_of_n_is_not_judged_again_for_another_beta():
+  found = by_name(big())
+  judged = {x for x in found if x.startswith("judge_one")}
+  assert judged == {
+    f"judge_one_{method}{t}{n}{kl}"
+    for t in ("", "_temperature1.0")
+    for n in ("", "_n16")
+    for method, kl in (("best_of_n", ""), ("ppo", ""), ("ppo", "_kl0.2"))
+  }
+  cell = found["judge_one_best_of_n"]
+  assert not any("ppo" in x for x in cell.needs)
+  for name in ("report", "report_kl0.2"):
+    assert cell.name in found[name].wants
+
+
 def test_the_study_is_called_as_its_records_or_as_its_folder():
   setting = "evaluate.run.study_folder"
   assert f"{setting} = 's'" in by_name(make())["report"].bindings
@@ -231,3 +246,10 @@ def test_models_of_another_place():
 def test_g28_a_mistake_names_the_value(changes, said):
   with pytest.raises(ValueError, match=said):
     study_cells.cells(make(**changes))
+
+
+def test_g28_judges_that_would_share_a_folder_are_refused():
+  with pytest.raises(
+    ValueError, match="judge one of .* would share the folder"
+  ):
+    study_cells.cells(big(folders={"judge": "judged"}))

@@ -281,13 +281,18 @@ def _of_seed(study: Study, seed: int) -> Iterator[Cell]:
   yield _diagnosis(study, seed)
 
 
-def _runs(study: Study, temperature, num_samples, kl) -> list[str]:
-  """Names of the cells whose records are compared with each other."""
+def _drawn(study: Study, temperature, num_samples) -> list[str]:
+  """Names of the cells of best-of-n, and of the baselines that they draw."""
   return [
     _best_of_n(study, seed, temperature, num_samples, target).name
     for seed in study.seeds
     for target in study.targets
-  ] + [
+  ]
+
+
+def _runs(study: Study, temperature, num_samples, kl) -> list[str]:
+  """Names of the cells whose records are compared with each other."""
+  return _drawn(study, temperature, num_samples) + [
     f"{_ppo(study, seed, temperature, kl, *pair).name}_outputs"
     for seed in study.seeds
     for pair in study.pairs
@@ -369,12 +374,15 @@ def _report(
 
 
 def _judges(study: Study, temperature, num_samples, kl) -> Iterator[Cell]:
-  point = (temperature, num_samples, kl)
-  axes = dict(zip(SWEPT, point, strict=True))
-  runs = _runs(study, *point)
+  """Those of best-of-n are the same for every beta."""
   for (judge, own), method in itertools.product(
     study.judges.items(), study.methods
   ):
+    axes = {"temperatures": temperature, "num_samples": num_samples}
+    runs = _drawn(study, temperature, num_samples)
+    if method == "ppo":
+      axes["kl_coefficients"] = kl
+      runs = _runs(study, temperature, num_samples, kl)
     name = _name(study, "judge", axes, judge=judge, method=method)
     settings = {
       **own,
@@ -390,14 +398,16 @@ def _reports(study: Study) -> Iterator[Cell]:
   """Prompted judges and reports; that of the first values comes last, for it
   shows what became of the others."""
   first, *rest = itertools.product(*map(study.axis, SWEPT))
-  others = []
-  for point in rest:
+  asked, others = [], []
+  for point in (*rest, first):
     judges = list(_judges(study, *point))
-    report = _report(study, *point, judges)
+    new = [cell for cell in judges if cell not in asked]
+    yield from new
+    asked += new
+    taken = others if point == first else ()
+    report = _report(study, *point, judges, taken)
     others.append([Folder(report.name), _point(study, *point)])
-    yield from (*judges, report)
-  judges = list(_judges(study, *first))
-  yield from (*judges, _report(study, *first, judges, others))
+    yield report
 
 
 def cells(study: Study) -> list[Cell]:

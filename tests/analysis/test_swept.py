@@ -221,7 +221,7 @@ def test_the_page_answers_and_has_a_figure_of_each_number(study, betas):
   assert f"PPO: of 3, \u03b2 = {best.values['kl']:g} wins most often" in page
   # 0.02 is the best, and nothing smaller was tried.
   assert best.values["kl"] == 0.02
-  assert "It is the smallest \u03b2 that was tried" in page
+  assert "\u03b2 = 0.02 is the smallest that was tried" in page
   section = page[page.index('<section id="swept"') :]
   section = section[: section.index("</section>")]
   titles = re.findall(r"<figcaption>([^<]*)<span>([^<]*)", section)

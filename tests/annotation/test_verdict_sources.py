@@ -36,6 +36,7 @@ def test_a_file_a_folder_and_people_are_read_in_order(
   judge = tmp_path / "judge_x"
   judge.mkdir()
   records_lib.write(judge / "verdicts.jsonl", prompted(records))
+  (judge / study.ANSWERS).write_bytes(b"the judge's own")
   file = tmp_path / "other.jsonl.gz"
   records_lib.write(file, prompted(records, "other"))
   found, notes = verdict_sources.read([judge, file, folder], records)
@@ -100,7 +101,8 @@ def test_g28_a_judge_that_comes_twice_is_named_with_both_files(
     ("cut.jsonl.gz", b"\x1f\x8b\x08", "cut.jsonl.gz, after line 0: the gzip"),
     ("bytes.jsonl", b"\xff\xfe\x00", "bytes.jsonl, after line 0: UTF-8"),
     ("empty/x", b"", "empty holds no verdicts: verdicts.jsonl of"),
-    ("broken/answers.sqlite", b"no database", "broken"),
+    ("people/answers.sqlite", b"", "people holds no verdicts: .* key.json of"),
+    ("people/key.json", b"{}", "people/key.json: no key of a study"),
     (
       "records.jsonl",
       json.dumps({"study": "s"}).encode(),

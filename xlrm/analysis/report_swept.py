@@ -39,7 +39,10 @@ def _against(x: swept.Against | None) -> str:
 
 
 def _row(method: str, x: swept.Point, axes: Sequence[str]) -> str:
-  ends = f"{x.kl.low:.2f} to {x.kl.high:.2f}" if x.kl else ""
+  # An estimate of a KL near 0 may be below it: no minus before 0.00.
+  ends = x.kl and " to ".join(
+    f"{round(end, 2) + 0.0:.2f}" for end in (x.kl.low, x.kl.high)
+  )
   return markup.row(
     names.method(method),
     [
@@ -84,8 +87,8 @@ def _edges(found: Points, best: swept.Point) -> Iterator[str]:
     for end, word in ((min(values), "smallest"), (max(values), "largest")):
       if best.values[axis] == end:
         yield (
-          f"It is the {word} {names.SWEPT[axis]} that was tried: the best may "
-          "lie beyond it."
+          f"{swept_figures.called({axis: end})} is the {word} that was tried: "
+          "the best may lie beyond it."
         )
 
 

@@ -229,7 +229,7 @@ def section(
       "that score every output. Ties count one half; of several people who "
       "judged one pair the mean counts. A reward model is not asked about what "
       "it chose or trained itself. Judges that saw other prompts are compared "
-      "by the last column of the table.",
+      "by what the deciding judge says there.",
       "lead",
     ),
     markup.grid(_figures(lines)),

@@ -39,14 +39,14 @@ def _of_people(folder: pathlib.Path, records: Records) -> Verdicts:
 
 
 def _of_source(path: pathlib.Path, records: Records) -> Verdicts:
-  if annotation_lib.begun(path):
+  if (path / annotation_lib.KEY).is_file():  # both have an answers.sqlite
     return _of_people(path, records)
   if path.is_dir():
     file = path / study_cells.VERDICTS
     if not file.is_file():
       raise FileNotFoundError(
         f"{path} holds no verdicts: {study_cells.VERDICTS} of `xlrm judge` is "
-        f"expected there, or {annotation_lib.ANSWERS} of `xlrm annotate`"
+        f"expected there, or {annotation_lib.KEY} of `xlrm annotate`"
       )
     path = file
   return records_lib.read(path, records_lib.Verdict)
