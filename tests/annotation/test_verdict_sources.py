@@ -65,7 +65,7 @@ def test_g28_people_who_said_nothing_are_named(folder, records):
 def test_verdicts_on_other_records_are_left_out_and_counted(records, tmp_path):
   path = tmp_path / "v.jsonl"
   records_lib.write(path, prompted(records, count=5))
-  found, (note,) = verdict_sources.read([path], records[:6])
+  found, (note,) = verdict_sources.read(str(path), records[:6])
   assert found == prompted(records)
   assert note.startswith(f"4 of 10 verdicts in {path}")
   with pytest.raises(ValueError, match=f"{path}: none of its 10 verdicts"):

@@ -53,7 +53,7 @@ def _of_source(path: pathlib.Path, records: Records) -> Verdicts:
 
 
 def read(
-  sources: Sequence[str | os.PathLike],
+  sources: str | Sequence[str | os.PathLike],
   records: Sequence[records_lib.EvalRecord],
 ) -> tuple[list[records_lib.Verdict], list[str]]:
   """The verdicts on these records, and what was left out, in sentences.
@@ -62,6 +62,7 @@ def read(
     ValueError, OSError: names the source that is missing, damaged, of other
       records, or that repeats a verdict of another one.
   """
+  sources = [sources] if isinstance(sources, str) else sources
   by_id = {record.id: record for record in records}
   found: list[records_lib.Verdict] = []
   notes, places = [], {}
