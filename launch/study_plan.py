@@ -75,13 +75,22 @@ class Plan:
     cells = study_cells.cells(loaded.study)
     texts = study_state.texts(cells, loaded.search_paths)
     identities = study_state.identities(cells, texts)
+    by_name = {x.name: x for x in cells}
     return cls(
       loaded.study,
       cells,
       {name: config.macros(sources) for name, sources in texts.items()},
       identities,
-      {x.name: study_state.state(x, identities[x.name]) for x in cells},
+      {
+        x.name: study_state.state(*study_state.present(x, by_name, identities))
+        for x in cells
+      },
     )
+
+  def present(self, cell: Cell) -> tuple[Cell, str]:
+    """See `study_state.present`."""
+    by_name = {x.name: x for x in self.cells}
+    return study_state.present(cell, by_name, self.identities)
 
   def text(self, chosen: Sequence[Cell]) -> str:
     """A table of the chosen cells, and the sum of what is to be run."""

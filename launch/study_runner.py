@@ -90,12 +90,13 @@ def run_cells(
   numbers = {cell.name: i for i, cell in enumerate(plan.cells, 1)}
   for cell in chosen:
     line = f"[{numbers[cell.name]}/{len(numbers)}] {cell.title}"
-    identity = plan.identities[cell.name]
     blocked = next((x for x in cell.needs if x in failed), None)
     if blocked is not None:
       failed[cell.name] = f"{line}: not run, it needs {blocked}"
       print(failed[cell.name], flush=True)
       continue
+    # A judge may have come to its end.
+    cell, identity = processes.on_first(plan.present, cell)
     state = processes.on_first(study_state.state, cell, identity)
     if state is State.EXISTS:
       print(f"{line}: exists", flush=True)

@@ -118,6 +118,25 @@ def state(cell: Cell, identity: str) -> State:
   return State.EXISTS if mark["done"] and product else State.BEGUN
 
 
+def present(
+  cell: Cell, cells: Mapping[str, Cell], known: Mapping[str, str]
+) -> tuple[Cell, str]:
+  """A cell with what there is of its `wants` now, and its identity with it.
+
+  Args:
+    cells: of the study, by name.
+    known: of `identities`.
+  """
+  done = [
+    name
+    for name in cell.wants
+    if state(*present(cells[name], cells, known)) is State.EXISTS
+  ]
+  missing = set(cell.wants).difference(done)
+  identity = "+".join(known[name] for name in (cell.name, *done))
+  return cell.without(missing) if missing else cell, identity
+
+
 def write_mark(cell: Cell, identity: str, done: bool) -> None:
   """Says what runs here, or that it is done."""
   mark = {

@@ -1,5 +1,7 @@
 """Cells of a study: which there are, in what order, and where they live."""
 
+import ast
+
 import pytest
 
 from xlrm import study as study_lib
@@ -108,7 +110,7 @@ def test_what_a_cell_needs_stands_before_it():
   seen = set()
   cells = study_cells.cells(big())
   for cell in cells:
-    assert set(cell.needs) <= seen
+    assert {*cell.needs, *cell.wants} <= seen
     assert cell.name not in seen
     seen.add(cell.name)
   assert len({cell.folder for cell in cells}) == len(cells)
@@ -117,7 +119,8 @@ def test_what_a_cell_needs_stands_before_it():
     text = "\n".join(x for x in cell.bindings if not x.startswith("MODEL_DIR"))
     for other in cells:
       if f"'{other.folder}'" in text and other.kind != "report":
-        assert other.name in cell.needs, (cell.name, other.name)
+        taken = (*cell.needs, *cell.wants)
+        assert other.name in taken, (cell.name, other.name)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +137,8 @@ def test_a_value_added_at_the_end_leaves_the_cells_before(axis, more):
   for name, cell in before.items():
     if cell.kind in ("report", "judge") and axis == "seeds":
       continue  # they compare all seeds
+    if name == "report":
+      continue  # it compares all values
     assert after[name].bindings == cell.bindings
 
 
@@ -147,6 +152,49 @@ def test_a_baseline_shares_the_temperature_of_what_is_compared_with_it():
       assert {x.settings["TEMPERATURE"] for x in needed if x.kind == "ppo"} <= {
         sampled[0].settings["TEMPERATURE"]
       }
+
+
+def test_reports_have_the_verdicts_of_their_own_values():
+  found = by_name(big(verdicts=["people"], seeds=(0,)))
+  first, other = (
+    found[f"report{x}"].without(["judge_two_ppo", "report_n16"]).bindings
+    for x in ("", "_n16")
+  )
+  judged = ["judge_one_best_of_n", "judge_one_ppo", "judge_two_best_of_n"]
+  judged = [f"s/{x}" for x in judged]
+  # People saw the outputs of the first values.
+  assert f"VERDICTS = {['people', *judged]}" in first
+  judged = [f"{x}_n16" for x in (*judged, "s/judge_two_ppo")]
+  assert f"VERDICTS = {judged}" in other
+  (swept,) = (x for x in first if x.startswith("evaluate.run.swept"))
+  points = ast.literal_eval(swept.partition(" = ")[2])
+  assert points[:2] == [
+    ["s", {"temperature": 0.7, "n": 4, "kl": 0.1}],
+    ["s/report_kl0.2", {"temperature": 0.7, "n": 4, "kl": 0.2}],
+  ]
+  assert len(points) == 2**3 - 1 and "s/report_n16" not in dict(points)
+  assert not any(x.startswith("evaluate.run.swept") for x in other)
+
+
+def test_best_of_n_is_not_judged_again_for_another_beta():
+  found = by_name(big())
+  judged = {x for x in found if x.startswith("judge_one")}
+  assert judged == {
+    f"judge_one_{method}{t}{n}{kl}"
+    for t in ("", "_temperature1.0")
+    for n in ("", "_n16")
+    for method, kl in (("best_of_n", ""), ("ppo", ""), ("ppo", "_kl0.2"))
+  }
+  cell = found["judge_one_best_of_n"]
+  assert not any("ppo" in x for x in cell.needs)
+  for name in ("report", "report_kl0.2"):
+    assert cell.name in found[name].wants
+
+
+def test_the_study_is_called_as_its_records_or_as_its_folder():
+  setting = "evaluate.run.study_folder"
+  assert f"{setting} = 's'" in by_name(make())["report"].bindings
+  assert setting not in by_name(make(name="betas"))["report"].settings
 
 
 def test_all_pairs_where_sources_are_targets():
@@ -198,3 +246,10 @@ def test_models_of_another_place():
 def test_g28_a_mistake_names_the_value(changes, said):
   with pytest.raises(ValueError, match=said):
     study_cells.cells(make(**changes))
+
+
+def test_g28_judges_that_would_share_a_folder_are_refused():
+  with pytest.raises(
+    ValueError, match="judge one of .* would share the folder"
+  ):
+    study_cells.cells(big(folders={"judge": "judged"}))

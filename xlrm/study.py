@@ -83,6 +83,8 @@ class Study:
       sample at the same temperature, and the greedy output), and 'ppo'.
     ppo_pairs: (source, target) of PPO; None is every pair.
     judges: name -> settings of its job: {'gpt': {'MODEL': 'gpt-4o'}}.
+    verdicts: files of verdicts and folders of `xlrm annotate`, on the outputs
+      at the first value of every axis.
     seeds: of training and sampling; an axis, as are the next three.
     temperatures: of sampling.
     num_samples: n of best-of-n.
@@ -104,6 +106,7 @@ class Study:
   methods: Sequence[str] = ("best_of_n",)
   ppo_pairs: Sequence[tuple[str, str]] | None = None
   judges: Mapping[str, Settings] = dataclasses.field(default_factory=dict)
+  verdicts: Sequence[str] = ()
   seeds: Sequence[int] = (0,)
   temperatures: Sequence[float] = (1.0,)
   num_samples: Sequence[int] = (16,)
@@ -139,12 +142,11 @@ class Study:
     self._check_ppo()
 
   def _check_lists(self) -> None:
-    lists = ("sources", "targets", *AXES)
-    for what in lists:
+    for what in ("sources", "targets", "verdicts", *AXES):
       values = getattr(self, what)
       if isinstance(values, str | int | float):
         raise ValueError(f"{what} {values!r}: a list is expected ({values!r},)")
-      if not values and what != "kl_coefficients":
+      if not values and what not in ("verdicts", "kl_coefficients"):
         raise ValueError(f"{what} are empty")
       _each_once(what, values)
     if min(self.num_samples) < 1:

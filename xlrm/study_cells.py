@@ -5,7 +5,7 @@ anything. A folder's name says where its cell stands on the axes, except for an
 axis' first value: `rm_en`, `rm_en_seed1`. So values are added at the end.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 import dataclasses
 import itertools
 import pathlib
@@ -18,6 +18,8 @@ Settings = study_lib.Settings
 Folder = pathlib.PurePosixPath  # in settings: a folder of the study
 UNTRAINED = "untrained head"  # the baseline of every diagnosis
 VERDICTS = "verdicts.jsonl"
+SWEPT = ("temperatures", "num_samples", "kl_coefficients")  # all but the seeds
+_WANTED = ("VERDICTS", "evaluate.run.swept")  # settings of a report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Cell:
     settings: macro or parameter -> value; a Folder in it is one of the study.
     needs: names of cells that must be complete before.
     root: folder of the study.
+    wants: names of cells whose folders it takes, in its settings, if they are
+      complete.
   """
 
   kind: str
@@ -41,6 +45,18 @@ class Cell:
   settings: Settings
   needs: tuple[str, ...]
   root: pathlib.Path
+  wants: tuple[str, ...] = ()
+
+  def without(self, missing: Collection[str]) -> "Cell":
+    """The cell when some that it wants are not complete."""
+    gone = set(map(Folder, missing))
+    settings = {
+      name: [x for x in value if _folder_of(x) not in gone]
+      if name in _WANTED
+      else value
+      for name, value in self.settings.items()
+    }
+    return dataclasses.replace(self, settings=settings)
 
   @property
   def folder(self) -> pathlib.Path:
@@ -55,6 +71,11 @@ class Cell:
       f"{name} = {_placed(value, self.root)!r}"
       for name, value in self.settings.items()
     ]
+
+
+def _folder_of(entry: Any) -> Any:
+  """Of an entry of a setting in _WANTED; a swept point is [folder, values]."""
+  return entry[0] if isinstance(entry, list) else entry
 
 
 def _placed(value: Any, root: pathlib.Path) -> Any:
@@ -260,13 +281,18 @@ def _of_seed(study: Study, seed: int) -> Iterator[Cell]:
   yield _diagnosis(study, seed)
 
 
-def _runs(study: Study, temperature, num_samples, kl) -> list[str]:
-  """Names of the cells whose records are compared with each other."""
+def _drawn(study: Study, temperature, num_samples) -> list[str]:
+  """Names of the cells of best-of-n, and of the baselines that they draw."""
   return [
     _best_of_n(study, seed, temperature, num_samples, target).name
     for seed in study.seeds
     for target in study.targets
-  ] + [
+  ]
+
+
+def _runs(study: Study, temperature, num_samples, kl) -> list[str]:
+  """Names of the cells whose records are compared with each other."""
+  return _drawn(study, temperature, num_samples) + [
     f"{_ppo(study, seed, temperature, kl, *pair).name}_outputs"
     for seed in study.seeds
     for pair in study.pairs
@@ -288,44 +314,75 @@ def _training(study: Study, temperature, kl) -> dict[str, str]:
   return found
 
 
-def _report(study: Study, temperature, num_samples, kl) -> Cell:
-  """One per point of the swept values, over all seeds."""
-  axes = {
-    "temperatures": temperature,
-    "num_samples": num_samples,
-    "kl_coefficients": kl,
+def _point(study: Study, temperature, num_samples, kl) -> dict[str, Any]:
+  """Axis, as folders call it -> value, of the axes with several."""
+  values = (temperature, num_samples, kl)
+  return {
+    study_lib.AXES[axis]: value
+    for axis, value in zip(SWEPT, values, strict=True)
+    if len(study.axis(axis)) > 1
   }
+
+
+def _report(
+  study: Study,
+  temperature,
+  num_samples,
+  kl,
+  judges: Sequence[Cell],
+  others: Sequence[Sequence[Any]] = (),
+) -> Cell:
+  """One per point of the swept values, over all seeds.
+
+  Args:
+    judges: cells of prompted judges of this point.
+    others: [folder, values] of the reports of other points.
+  """
+  point = (temperature, num_samples, kl)
+  axes = dict(zip(SWEPT, point, strict=True))
   suffix = _suffix(study, axes)
   name = f"report{suffix}"
-  runs = _runs(study, temperature, num_samples, kl)
+  runs = _runs(study, *point)
   training = _training(study, temperature, kl)
   diagnosis = _diagnosis(study, study.seeds[0]).name
+  own = Folder(name if suffix else "")
   settings = {
-    "MODEL_DIR": Folder(name if suffix else ""),
+    "MODEL_DIR": own,
     "RUNS": [Folder(x) for x in runs],
     "DIAGNOSIS": Folder(diagnosis),
     "TRAINING": {label: Folder(x) for label, x in training.items()},
+    "VERDICTS": [
+      *(() if suffix else study.verdicts),
+      *(Folder(x.name) for x in judges),
+    ],
   }
+  if study.name is None:
+    settings["evaluate.run.study_folder"] = Folder("")
+  if others:
+    settings["evaluate.run.swept"] = [[own, _point(study, *point)], *others]
   if len(study.seeds) > 1:
     settings["evaluate.run.notes"] = (
       f"Everything was trained and drawn with {len(study.seeds)} seeds; the "
       f"accuracy of reward models is that of seed {study.seeds[0]}.",
     )
   needs = [*runs, diagnosis, *training.values()]
-  title = f"report{_told(study, axes)}"
-  return _cell(study, "report", name, title, settings, needs)
+  cell = _cell(
+    study, "report", name, f"report{_told(study, axes)}", settings, needs
+  )
+  wants = (*(x.name for x in judges), *(str(folder) for folder, _ in others))
+  return dataclasses.replace(cell, wants=wants)
 
 
 def _judges(study: Study, temperature, num_samples, kl) -> Iterator[Cell]:
-  axes = {
-    "temperatures": temperature,
-    "num_samples": num_samples,
-    "kl_coefficients": kl,
-  }
-  runs = _runs(study, temperature, num_samples, kl)
+  """Those of best-of-n are the same for every beta."""
   for (judge, own), method in itertools.product(
     study.judges.items(), study.methods
   ):
+    axes = {"temperatures": temperature, "num_samples": num_samples}
+    runs = _drawn(study, temperature, num_samples)
+    if method == "ppo":
+      axes["kl_coefficients"] = kl
+      runs = _runs(study, temperature, num_samples, kl)
     name = _name(study, "judge", axes, judge=judge, method=method)
     settings = {
       **own,
@@ -337,6 +394,22 @@ def _judges(study: Study, temperature, num_samples, kl) -> Iterator[Cell]:
     yield _cell(study, "judge", name, title, settings, runs)
 
 
+def _reports(study: Study) -> Iterator[Cell]:
+  """Prompted judges and reports; that of the first values comes last, for it
+  shows what became of the others."""
+  first, *rest = itertools.product(*map(study.axis, SWEPT))
+  asked, others = [], []
+  for point in (*rest, first):
+    judges = list(_judges(study, *point))
+    new = [cell for cell in judges if cell not in asked]
+    yield from new
+    asked += new
+    taken = others if point == first else ()
+    report = _report(study, *point, judges, taken)
+    others.append([Folder(report.name), _point(study, *point)])
+    yield report
+
+
 def cells(study: Study) -> list[Cell]:
   """Every cell, after the cells that it needs.
 
@@ -344,12 +417,7 @@ def cells(study: Study) -> list[Cell]:
     ValueError: two cells share a folder, or settings contradict the study.
   """
   found = [cell for seed in study.seeds for cell in _of_seed(study, seed)]
-  points = itertools.product(
-    study.temperatures, study.num_samples, study.axis("kl_coefficients")
-  )
-  for point in points:
-    found.append(_report(study, *point))
-    found += _judges(study, *point)
+  found += _reports(study)
   taken: dict[str, Cell] = {}
   for cell in found:
     if cell.name in taken:

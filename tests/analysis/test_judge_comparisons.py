@@ -91,7 +91,7 @@ def test_missing_scores_are_counted_and_named(study, records):
     whole.found.n + whole.ties
   )
   page = report_judges.section(study.make_small_inputs(records=fewer), JUDGES)
-  assert "because a score is missing: Spanish reward model" in page
+  assert "or a valid verdict is missing: Spanish reward model" in page
 
 
 def test_a_judge_that_nobody_asked_is_left_out(study, records):

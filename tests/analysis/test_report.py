@@ -13,6 +13,7 @@ import pytest
 
 from xlrm.analysis import report
 from xlrm.analysis import report_inputs
+from xlrm.analysis import report_models
 from xlrm.analysis import report_outputs
 
 VOID = {"meta", "br", "img", "hr", "input", "link"}
@@ -182,6 +183,27 @@ def test_hostile_text_is_inert(study):
   assert "&lt;script&gt;" in page
 
 
+def test_the_study_is_called_by_its_name(page, study):
+  assert "xlrm report &middot; demo<" in page  # as its records say
+  inputs = study.make_small_inputs(
+    study="betas & co", records=study.make_records(2), num_examples=0
+  )
+  assert "xlrm report &middot; betas &amp; co<" in report.render(inputs)
+
+
+def test_runs_of_one_kind_share_a_figure(study):
+  history = study.make_training()["SFT es"]
+  labels = ("SFT es", "SFT, seed 1 es", "PPO en \u2192 es", "PPO de \u2192 es")
+  labels += ("PPO, seed 1 en \u2192 es", "alone")
+  section = report_models.training(dict.fromkeys(labels, history))
+  titles = re.findall("<figcaption>([^<]*)<span>training loss", section)
+  assert titles == ["SFT", "SFT, seed 1", "PPO", "PPO, seed 1", "run"]
+  ends = re.findall('aria-label="training loss at the end: ([^"]*)"', section)
+  lines = [re.findall(r"([^;]+?) [\d.]+(?:; |$)", x) for x in ends]
+  assert lines[2] == ["English \u2192 Spanish", "German \u2192 Spanish"]
+  assert lines[0] == lines[1] == ["Spanish"] and lines[4] == ["alone"]
+
+
 def test_outputs_carry_their_language(page):
   found = set(re.findall(r'<p lang="(\w+)" dir="auto">', page))
   assert found == {"es", "ru"}
@@ -302,5 +324,6 @@ def test_intervals_between_seeds_stand_beside_those_over_prompts(inputs, page):
   found = report.render(both)
   pairs, judges = 6, len(report_inputs.judges_of(inputs))
   pairs += 1  # PPO's
-  assert found.count("; seeds [") == pairs * judges * 2  # sample and greedy
+  # Over sample and greedy by every judge, and in the section on seeds.
+  assert found.count("; seeds [") == pairs * judges * 2 + pairs
   assert "between 2 seeds" in found

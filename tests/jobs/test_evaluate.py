@@ -8,6 +8,7 @@ import pytest
 
 from xlrm import best_of_n
 from xlrm import pools as pools_lib
+from xlrm import records as records_lib
 from xlrm.jobs import evaluate
 from xlrm.miniworld import rows
 
@@ -92,3 +93,53 @@ def test_runs_of_ppo_are_found_where_the_records_say(pools, tmp_path):
   (tmp_path / "a" / "metrics.jsonl").write_text(line + "\n")
   found = evaluate.read_ppo_training([sample, *after, after[0]])
   assert found == {str(tmp_path / "a"): [{"step": 1, "objective/kl": 0.5}]}
+
+
+def test_verdicts_and_swept_values_come_to_the_report(
+  pools, tmp_path, monkeypatch
+):
+  made = []
+  monkeypatch.setattr(
+    evaluate.report, "write", lambda _, inputs: made.append(inputs) or {}
+  )
+  records = [
+    dataclasses.replace(x, policy="nano") for x in records_of(pools, True)
+  ]
+  (run, other, judge) = (tmp_path / x for x in ("run", "report_n4", "judge"))
+  for folder in (run, other, judge):
+    folder.mkdir()
+  records_lib.write(run / "records.jsonl", records)
+  records_lib.write(other / "records.jsonl", records[:3])
+  best = [x for x in records if x.method == "best_of_n"][0]
+  (sample,) = (
+    x for x in records if x.method == "sample" and x.prompt == best.prompt
+  )
+  said = [
+    records_lib.Verdict(best.id, sample.id, "j", "first", "tie"),
+    records_lib.Verdict(best.id, "elsewhere", "j", "first", "tie"),
+  ]
+  records_lib.write(judge / "verdicts.jsonl", said)
+  folder = tmp_path / "my_study"
+  evaluate.run(
+    runs=[str(run)],
+    model_dir=str(folder),
+    verdicts=[str(judge)],
+    swept=[(str(folder), {"n": 5}), (str(other), {"n": 4})],
+    study_folder=str(folder),
+  )
+  (inputs,) = made
+  assert inputs.study == "my_study"
+  assert inputs.verdicts == said[:1]
+  assert "1 of 2 verdicts in" in inputs.notes[-1]
+  first, second = inputs.swept
+  # Its own records have the scores of the judges, the others as they are.
+  assert list(first.records) == list(inputs.records)
+  assert all("gold" in x.scores for x in first.records)
+  assert (list(second.records), second.values) == (records[:3], {"n": 4})
+  with pytest.raises(FileNotFoundError, match="gone holds no verdicts"):
+    (tmp_path / "gone").mkdir()
+    evaluate.run(
+      runs=[str(run)],
+      model_dir=str(folder),
+      verdicts=[str(tmp_path / "gone")],
+    )

@@ -17,6 +17,7 @@ from xlrm import configurables
 from xlrm.launch import main
 from xlrm.launch import study_plan
 
+JUDGED = "verdicts.jsonl"
 TRAINED = "checkpoint_3/manifest.json"
 
 
@@ -33,12 +34,15 @@ def _needed(options) -> list[str]:
   models += list((options.get("training") or {}).values())
   runs = [f"{x}/records.jsonl" for x in options.get("runs", ())]
   models = [x for x in models if x and x != "nano"]
-  return [*(f"{x}/{TRAINED}" for x in models), *runs]
+  verdicts = [f"{x}/{JUDGED}" for x in options.get("verdicts", ())]
+  swept = [f"{x}/report.html" for x, _ in options.get("swept", ())[1:]]
+  return [*(f"{x}/{TRAINED}" for x in models), *runs, *verdicts, *swept]
 
 
 def job(product, *, dry_run=False, **options):
   assert not dry_run
-  folder = pathlib.Path(options["model_dir"])
+  output = pathlib.Path(options.get("output", ""))  # of a prompted judge
+  folder = pathlib.Path(options.get("model_dir", output.parent))
   for path in _needed(options):
     assert pathlib.Path(path).exists(), f"{folder} has begun without {path}"
   with open(os.environ["FAKE_LOG"], "a") as log:
@@ -70,6 +74,7 @@ JOBS = {
   "best_of_n.run": _job("records.jsonl"),
   "outputs.run": _job("records.jsonl"),
   "diagnose.run": _job("accuracy.json"),
+  "judge.run": _job(JUDGED),
   "evaluate.run": _job("report.html"),
 }
 

@@ -154,6 +154,33 @@ def test_a_failed_cell_stops_those_that_need_it_and_no_others(command):
   )
 
 
+def test_a_report_takes_the_judges_that_are_done(finished):
+  judges = "--gin.Study.judges={'j': {'MODEL': 'm'}}"
+  done = finished(judges, FAKE_FAIL="judge_j_ppo")
+  assert done.returncode == 1
+  assert "judge j of ppo: FAILED: the disk is full" in done.stdout
+  # The report is made all the same, and again when there is more to show.
+  assert finished.ran == ["judge_j_best_of_n", "judge_j_ppo", "run"]
+  binding = judges.removeprefix("--gin.").replace("=", " = ", 1)
+  assert finished.states(binding)["report"] == "exists"
+  done = finished(judges)
+  assert done.returncode == 0, done.stderr
+  assert finished.ran == ["judge_j_ppo", "run"]
+  assert finished(judges).returncode == 0 and finished.ran == []
+
+
+def test_the_report_of_the_first_values_compares_all(finished):
+  betas = "--gin.Study.kl_coefficients=(0.1, 0.2, 0.4)"
+  shutil.rmtree(finished.run_dir / "ppo_es_by_en")  # had its gin file's beta
+  done = finished(betas, FAKE_FAIL="ppo_es_by_en_kl0.4")
+  assert done.returncode == 1
+  # What failed is left out.
+  assert finished.ran[-2:] == ["report_kl0.2", "run"]
+  done = finished(betas)
+  assert done.returncode == 0, done.stderr
+  assert finished.ran[-2:] == ["report_kl0.4", "run"]
+
+
 def test_one_more_seed_trains_that_seed_only(finished):
   done = finished("--gin.SEEDS=(0, 1)")
   assert done.returncode == 0, done.stderr

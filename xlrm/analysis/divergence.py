@@ -45,13 +45,18 @@ class PPOPoint:
   win: win_rates.WinRate
 
 
+def last_steps(history: report_inputs.History) -> list[float]:
+  """KL of the last LAST_STEPS steps that reported it."""
+  known = (row.get(METRIC, math.nan) for row in history)
+  return [x for x in known if math.isfinite(x)][-LAST_STEPS:]
+
+
 def ppo_points(
   inputs: report_inputs.ReportInputs, judge: str
 ) -> Iterator[PPOPoint]:
   """One per policy whose run reported its divergence."""
   for policy, history in inputs.ppo_training.items():
-    known = (row.get(METRIC, math.nan) for row in history)
-    last = [x for x in known if math.isfinite(x)][-LAST_STEPS:]
+    last = last_steps(history)
     if not last:
       continue
     records = [

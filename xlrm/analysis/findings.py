@@ -6,6 +6,7 @@ import dataclasses
 from xlrm.analysis import cells
 from xlrm.analysis import names
 from xlrm.analysis import report_inputs
+from xlrm.analysis import verdict_judges
 from xlrm.evaluation import accuracy
 from xlrm.evaluation import win_rates
 
@@ -22,12 +23,14 @@ class Results:
     ppo: (judge, baseline) -> matrix of PPO.
     averages: (judge, baseline) -> mean win rate of best-of-n over
       cross-lingual pairs.
+    said: judge that compares two outputs, see `verdict_judges` -> its verdicts.
   """
 
   judges: tuple[str, ...]
   matrices: Mapping[tuple[str, str], cells.Matrix]
   ppo: Mapping[tuple[str, str], cells.Matrix]
   averages: Mapping[tuple[str, str], win_rates.WinRate | None]
+  said: Mapping[str, verdict_judges.Said]
 
   @property
   def deciding(self) -> tuple[cells.Matrix, ...]:
@@ -66,7 +69,8 @@ def results(inputs: report_inputs.ReportInputs) -> Results:
   averages = {
     key: cells.cross_lingual_average(matrix) for key, matrix in matrices.items()
   }
-  return Results(judges, matrices, ppo, averages)
+  said = verdict_judges.said_by(inputs.records, inputs.verdicts)
+  return Results(judges, matrices, ppo, averages, said)
 
 
 def percent(value: float) -> str:
@@ -149,6 +153,14 @@ def _also(found: Results, inputs: report_inputs.ReportInputs) -> list[str]:
     if win:
       sentences.append(
         f"{names.by_judge(other)} the win rate over one sample is {rate(win)}."
+      )
+  for other in verdict_judges.shown(found.said):
+    matrix = verdict_judges.matrix(inputs.records, other, found.said[other])
+    win = cells.cross_lingual_average(matrix)
+    if win:
+      sentences.append(
+        f"{names.by_judge(other)}, asked about {win.n} prompts, the win rate "
+        f"over one sample is {rate(win)}."
       )
   return sentences
 

@@ -9,6 +9,11 @@ JUDGES = {
   "chrf": "chrF against the reference",
   "rouge_l": "ROUGE-L against the reference",
 }
+SHORT_JUDGES = {  # beside a figure; at the colon a second line begins
+  f"reward/{cells.TARGET}": "reward model:of the target",
+  "chrf": "chrF",
+  "rouge_l": "ROUGE-L",
+}
 METRICS = {
   "train/loss": "training loss",
   "validation/loss": "validation loss",
@@ -16,6 +21,7 @@ METRICS = {
   "validation/gold": "gold quality of validation outputs",
   "validation/accuracy": "validation accuracy",
 }
+SWEPT = {"kl": "\u03b2", "temperature": "temperature", "n": "n"}
 METHODS = {
   "sample": "one SFT sample",
   "greedy": "greedy decoding",
@@ -30,23 +36,31 @@ def language(code: str) -> str:
 
 
 def judge(name: str) -> str:
-  return JUDGES.get(name, name)
+  """A prompted judge is called as it calls itself, a person by its name."""
+  return JUDGES.get(name, name.removeprefix("person/"))
 
 
 def judge_title(name: str) -> str:
   """At the beginning of a line; 'chrF' stays as it is."""
   text = judge(name)
-  return text if name in ("chrf", "rouge_l") else text[:1].upper() + text[1:]
+  known = ("gold", f"reward/{cells.TARGET}", "people")
+  return text[:1].upper() + text[1:] if name in known else text
 
 
 def by_judge(name: str) -> str:
-  """'By the gold judge', 'By chrF against the reference'."""
-  article = "" if name in ("chrf", "rouge_l") else "the "
+  """'By the gold judge', 'By chrF against the reference', 'By people'."""
+  article = "the " if name in ("gold", f"reward/{cells.TARGET}") else ""
   return f"By {article}{judge(name)}"
 
 
 def method(name: str) -> str:
   return METHODS.get(name, name)
+
+
+def method_title(name: str) -> str:
+  """At the beginning of a line."""
+  text = method(name)
+  return text[:1].upper() + text[1:]
 
 
 def metric(name: str) -> str:

@@ -182,6 +182,7 @@ def dots(
   name: str,
   x: Axis,
   width: float = 4.6,
+  row_height: float = 0.3,
 ) -> canvas.Drawing:
   """One row of dots per name, the first at the top.
 
@@ -190,6 +191,7 @@ def dots(
     name: of the figure.
     x: the axis of the values.
     width: in inches.
+    row_height: in inches.
   """
   groups = list(dict.fromkeys(group for row in rows.values() for group in row))
   spread = 0.2 if len(groups) > 1 else 0.0
@@ -227,5 +229,5 @@ def dots(
     if len(groups) > 1:
       _legend(axes, len(groups))
 
-  height = 0.75 + 0.3 * len(rows) + (0.25 if len(groups) > 1 else 0.0)
+  height = 0.75 + row_height * len(rows) + (0.25 if len(groups) > 1 else 0.0)
   return canvas.Drawing(paint, name, width, height)

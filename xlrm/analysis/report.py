@@ -24,7 +24,10 @@ from xlrm.analysis import report_models
 from xlrm.analysis import report_outputs
 from xlrm.analysis import report_ppo
 from xlrm.analysis import report_results
+from xlrm.analysis import report_seeds
 from xlrm.analysis import report_sources
+from xlrm.analysis import report_swept
+from xlrm.analysis import report_verdicts
 from xlrm.analysis import stylesheet
 
 PAGE = "report.html"
@@ -35,6 +38,9 @@ _CONTENTS = {
   "curves": "Win rate against n",
   "ppo": "PPO",
   "divergence": "KL divergence",
+  "swept": "Swept values",
+  "seeds": "Seeds",
+  "verdicts": "Every judge",
   "judges": "Agreement of judges",
   "outputs": "Outputs",
   "fidelity": "Output statistics",
@@ -95,7 +101,10 @@ def render(inputs: report_inputs.ReportInputs) -> str:
       report_results.pool_curves(inputs.pool_curves, inputs.curve_judge),
       report_ppo.section(inputs, found),
       report_divergence.section(inputs, found.judges),
-      report_judges.section(inputs, found.judges),
+      report_swept.section(inputs, found.judges),
+      report_seeds.section(found),
+      report_verdicts.section(inputs, found.said, found.judges),
+      report_judges.section(inputs, found.judges, found.said),
       report_outputs.examples(inputs, found.judges),
       report_fidelity.section(inputs, found),
       report_models.accuracy(inputs.accuracy),
@@ -108,7 +117,7 @@ def render(inputs: report_inputs.ReportInputs) -> str:
     if part
   )
   title = markup.text(inputs.title)
-  study = markup.text(inputs.records[0].study)
+  study = markup.text(inputs.study or inputs.records[0].study)
   return f"""<!DOCTYPE html>
 <html lang="en">
 <head>

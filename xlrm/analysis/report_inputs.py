@@ -40,6 +40,21 @@ class Expectations:
 
 
 @dataclasses.dataclass(frozen=True)
+class SweptPoint:
+  """What came of a study at one point of its swept values.
+
+  Attributes:
+    values: axis, `temperature`, `n` or `kl` -> its value.
+    records: of all seeds, scored by the judges.
+    ppo_training: as in `ReportInputs`.
+  """
+
+  values: Mapping[str, float]
+  records: Sequence[records_lib.EvalRecord]
+  ppo_training: Mapping[str, History] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class ReportInputs:
   """Everything that a report shows; every part but title and records may lack.
 
@@ -48,12 +63,15 @@ class ReportInputs:
     facts: what was run, label -> text.
     base_history: what the base model had seen before, oldest first.
     records: of one study, scored by the judges.
+    study: its name; empty: what the records say.
     accuracy: reward models on held-out ratings.
     pool_curves: (source, target) -> win rate against n.
     curve_judge: who judged the curves.
     training: run, e.g. "SFT es", -> its rows of metrics.
     panels: run of PPO -> its panel, a PNG.
     ppo_training: policy, as records name it -> its run's rows of metrics.
+    verdicts: of prompted judges and of people, on these records.
+    swept: points of the swept values, that of `records` among them.
     configs: file name -> text, to run it again.
     versions: package -> version.
     notes: what a reader must know, one sentence each.
@@ -66,6 +84,7 @@ class ReportInputs:
 
   title: str
   records: Sequence[records_lib.EvalRecord]
+  study: str = ""
   facts: Mapping[str, str] = dataclasses.field(default_factory=dict)
   base_history: Sequence[str] = ()
   accuracy: Sequence[accuracy_lib.AccuracyRow] = ()
@@ -74,6 +93,8 @@ class ReportInputs:
   training: Mapping[str, History] = dataclasses.field(default_factory=dict)
   panels: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
   ppo_training: Mapping[str, History] = dataclasses.field(default_factory=dict)
+  verdicts: Sequence[records_lib.Verdict] = ()
+  swept: Sequence[SweptPoint] = ()
   configs: Mapping[str, str] = dataclasses.field(default_factory=dict)
   versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
   notes: Sequence[str] = ()

@@ -19,8 +19,9 @@ def _name(judge: str) -> str:
   return f"{names.language(language)} reward model"
 
 
-def _row(x: judge_comparisons.Instances) -> str:
-  judge = markup.cell(_name(x.judge), kind="text")
+def _row(x: judge_comparisons.Instances, both: bool = False) -> str:
+  name = f"{_name(x.first)} and {_name(x.judge)}" if both else _name(x.judge)
+  judge = markup.cell(name, kind="text")
   kind = "same" if x.judge == f"{judge_comparisons.REWARD}{x.target}" else ""
   aside = [markup.cell(str(x.ties)), markup.cell(str(x.identical))]
   if x.found is None:
@@ -69,12 +70,14 @@ def _missing(found: Sequence[judge_comparisons.Instances]) -> str:
   if not listed:
     return ""
   return markup.paragraph(
-    f"Pairs left out, because a score is missing: {'; '.join(listed)}.", "small"
+    f"Pairs left out, because a score or a valid verdict is missing: "
+    f"{'; '.join(listed)}.",
+    "small",
   )
 
 
-def _rank_part(inputs: report_inputs.ReportInputs, judges) -> list[str]:
-  found = judge_comparisons.all_rankings(inputs.records, judges)
+def _rank_part(inputs: report_inputs.ReportInputs, judges, said) -> list[str]:
+  found = judge_comparisons.all_rankings(inputs.records, judges, said)
   if not found:
     return [
       markup.paragraph(
@@ -113,19 +116,10 @@ def _rank_part(inputs: report_inputs.ReportInputs, judges) -> list[str]:
   ]
 
 
-def section(inputs: report_inputs.ReportInputs, judges: Sequence[str]) -> str:
-  """Agreement of the deciding judge with every other one."""
-  targets = list(dict.fromkeys(x.target for x in inputs.records))
-  found = (
-    judge_comparisons.all_instances(inputs.records, judges, targets)
-    if judges
-    else []
-  )
-  if not found:
-    return ""
-  head = markup.columns(
+def _head(judge: str) -> str:
+  return markup.columns(
     "on",
-    "judge",
+    judge,
     "pairs",
     "agreement",
     "95% interval",
@@ -134,6 +128,43 @@ def section(inputs: report_inputs.ReportInputs, judges: Sequence[str]) -> str:
     "ties",
     "equal outputs",
   )
+
+
+def _among(
+  inputs: report_inputs.ReportInputs,
+  targets: Sequence[str],
+  said: judge_comparisons.Said,
+) -> str:
+  found = judge_comparisons.among(inputs.records, targets, said)
+  if not found:
+    return ""
+  return markup.table(
+    "Agreement of prompted judges and people with each other, on the pairs "
+    "that both were asked about; as above",
+    _head("judges"),
+    [_row(x, both=True) for x in found],
+  )
+
+
+def section(
+  inputs: report_inputs.ReportInputs,
+  judges: Sequence[str],
+  said: judge_comparisons.Said = judge_comparisons.NOBODY,
+) -> str:
+  """Agreement of the deciding judge with every other one.
+
+  Args:
+    judges: that score outputs, the deciding one first.
+    said: of judges that gave verdicts.
+  """
+  targets = list(dict.fromkeys(x.target for x in inputs.records))
+  found = (
+    judge_comparisons.all_instances(inputs.records, judges, targets, said)
+    if judges
+    else []
+  )
+  if not found:
+    return ""
   return markup.section(
     "judges",
     "Do the judges agree?",
@@ -149,9 +180,10 @@ def section(inputs: report_inputs.ReportInputs, judges: Sequence[str]) -> str:
       "chance: two judges with the same shares of wins; kappa: Cohen\u2019s; "
       "intervals are over prompts; left out: ties of either judge and equal "
       "outputs; shaded: the target\u2019s own reward model",
-      head,
+      _head("judge"),
       map(_row, found),
     ),
     _missing(found),
-    *_rank_part(inputs, judges),
+    _among(inputs, targets, said),
+    *_rank_part(inputs, judges, said),
   )

@@ -159,18 +159,26 @@ def faults(rows: Rows) -> str:
   )
 
 
+def _kind_and_run(name: str) -> tuple[str, str]:
+  """'SFT es' -> 'SFT', 'Spanish'; 'PPO en \u2192 es' -> 'PPO',
+  'English \u2192 Spanish'."""
+  words = name.split(" ")
+  if len(words) > 2 and words[-2] == "\u2192":
+    return " ".join(words[:-3]), names.pair(words[-3], words[-1])
+  return " ".join(words[:-1]), names.language(words[-1])
+
+
 def _panels(
   training: Mapping[str, report_inputs.History],
 ) -> dict[tuple[str, str], dict[str, figures.Series]]:
-  """(kind of run, metric) -> run -> points; "SFT es" is run es of kind SFT."""
+  """(kind of run, metric) -> run -> points."""
   panels: dict[tuple[str, str], dict[str, figures.Series]] = {}
   for name, history in training.items():
-    kind, _, run = name.rpartition(" ")
+    kind, run = _kind_and_run(name)
     for metric in names.METRICS:
       points = [(row["step"], row[metric]) for row in history if metric in row]
       if points:
-        label = names.language(run)
-        panels.setdefault((kind or "run", metric), {})[label] = points
+        panels.setdefault((kind or "run", metric), {})[run] = points
   return panels
 
 

@@ -29,6 +29,7 @@ from xlrm.evaluation import language_id
 from xlrm.jobs import best_of_n
 from xlrm.jobs import diagnose
 from xlrm.jobs import ppo_trainer
+from xlrm.jobs import verdict_sources
 from xlrm.miniworld import gold as gold_lib
 from xlrm.miniworld import identification
 
@@ -153,6 +154,18 @@ def _facts(
   }
 
 
+def _swept(
+  points: Sequence[tuple[str, Mapping[str, float]]],
+) -> list[report_inputs.SweptPoint]:
+  """The records that the reports of other values left, and their runs."""
+  found = []
+  for folder, values in points:
+    records = records_lib.read(pathlib.Path(folder) / best_of_n.RECORDS)
+    training = read_ppo_training(records)
+    found.append(report_inputs.SweptPoint(values, records, training))
+  return found
+
+
 def _configs(directories: Sequence[str]) -> dict[str, str]:
   texts = {}
   for directory in directories:
@@ -176,7 +189,10 @@ def run(
   diagnosis: str | None = None,
   training: Mapping[str, str] | None = None,
   gold: bool = True,
+  verdicts: Sequence[str] = (),
+  swept: Sequence[tuple[str, Mapping[str, float]]] = (),
   title: str = "Reward models across languages",
+  study_folder: str | None = None,
   notes: Sequence[str] = (),
   dry_run: bool | str = False,
 ) -> list[records_lib.EvalRecord]:
@@ -189,12 +205,21 @@ def run(
     training: label to the directory of a training run, for its curves.
     gold: ask the gold judge; only for records of miniworld. Without it the
       target's own reward model judges the pools that it scored.
+    verdicts: of prompted judges and of people, see `verdict_sources`.
+    swept: folder of a report of this study, this one's among them, and the
+      swept values that it is of.
     title: of the report.
+    study_folder: of the study, whose name stands above the title; None: what
+      the records say.
     notes: sentences that a reader must know.
     dry_run: print the plan, write nothing.
+
+  Raises:
+    ValueError: verdicts that are not on these records.
   """
   if dry_run:
     records = read_records(runs)
+    verdict_sources.read(verdicts, records)
     print(f"report on {len(records)} records into {model_dir}")
     return []
   return processes.alone_on_first(
@@ -205,7 +230,10 @@ def run(
       diagnosis=diagnosis,
       training=dict(training or {}),
       gold=gold,
+      verdicts=verdicts,
+      swept=swept,
       title=title,
+      study_folder=study_folder,
       notes=notes,
     )
   )
@@ -218,11 +246,15 @@ def _report(
   diagnosis: str | None,
   training: Mapping[str, str],
   gold: bool,
+  verdicts: Sequence[str],
+  swept: Sequence[tuple[str, Mapping[str, float]]],
   title: str,
+  study_folder: str | None,
   notes: Sequence[str],
 ) -> list[records_lib.EvalRecord]:
   """See `run`: all of it is the work of one host."""
   records = read_records(runs)
+  told, left_out = verdict_sources.read(verdicts, records)
   judges: list[judges_lib.Judge] = [
     judges_lib.RougeJudge(),
     judges_lib.ChrfJudge(),
@@ -239,6 +271,7 @@ def _report(
   inputs = report_inputs.ReportInputs(
     title=title,
     records=records,
+    study=pathlib.Path(study_folder).resolve().name if study_folder else "",
     facts=_facts(records, runs),
     base_history=_base_history(records),
     accuracy=accuracy,
@@ -252,7 +285,9 @@ def _report(
     ppo_training=read_ppo_training(records),
     configs=_configs([*training.values(), *runs]),
     versions=versions(),
-    notes=notes,
+    notes=[*notes, *left_out],
+    verdicts=told,
+    swept=_swept(swept),
     expectations=report_inputs.Expectations() if gold else None,
     identifier=identification.WordIdentifier()
     if gold
