@@ -9,6 +9,7 @@ from scipy import stats
 
 from xlrm.analysis import cells
 from xlrm.analysis import report
+from xlrm.analysis import report_files
 from xlrm.analysis import report_inputs
 from xlrm.analysis import report_seeds
 from xlrm.analysis import report_swept
@@ -218,6 +219,8 @@ def test_the_page_answers_and_has_a_figure_of_each_number(study, betas):
   found = swept.points(betas, "ppo", "gold")
   best = next(x for x in found if x.against is None)
   page = report.render(inputs)
+  tables = {x.name: x for x in report_files.read(page).tables}
+  assert " & $\\beta$ & " in report_files.to_latex(tables["swept"])
   assert f"PPO: of 3, \u03b2 = {best.values['kl']:g} wins most often" in page
   # 0.02 is the best, and nothing smaller was tried.
   assert best.values["kl"] == 0.02

@@ -113,6 +113,7 @@ _LATEX = {
   "\u2192": r"$\rightarrow$",
   "\u2212": "$-$",
   "\u00d7": r"$\times$",
+  "\u03b2": r"$\beta$",
 }
 
 
