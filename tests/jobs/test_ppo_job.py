@@ -5,6 +5,7 @@ import json
 
 import jax
 import jax.numpy as jnp
+import killed_runs
 import numpy as np
 import ppo_runs
 import pytest
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("compile_once")
 def run(place, tmp_path_factory, compile_once):
   """The run that nothing disturbs, of 6 steps, and what it returned."""
   folder = tmp_path_factory.mktemp("run") / "ppo"
-  return folder, ppo_runs.train(place, folder, **ppo_runs.RUNS["all weights"])
+  return folder, ppo_runs.train_all_weights(place, folder)
 
 
 def test_g05_an_untrained_policy_is_its_reference(run):
@@ -109,13 +110,11 @@ def test_a_run_leaves_a_policy_and_the_best_and_the_last_checkpoint(run, speck):
 )
 def test_g18_killed_it_ends_bit_equal(place, run, tmp_path, compile_once, step):
   killed = tmp_path / "ppo"
-  said = ppo_runs.kill_and_restart(
-    place, killed, "all weights", compile_once, step
-  )
+  said = killed_runs.kill_and_restart(place, killed, "ppo", compile_once, step)
   # A kill may come before the first checkpoint is whole: then it begins anew.
   anew = step == 1 or "checkpoint_1 was not finished; removed" in said
   assert "ppo: continues at step" in said or anew
-  ppo_runs.assert_same(killed, run[0], "reward_scale.json")
+  killed_runs.assert_same(killed, run[0], "samples.jsonl", "reward_scale.json")
 
 
 @pytest.mark.slow
@@ -191,7 +190,8 @@ def test_g22_scores_that_are_not_finite_stop_the_run_with_its_batch(
 
   monkeypatch.setattr(scorer.RewardModel, "device_scores", broken)
   with pytest.raises(training.NonFiniteError, match="the last of them step 2"):
-    ppo_runs.train(place, tmp_path / "run", config=ppo_runs.config(5))
+    options = {**ppo_runs.ALL_WEIGHTS, "config": ppo_runs.config(5)}
+    ppo_runs.train(place, tmp_path / "run", **options)
   saved = np.load(tmp_path / "run" / "nonfinite_batch_2.npz")
   assert np.isnan(saved["scores"][1]).all() and len(saved["ids"]) == 8
   assert saved["tokens"].shape == (8, 1, 12)

@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import jax
+import killed_runs
 import numpy as np
 import ppo_runs
 import pytest
@@ -21,7 +23,7 @@ pytestmark = [
   pytest.mark.usefixtures("compile_once"),
 ]
 
-RUN = ppo_runs.RUNS["adapters"]
+RUN = ppo_runs.ADAPTERS
 
 
 def start(place, folder, **options):
@@ -49,7 +51,7 @@ def test_what_is_left_is_the_base_with_adapters_merged(run, speck):
   merged = by_name(native.read(folder / "checkpoint_4"))
   rest = by_name(native.read_rest(folder / "checkpoint_4")[1])
   base = {
-    optimizers.path_name(path).replace("/", "."): np.asarray(x)
+    optimizers.path_name(path): np.asarray(x)
     for path, x in jax.tree_util.tree_leaves_with_path(
       pretrained.load_language_model(speck).params
     )
@@ -57,7 +59,7 @@ def test_what_is_left_is_the_base_with_adapters_merged(run, speck):
   assert merged.keys() == base.keys()  # ordinary names, all of them
   moved = 0
   for name, matrix in base.items():
-    pair = [rest.get(f"policy.params.{name}.lora_{x}") for x in "ab"]
+    pair = [rest.get(f"policy/params/{name}/lora_{x}") for x in "ab"]
     if pair[0] is None:
       assert merged[name].tobytes() == matrix.tobytes()
       continue
@@ -69,8 +71,8 @@ def test_what_is_left_is_the_base_with_adapters_merged(run, speck):
     assert np.abs(expected - matrix).max() > 1e-4
   assert moved == 6  # queries and values of three attentions
   # Optimizers know adapters and the head, nothing of the base.
-  trained = sum(x.size for name, x in rest.items() if ".params." in name)
-  kept = sum(x.size for name, x in rest.items() if ".opt_state." in name)
+  trained = sum(x.size for name, x in rest.items() if "/params/" in name)
+  kept = sum(x.size for name, x in rest.items() if "/opt_state/" in name)
   whole = sum(x.size for x in base.values())
   assert 0 < kept < 2 * trained + 100 < whole / 4
 
@@ -94,10 +96,14 @@ def test_others_read_the_folder_as_any_policy(run, place, tmp_path):
 
 
 def test_g18_continued_it_ends_bit_equal(place, run, tmp_path, capsys):
-  start(place, tmp_path / "run", config=ppo_runs.config(2))
+  """As if it had been killed before its last checkpoint was whole."""
+  shutil.copytree(run[0], tmp_path / "run")
+  shutil.rmtree(tmp_path / "run" / "checkpoint_4")
   start(place, tmp_path / "run")
   assert "ppo: continues at step 2" in capsys.readouterr().out
-  ppo_runs.assert_same(tmp_path / "run", run[0], "lora.json")
+  killed_runs.assert_same(
+    tmp_path / "run", run[0], "samples.jsonl", "lora.json"
+  )
 
 
 @pytest.mark.parametrize(
@@ -160,8 +166,8 @@ def test_the_plan_has_the_base_once(place, tmp_path, capsys):
 @pytest.mark.slow
 def test_g18_killed_it_ends_bit_equal(place, run, tmp_path, compile_once):
   killed = tmp_path / "killed"
-  ppo_runs.kill_and_restart(place, killed, "adapters", compile_once, 3)
-  ppo_runs.assert_same(killed, run[0], "lora.json")
+  killed_runs.kill_and_restart(place, killed, "ppo_lora", compile_once, 3)
+  killed_runs.assert_same(killed, run[0], "samples.jsonl", "lora.json")
 
 
 @pytest.mark.slow
