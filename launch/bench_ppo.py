@@ -10,7 +10,6 @@ are of the shipped vocabulary, so that responses end by chance, one in some
 import argparse
 from collections.abc import Callable
 import dataclasses
-import pathlib
 import statistics
 import time
 from typing import Any
@@ -28,7 +27,6 @@ from xlrm import rollouts
 from xlrm import sampling_config
 from xlrm import scorer as scorer_lib
 from xlrm import sharding
-from xlrm.evaluation import hacking_panel
 from xlrm.jobs import ppo_plan
 from xlrm.jobs import ppo_trainer
 from xlrm.models import language_model
@@ -39,6 +37,7 @@ WORDS_OF = "nano"  # the shipped model whose vocabulary texts are written in
 def _models(
   options: argparse.Namespace,
   model: language_model.EncoderDecoder,
+  mesh: sharding.AnyMesh,
   random_params: Callable[[Any], Any],
 ) -> ppo_models.Models:
   """Policy, reference, value and reward model, all of one size."""
@@ -65,7 +64,7 @@ def _models(
     reference=policy,
     value=reward,
     scorer=dataclasses.replace(judge, tokenizer=None),
-    reward=scorer_lib.RewardModel((reward,)),
+    reward=scorer_lib.RewardModel((reward,), mesh=mesh),
     heldout=None,
   )
 
@@ -77,12 +76,12 @@ def trainer(
   random_params: Callable[[Any], Any],
 ) -> ppo_trainer.Trainer:
   """Of the job, with random weights and without files."""
-  models = _models(options, model, random_params)
+  models = _models(options, model, mesh, random_params)
   return ppo_trainer.Trainer(
     models=models,
     optimizers=(optimizers.adafactor(1e-4), optimizers.adafactor(1e-4)),
     config=ppo.PPOConfig(),
-    rollout_config=ppo_trainer.RolloutConfig(
+    rollout_config=rollouts.RolloutConfig(
       batch_size=options.batch * options.samples, num_samples=options.samples
     ),
     rollouts=rollouts.Rollouts(
@@ -92,7 +91,7 @@ def trainer(
         max_tokens=options.targets, temperature=options.temperature
       ),
       num_samples=options.samples,
-      reward=models.reward.on(mesh),
+      reward=models.reward,
       scale=reward_scale.RewardScale(),
       reference=model,
       value=models.scorer,
@@ -101,17 +100,14 @@ def trainer(
     num_microbatches=1,
     mesh=mesh,
     shares_reference=True,
-    model_dir=pathlib.Path(),  # nothing is written
-    panel=hacking_panel.PanelConfig(),
-    validation=(),
-    lengths={"inputs": options.inputs, "targets": options.targets},
+    languages=(),
   )
 
 
 def plan(options: argparse.Namespace, model, mesh, random_params):
   """What a device holds (`memory_plan.Plan`), for --dry_run."""
   made = trainer(options, model, mesh, random_params)
-  return ppo_plan.plan_of(made, options.batch)
+  return ppo_plan.plan_of(made, options.batch, options.inputs)
 
 
 def _prompts(options, tokenizer) -> tuple[np.ndarray, list[dict[str, str]]]:

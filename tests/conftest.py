@@ -13,6 +13,7 @@ os.environ["XLA_FLAGS"] = (
 )
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 import jaxtyping
 import pytest
 
@@ -64,3 +65,20 @@ def real_data() -> pathlib.Path:
   if not folder:
     pytest.skip("real data: set XLRM_REAL_DATA to its folder")
   return pathlib.Path(folder)
+
+
+@pytest.fixture(scope="module")
+def compile_once(tmp_path_factory):
+  """A folder of compiled programs, for a module and the processes it starts.
+
+  JAX compiles a function anew for every closure: a job that is run twice, a dry
+  run and the run after it.
+  """
+  folder = str(tmp_path_factory.getbasetemp() / "compilations")
+  jax.config.update("jax_compilation_cache_dir", folder)
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+  compilation_cache.reset_cache()
+  yield folder
+  jax.config.update("jax_compilation_cache_dir", None)
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", 1)
+  compilation_cache.reset_cache()

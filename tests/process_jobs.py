@@ -10,7 +10,6 @@ from collections.abc import Callable
 import dataclasses
 import functools
 import itertools
-import json
 import pathlib
 import resource
 import sys
@@ -18,16 +17,18 @@ import sys
 import jax
 import numpy as np
 import optax
+import ppo_runs
+import specks
 import tiny_run
 
 from xlrm import batch_feed
 from xlrm import batches
 from xlrm import converters
 from xlrm import optimizers
-from xlrm import ppo
 from xlrm import pretrained
 from xlrm import processes
 from xlrm import prompt_files
+from xlrm import rollouts
 from xlrm import sampling_config
 from xlrm import sharding
 from xlrm import training
@@ -37,8 +38,6 @@ from xlrm.jobs import best_of_n
 from xlrm.jobs import diagnose
 from xlrm.jobs import evaluate
 from xlrm.jobs import judge
-from xlrm.jobs import ppo as ppo_job
-from xlrm.jobs import ppo_trainer
 from xlrm.jobs import pretrain
 from xlrm.jobs import reward
 from xlrm.jobs import sample
@@ -50,43 +49,11 @@ LENGTHS = {"inputs": 48, "targets": 12}
 SAMPLER = sampling_config.SamplingConfig(max_tokens=8)
 MESH = sharding.MeshConfig(data=-1, model=2)
 CONFIG = training.TrainConfig(train_steps=5, eval_period=3, log_period=1)
-POLICY, REWARD, PROMPTS = "speck", "speck_rm", "prompts.jsonl"
 
 
 def prepare(place: pathlib.Path) -> None:
   """A policy of one layer, a random reward model, seven prompts."""
-  base = pretrained.load_language_model("nano")
-  config = dataclasses.replace(
-    base.model.config,
-    emb_dim=32,
-    num_heads=2,
-    head_dim=8,
-    mlp_dim=32,
-    num_encoder_layers=1,
-    num_decoder_layers=1,
-  )
-  made = pretrained.new_language_model(
-    config, base.vocabulary, base.description.extra_ids, seed=3
-  )
-  pretrained.write_archive(
-    place / POLICY, made.params, made.description, made.vocabulary
-  )
-  description = dataclasses.replace(
-    made.description,
-    kind=pretrained.RESPONSE_SCORER,
-    max_input_length=LENGTHS["inputs"],
-    max_response_length=LENGTHS["targets"],
-  )
-  scorer = pretrained.scorer_of(made.model, made.tokenizer, description)
-  params = scorer.from_language_model(jax.random.key(0), made.params)
-  params["head"]["kernel"] *= 100  # a fresh head says hardly anything
-  pretrained.write_archive(place / REWARD, params, description, made.vocabulary)
-  prompts = [
-    {"prompt": row.document, "id": row.id, "language": "es"}
-    for row in rows.summary_rows("es", "train", 0, 7)
-  ]
-  text = "".join(json.dumps(x) + "\n" for x in prompts)
-  (place / PROMPTS).write_text(text, encoding="utf-8")
+  specks.prepare(place, 7, lengths=LENGTHS, factor=100)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,12 +206,12 @@ def _read(model, made, kind):
 def run_sft(place, folder):
   return sft.train(
     source=_read(
-      place / POLICY, rows.summary_rows("es", "train", 0, 29), "summary"
+      place / specks.POLICY, rows.summary_rows("es", "train", 0, 29), "summary"
     ),
     optimizer=optimizers.adamw(1e-3),
     config=CONFIG,
     model_dir=str(folder),
-    initial=pretrained.load_language_model(str(place / POLICY)),
+    initial=pretrained.load_language_model(str(place / specks.POLICY)),
     lengths=LENGTHS,
     mesh=MESH,
   )
@@ -275,12 +242,12 @@ def run_nano(place, folder):
 def run_reward(place, folder):
   return reward.train(
     source=_read(
-      place / POLICY, rows.rating_rows("es", "train", 0, 29), "rating"
+      place / specks.POLICY, rows.rating_rows("es", "train", 0, 29), "rating"
     ),
     optimizer=optimizers.adamw(1e-3),
     config=CONFIG,
     model_dir=str(folder),
-    initial=pretrained.load_language_model(str(place / POLICY)),
+    initial=pretrained.load_language_model(str(place / specks.POLICY)),
     lengths=LENGTHS,
     mesh=MESH,
   )
@@ -288,9 +255,9 @@ def run_reward(place, folder):
 
 def run_best_of_n(place, folder):
   return best_of_n.run(
-    source=prompt_files.PromptFile(str(place / PROMPTS)),
-    policy=str(place / POLICY),
-    rewards={"es": str(place / REWARD)},
+    source=prompt_files.PromptFile(str(place / specks.PROMPTS)),
+    policy=str(place / specks.POLICY),
+    rewards={"es": str(place / specks.REWARD)},
     model_dir=str(folder),
     config=best_of_n.BestOfNConfig(
       num_samples=3, batch_size=16, score_batch_size=8, chunk_size=2
@@ -305,8 +272,8 @@ def run_files(place, folder):
   """`xlrm sample` and `xlrm score` of what it wrote."""
   folder.mkdir(exist_ok=True)
   drawn = sample.run(
-    source=prompt_files.PromptFile(str(place / PROMPTS)),
-    policy=str(place / POLICY),
+    source=prompt_files.PromptFile(str(place / specks.PROMPTS)),
+    policy=str(place / specks.POLICY),
     output=str(folder / "drawn.jsonl"),
     config=sample.SampleConfig(
       num_samples=2, chunk_size=2, max_input_length=LENGTHS["inputs"]
@@ -317,42 +284,37 @@ def run_files(place, folder):
   return score.run(
     input=drawn,
     output=str(folder / "scored.jsonl"),
-    rewards=str(place / REWARD),
+    rewards=str(place / specks.REWARD),
     config=score.ScoreConfig(response_field="responses", batch_size=8),
     mesh=MESH,
   )
 
 
 def run_ppo(place, folder):
-  return ppo_job.train(
-    source=prompt_files.PromptFile(str(place / PROMPTS)),
-    policy=str(place / POLICY),
-    rewards=str(place / REWARD),
-    model_dir=str(folder),
+  return ppo_runs.train(
+    place,
+    folder,
+    MESH,
+    heldout=specks.REWARD,
     optimizer=optimizers.adamw(1e-3),
     config=dataclasses.replace(
       CONFIG, best_metric="validation/scores", best_mode="max"
     ),
-    ppo_config=ppo.PPOConfig(policy_start_step=1),
-    rollout=ppo_trainer.RolloutConfig(
+    rollout=rollouts.RolloutConfig(
       batch_size=16,
       num_samples=2,
       num_scale_samples=7,
       num_validation_prompts=5,
     ),
     sampler=SAMPLER,
-    lengths=LENGTHS,
-    split="test",
-    validation_split="test",
-    mesh=MESH,
   )
 
 
 def run_pretrain(place, folder):
-  base = pretrained.load_language_model(str(place / POLICY))
+  base = pretrained.load_language_model(str(place / specks.POLICY))
   made = rows.summary_rows("es", "train", 0, 29)
   return pretrain.train(
-    source=_read(place / POLICY, made, "pretraining"),
+    source=_read(place / specks.POLICY, made, "pretraining"),
     optimizer=optimizers.adamw(1e-3),
     config=CONFIG,
     model=base.model.config,
@@ -369,10 +331,13 @@ def run_diagnose(place, folder):
   return diagnose.run(
     sources={
       "es": _source(
-        place / POLICY, rows.rating_rows("es", "train", 0, 41), "rating"
+        place / specks.POLICY, rows.rating_rows("es", "train", 0, 41), "rating"
       )
     },
-    rewards={"es": str(place / REWARD), "base": str(place / POLICY)},
+    rewards={
+      "es": str(place / specks.REWARD),
+      "base": str(place / specks.POLICY),
+    },
     model_dir=str(folder),
     lengths=LENGTHS,
     split="validation",

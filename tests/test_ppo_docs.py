@@ -19,6 +19,7 @@ WRITERS = (
   "ppo_step.py",
   "rollouts.py",
   "jobs/ppo_trainer.py",
+  "jobs/ppo_evaluation.py",
   "evaluation/hacking_panel.py",
 )
 # Stored under another name, or made by `ppo_step._policy_name`.

@@ -109,6 +109,7 @@ def test_a_verdict_model_cannot_be_the_value_model(monkeypatch):
       rewards="rm",
       heldout=None,
       config=ppo.PPOConfig(),
+      mesh=MESH,
       dtype="float32",
       reward_dtype=None,
       reference_dtype=None,

@@ -10,7 +10,7 @@ CORE = {
   "outputs.run": "xlrm.jobs.outputs:run",
   "OutputsConfig": "xlrm.jobs.outputs:OutputsConfig",
   "ppo.train": "xlrm.jobs.ppo:train",
-  "RolloutConfig": "xlrm.jobs.ppo_trainer:RolloutConfig",
+  "RolloutConfig": "xlrm.rollouts:RolloutConfig",
   "PPOConfig": "xlrm.ppo:PPOConfig",
   "LoraConfig": "xlrm.lora:LoraConfig",
   "GeneralizedAdvantage": "xlrm.advantages:GeneralizedAdvantage",

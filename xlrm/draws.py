@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 import hashlib
 import json
+import pathlib
 from typing import Any
 
 import jax
@@ -154,33 +155,38 @@ def _write(file, generator, params, rows, line, *, chunk_size, description):
 
 
 def write_scores(
-  file: chunked_files.ChunkedFile,
+  folder: pathlib.Path,
+  name: str,
   reward: scorer_lib.RewardModel,
-  prompts: Sequence[str],
+  rows: Sequence[Row],
   texts: Sequence[Sequence[str]],
   *,
+  identity: str,
   chunk_size: int,
   batch_size: int,
-  description: str,
 ) -> list[list[float]]:
-  """Scores what is not yet in the file; returns all scores.
+  """Scores what is not yet in `folder/scores.NAME.jsonl`; returns all scores.
 
   Args:
-    file: one line per prompt, in their order.
+    name: of the reward model.
     reward: on the mesh of the job.
-    prompts: what it reads.
-    texts: a group of responses per prompt.
+    rows: with `reward_inputs`.
+    texts: a group of responses per row.
+    identity: changes when the scores would.
     chunk_size: prompts between two writes.
     batch_size: prompts scored together.
-    description: of the progress bar.
   """
+  file = chunked_files.ChunkedFile(
+    folder / f"scores.{name}.jsonl", identity, len(rows), keep=True
+  )
+  prompts = [row["reward_inputs"] for row in rows]
 
   def make(part, own):
     if all(processes.gather(part.complete)):
       return
     reward.read()
     of_reward, of_texts = prompts[own], texts[own]
-    with part, part.progress(description, "prompt") as bar:
+    with part, part.progress(f"reward model {name}", "prompt") as bar:
       for chunk in part.chunks(chunk_size):
         found = reward.score(
           of_reward[chunk], of_texts[chunk], batch_size=batch_size

@@ -21,7 +21,6 @@ from xlrm import lora
 from xlrm import optimizers
 from xlrm import ppo_models
 from xlrm import reward_scale
-from xlrm import scorer as scorer_lib
 from xlrm import sharding
 from xlrm import types
 from xlrm.checkpoints import native
@@ -95,9 +94,8 @@ class Adapted:
 
   Attributes:
     config: of the adapters.
-    models: of the run.
-    reward: its reward model, on the mesh: a value model that starts from a
-      member of it reads that member's arrays.
+    models: of the run; a value model that starts from a member of its reward
+      model reads that member's arrays.
     mesh: of the run.
     seed: of the adapters.
     is_reference: the reference has the weights that the policy starts from.
@@ -105,7 +103,6 @@ class Adapted:
 
   config: lora.LoraConfig
   models: ppo_models.Models
-  reward: scorer_lib.RewardModel
   mesh: jax.sharding.Mesh
   seed: int
   is_reference: bool = True
@@ -122,7 +119,7 @@ class Adapted:
       backbone = self.models.policy.model.without_output_matrix(self.base)
       return {"backbone": backbone, "head": ppo_models.zero_head(self.models)}
     if self.models.value_member is not None:
-      return self.reward.params[self.models.value_member]
+      return self.models.reward.params[self.models.value_member]
     return self.models.value.lazy_params.on(self.mesh)
 
   @property

@@ -39,7 +39,11 @@ def _check_vocabulary(name: str, found, policy: pretrained.Pretrained) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Models:
-  """What a run starts from."""
+  """What a run starts from.
+
+  Reward models are on the mesh of the run: whoever asks them reads the one copy
+  that the plan counts.
+  """
 
   policy: pretrained.Pretrained
   reference: pretrained.Pretrained
@@ -58,6 +62,7 @@ def load(
   rewards: scorer_lib.Spec,
   heldout: scorer_lib.Spec | None,
   config: ppo.PPOConfig,
+  mesh: jax.sharding.Mesh,
   dtype: str,
   reward_dtype: str | None,
   reference_dtype: str | None,
@@ -90,13 +95,17 @@ def load(
         )
       _check_vocabulary("value model", initial, loaded)
       scorer = dataclasses.replace(initial.model, tokenizer=None)
+
+  def judge(spec):
+    return scorer_lib.load(spec, dtype=reward_dtype or dtype).on(mesh)
+
   return Models(
     policy=loaded,
     reference=other,
     value=initial,
     scorer=scorer,
-    reward=scorer_lib.load(rewards, dtype=reward_dtype or dtype),
-    heldout=heldout and scorer_lib.load(heldout, dtype=reward_dtype or dtype),
+    reward=judge(rewards),
+    heldout=heldout and judge(heldout),
     value_member=_member(value, rewards),
   )
 

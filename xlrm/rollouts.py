@@ -29,6 +29,51 @@ from xlrm.models import language_model
 from xlrm.models import scorer as models_scorer
 
 
+@dataclasses.dataclass(frozen=True)
+class RolloutConfig:
+  """What is drawn per step, and how it is checked.
+
+  Attributes:
+    batch_size: responses per step, over all devices.
+    num_samples: responses per prompt.
+    fit_reward_scale: take the reward model's scores of the reference policy's
+      own samples to mean 0 and standard deviation 1 before training.
+    num_scale_samples: prompts that this is fitted on, one sample each.
+    num_validation_prompts: prompts of each evaluation.
+    num_shown: of these, how many go to samples.jsonl.
+    gold: also ask the gold judge at each evaluation; miniworld only.
+    seed: of the order of the prompts and of the draws.
+    debug: stop if the first minibatch's ratio is not 1, or the KL of an
+      untrained policy is not 0.
+  """
+
+  batch_size: int = 32
+  num_samples: int = 1
+  fit_reward_scale: bool = True
+  num_scale_samples: int = 256
+  num_validation_prompts: int = 64
+  num_shown: int = 4
+  gold: bool = False
+  seed: int = 0
+  debug: bool = False
+
+  def __post_init__(self):
+    for name in ("batch_size", "num_samples", "num_validation_prompts"):
+      if getattr(self, name) < 1:
+        raise ValueError(f"{name} {getattr(self, name)} is below 1")
+    if self.batch_size % self.num_samples:
+      low = self.batch_size // self.num_samples * self.num_samples
+      nearest = [x for x in (low, low + self.num_samples) if x]
+      raise ValueError(
+        f"batch_size {self.batch_size} responses cannot be {self.num_samples} "
+        f"per prompt; nearest valid: {', '.join(map(str, nearest))}"
+      )
+
+  @property
+  def num_prompts(self) -> int:
+    return self.batch_size // self.num_samples
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Rollouts:
   """Draws and judges.

@@ -1,38 +1,17 @@
 """A policy and reward models that cost nothing to make."""
 
-import dataclasses
+import pathlib
 
-import jax
 import pytest
+import specks
 
-from xlrm import pretrained
-from xlrm import tokenizer
 from xlrm.launch import main
-
-
-def _reward(base, folder, vocabulary, **changes):
-  config = dataclasses.replace(base.model.config, **changes)
-  model = dataclasses.replace(base.model, config=config)
-  description = dataclasses.replace(
-    base.description,
-    kind=pretrained.RESPONSE_SCORER,
-    config=config,
-    max_input_length=64,
-    max_response_length=32,
-  )
-  tokens = tokenizer.Tokenizer.load(vocabulary, base.description.extra_ids)
-  made = pretrained.scorer_of(model, tokens, description)
-  params = base.params if not changes else model.init(jax.random.key(1))
-  params = made.from_language_model(jax.random.key(0), params)
-  pretrained.write_archive(folder, params, description, vocabulary)
-  return str(folder)
 
 
 @pytest.fixture(scope="session")
 def reward(tmp_path_factory):
   """A random head on the shipped weights."""
-  base = pretrained.load_language_model("nano")
-  return _reward(base, tmp_path_factory.mktemp("rm"), base.vocabulary)
+  return specks.write_reward(tmp_path_factory.mktemp("rm"), "nano")
 
 
 @pytest.fixture(scope="session")
@@ -47,35 +26,24 @@ def foreign_reward(tmp_path_factory):
   vocabulary = str(folder / "own.model")
   options = ("--size=60", "--model_type=bpe", f"--output={vocabulary}")
   assert main.main(["vocab", f"--input={text}", *options]) == 0
-  base = pretrained.load_language_model("nano")
-  return _reward(base, folder / "rm", vocabulary, vocab_size=128)
+  return specks.write_reward(
+    folder / "rm", "nano", vocabulary=vocabulary, vocab_size=128
+  )
 
 
 @pytest.fixture(scope="session")
-def speck(tmp_path_factory):
-  """A policy with nano's vocabulary and one layer, which compiles fast."""
-  base = pretrained.load_language_model("nano")
-  config = dataclasses.replace(
-    base.model.config,
-    emb_dim=32,
-    num_heads=2,
-    head_dim=8,
-    mlp_dim=32,
-    num_encoder_layers=1,
-    num_decoder_layers=1,
-  )
-  made = pretrained.new_language_model(
-    config, base.vocabulary, base.description.extra_ids, seed=3
-  )
-  folder = tmp_path_factory.mktemp("speck")
-  pretrained.write_archive(
-    folder, made.params, made.description, made.vocabulary
-  )
-  return str(folder)
+def place(tmp_path_factory) -> pathlib.Path:
+  """A folder with the smallest policy, its reward model and 24 prompts."""
+  folder = tmp_path_factory.mktemp("specks")
+  specks.prepare(folder, 24)
+  return folder
 
 
 @pytest.fixture(scope="session")
-def speck_reward(speck, tmp_path_factory):
-  """A random head on the small policy."""
-  base = pretrained.load_language_model(speck)
-  return _reward(base, tmp_path_factory.mktemp("speck_rm"), base.vocabulary)
+def speck(place):
+  return str(place / specks.POLICY)
+
+
+@pytest.fixture(scope="session")
+def speck_reward(place):
+  return str(place / specks.REWARD)

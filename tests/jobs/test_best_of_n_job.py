@@ -2,7 +2,9 @@
 
 import csv
 import dataclasses
+import functools
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -28,6 +30,7 @@ from xlrm.jobs import sample
 from xlrm.launch import main
 from xlrm.miniworld import rows
 
+pytestmark = pytest.mark.usefixtures("compile_once")
 CONFIG = best_of_n.BestOfNConfig(
   num_samples=3, batch_size=6, score_batch_size=4, chunk_size=2
 )
@@ -64,7 +67,7 @@ def run(prompts, rewards, folder, config=CONFIG, **options):
 
 
 @pytest.fixture(scope="module")
-def whole(prompts, reward, foreign_reward, tmp_path_factory):
+def whole(prompts, reward, foreign_reward, tmp_path_factory, compile_once):
   folder = tmp_path_factory.mktemp("bon")
   rewards = {"en": reward, "own": foreign_reward, "both": [reward, reward]}
   return folder, run(prompts, rewards, folder), rewards
@@ -113,7 +116,7 @@ def test_the_pool_is_what_the_notebook_draws(whole, prompts):
 
 
 def test_g18_killed_in_the_middle_it_ends_with_the_same_bytes(
-  prompts, reward, tmp_path
+  prompts, reward, tmp_path, compile_once
 ):
   code = f"""
 import sys, time
@@ -134,10 +137,19 @@ job.run()
 """
   whole, killed = tmp_path / "whole", tmp_path / "killed"
   command = [sys.executable, "-c", code]
+  environment = {
+    **os.environ,
+    "XLA_FLAGS": "--xla_backend_optimization_level=0",  # one device
+    "JAX_COMPILATION_CACHE_DIR": compile_once,
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+  }
   for part in ("samples", "greedy", "scores.en"):
     state = killed / "parts" / f"{part}.jsonl.partial.json"
     process = subprocess.Popen(
-      [*command, str(killed), "0.4"], stdout=subprocess.PIPE, text=True
+      [*command, str(killed), "0.4"],
+      env=environment,
+      stdout=subprocess.PIPE,
+      text=True,
     )
     limit = time.monotonic() + 120
     while not state.exists() and time.monotonic() < limit:
@@ -146,12 +158,13 @@ job.run()
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (killed / "records.jsonl").exists()
-  done = subprocess.run(
-    [*command, str(killed), "0"], capture_output=True, text=True, check=True
+  finish = functools.partial(
+    subprocess.run, env=environment, capture_output=True, text=True, check=True
   )
+  done = finish([*command, str(killed), "0"])
   assert "samples.jsonl is complete" in done.stdout
   assert "reward model en: continues at prompt" in done.stdout
-  subprocess.run([*command, str(whole), "0"], check=True, capture_output=True)
+  finish([*command, str(whole), "0"])
   for name in ("records.jsonl", "pools.jsonl", "best_of_k.csv"):
     assert (killed / name).read_bytes() == (whole / name).read_bytes()
 

@@ -2,126 +2,44 @@
 
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import jax
-from jax.experimental.compilation_cache import compilation_cache
 import jax.numpy as jnp
+import killed_runs
 import numpy as np
+import ppo_runs
 import pytest
+import specks
 
 from xlrm import advantages
-from xlrm import metric_writer
 from xlrm import optimizers
 from xlrm import ppo
 from xlrm import pretrained
-from xlrm import prompt_files
+from xlrm import rollouts
 from xlrm import sampling_config
 from xlrm import scorer
 from xlrm import sharding
 from xlrm import training
 from xlrm.checkpoints import native
-from xlrm.jobs import ppo as ppo_job
-from xlrm.jobs import ppo_trainer
-from xlrm.miniworld import rows
 
-
-ROLLOUT = ppo_trainer.RolloutConfig(
-  batch_size=8,
-  num_scale_samples=16,
-  num_validation_prompts=4,
-  num_shown=2,
-  debug=True,
-)
-SAMPLER = sampling_config.SamplingConfig(max_tokens=12)
-LENGTHS = {"inputs": 48, "targets": 12}
-
-
-POLICY: list[str] = []
+pytestmark = pytest.mark.usefixtures("compile_once")
 
 
 @pytest.fixture(scope="module")
-def reward(speck, speck_reward):
-  POLICY[:] = [speck]
-  return speck_reward
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compile_once(tmp_path_factory):
-  """Also for the processes that are killed."""
-  folder = str(tmp_path_factory.mktemp("compilations"))
-  jax.config.update("jax_compilation_cache_dir", folder)
-  compilation_cache.reset_cache()
-  yield folder
-  jax.config.update("jax_compilation_cache_dir", None)
-  compilation_cache.reset_cache()
-
-
-@pytest.fixture(scope="module")
-def prompts(tmp_path_factory):
-  path = tmp_path_factory.mktemp("prompts") / "prompts.jsonl"
-  made = [
-    {"prompt": row.document, "id": row.id, "language": "es"}
-    for row in rows.summary_rows("es", "train", 0, 24)
-  ]
-  path.write_text("".join(json.dumps(x) + "\n" for x in made))
-  return str(path)
-
-
-def train(prompts, reward, folder, steps=3, devices=(1, 1), **options):
-  count = devices[0] * devices[1]
-  mesh = sharding.MeshConfig(*devices)
-  options = {
-    "rollout": ROLLOUT,
-    "ppo_config": ppo.PPOConfig(policy_start_step=1),
-    "optimizer": optimizers.adafactor(1e-3),
-    "config": training.TrainConfig(
-      train_steps=steps,
-      eval_period=2,
-      log_period=1,
-      best_metric="validation/scores",
-      best_mode="max",
-      max_nonfinite_steps=1,
-    ),
-    "sampler": SAMPLER,
-    "lengths": LENGTHS,
-    **options,
-  }
-  with pytest.MonkeyPatch.context() as patch:
-    build = sharding.MeshConfig.build
-    patch.setattr(
-      sharding.MeshConfig, "build", lambda x: build(x, jax.devices()[:count])
-    )
-    return ppo_job.train(
-      source=prompt_files.PromptFile(prompts, instruction="<es> "),
-      policy=POLICY[0],
-      rewards=reward,
-      model_dir=str(folder),
-      mesh=mesh,
-      **options,
-    )
-
-
-@pytest.fixture(scope="module")
-def run(prompts, reward, tmp_path_factory):
+def run(place, tmp_path_factory, compile_once):
+  """The run that nothing disturbs, of 6 steps, and what it returned."""
   folder = tmp_path_factory.mktemp("run") / "ppo"
-  return folder, train(prompts, reward, folder, value=reward, heldout=reward)
+  return folder, ppo_runs.train_all_weights(place, folder)
 
 
 def test_g05_an_untrained_policy_is_its_reference(run):
   _, result = run
   steps = [row for row in result.history if "objective/kl" in row]
-  assert len(steps) == 3
-  for row in steps[:2]:  # the policy is first updated in step 2
+  assert len(steps) == 6
+  for row in steps[:3]:  # the policy is first updated in step 3
     for name in ("objective/k1", "objective/k2", "objective/k3"):
       assert abs(row[name]) < 1e-4
-  assert all(row["val/first_ratio_deviation"] < 1e-4 for row in steps[1:])
-  # One pass over one minibatch: its ratio is that of the policy that drew.
-  assert abs(steps[2]["val/ratio"] - 1) < 1e-4
+  assert all(row["val/first_ratio_deviation"] < 1e-4 for row in steps[2:])
   assert "policy/clipfrac_avg" not in steps[0]  # frozen: not in the program
 
 
@@ -137,14 +55,14 @@ def test_g14_the_kl_of_the_reward_is_the_kl_of_the_log(run):
       )
 
 
-def test_g16_scores_are_scaled_to_the_policys_own_samples(run, reward):
+def test_g16_scores_are_scaled_to_the_policys_own_samples(run):
   folder, _ = run
   scale = json.loads((folder / "reward_scale.json").read_text())
-  assert scale["n"] == 16 and scale["gain"] == pytest.approx(1 / scale["std"])
+  assert scale["n"] == 8 and scale["gain"] == pytest.approx(1 / scale["std"])
   assert scale["bias"] == pytest.approx(-scale["mean"] / scale["std"])
 
 
-def test_g15_values_begin_as_the_scaled_reward_model(run, prompts):
+def test_g15_values_begin_as_the_scaled_reward_model(run):
   """V before the first token is the head's word on the prompt alone: the mean
   value of step 1 is within the scores, which have mean 0 and deviation 1."""
   first = next(row for row in run[1].history if "val/values" in row)
@@ -169,74 +87,18 @@ def test_g17_the_panel_is_always_there(run):
   for event in map(json.loads, events):
     assert {"step", "sign", "value", "threshold", "meaning"} == set(event)
   shown = (folder / "samples.jsonl").read_text().splitlines()
-  assert [json.loads(x)["step"] for x in shown] == [2, 2, 3, 3]
+  assert [json.loads(x)["step"] for x in shown] == [3, 3, 6, 6]
 
 
-def test_a_run_leaves_a_policy_and_the_best_and_the_last_checkpoint(run):
+def test_a_run_leaves_a_policy_and_the_best_and_the_last_checkpoint(run, speck):
   folder, result = run
   loaded = pretrained.load_language_model(folder)
   assert loaded.description.history[-1] == "PPO"
-  assert set(native.steps(folder)) == {2, 3}
-  assert result.best_step in (2, 3)
-  before = pretrained.load_language_model(POLICY[0]).params
+  assert result.best_step in (3, 6)
+  assert set(native.steps(folder)) == {result.best_step, 5, 6}
+  before = pretrained.load_language_model(speck).params
   moved = jax.tree.map(lambda a, b: abs(a - b).max(), before, result.params)
   assert max(jax.tree.leaves(moved)) > 0
-
-
-def code(prompts, reward, folder, wait):
-  return f"""
-import time
-from xlrm import metric_writer, optimizers, ppo, prompt_files, training
-from xlrm import sampling_config, sharding
-from xlrm.jobs import ppo as job, ppo_trainer
-real = metric_writer.MetricWriter.write
-def slow(self, *arguments):
-  real(self, *arguments)
-  time.sleep({wait})
-metric_writer.MetricWriter.write = slow
-job.train(
-  source=prompt_files.PromptFile({prompts!r}, instruction="<es> "),
-  policy={POLICY[0]!r}, rewards={reward!r}, value={reward!r},
-  model_dir={str(folder)!r},
-  optimizer=optimizers.adafactor(1e-3),
-  config=training.TrainConfig(train_steps=6, eval_period=3, log_period=1,
-    checkpoint_period=1, best_metric="validation/scores", best_mode="max"),
-  ppo_config=ppo.PPOConfig(policy_start_step=2, kl_target=1.0,
-    num_minibatches=2, num_epochs=2),
-  rollout=ppo_trainer.RolloutConfig(batch_size=8, num_scale_samples=16,
-    num_validation_prompts=4),
-  sampler=sampling_config.SamplingConfig(max_tokens=12),
-  lengths={{"inputs": 48, "targets": 12}}, mesh=sharding.MeshConfig(1, 1),
-)
-"""
-
-
-def start(text, cache) -> subprocess.Popen:
-  environment = {
-    **os.environ,
-    "XLA_FLAGS": "--xla_backend_optimization_level=0",
-  }
-  return subprocess.Popen(
-    [sys.executable, "-c", text],
-    env={**environment, "JAX_COMPILATION_CACHE_DIR": cache},
-    stdout=subprocess.PIPE,
-    stderr=subprocess.STDOUT,
-    text=True,
-  )
-
-
-def finish(text, cache) -> str:
-  process = start(text, cache)
-  said, _ = process.communicate(timeout=300)
-  assert process.returncode == 0, said
-  return said
-
-
-@pytest.fixture(scope="module")
-def undisturbed(prompts, reward, tmp_path_factory, compile_once):
-  folder = tmp_path_factory.mktemp("whole") / "ppo"
-  finish(code(prompts, reward, folder, 0), compile_once)
-  return folder
 
 
 @pytest.mark.parametrize(
@@ -246,62 +108,27 @@ def undisturbed(prompts, reward, tmp_path_factory, compile_once):
     *(pytest.param(x, marks=pytest.mark.slow) for x in (1, 2, 4, 5)),
   ],
 )
-def test_g18_killed_it_ends_bit_equal(
-  prompts, reward, undisturbed, tmp_path, compile_once, step
-):
+def test_g18_killed_it_ends_bit_equal(place, run, tmp_path, compile_once, step):
   killed = tmp_path / "ppo"
-  process = start(code(prompts, reward, killed, 0.4), compile_once)
-  limit = time.monotonic() + 240
-  while process.poll() is None and time.monotonic() < limit:
-    history = metric_writer.read(killed / "metrics.jsonl")
-    if any(row["step"] >= step for row in history):
-      process.send_signal(signal.SIGKILL)
-      break
-    time.sleep(0.01)
-  said, _ = process.communicate(timeout=60)
-  assert process.returncode == -signal.SIGKILL, said
-  said = finish(code(prompts, reward, killed, 0), compile_once)
+  said = killed_runs.kill_and_restart(place, killed, "ppo", compile_once, step)
   # A kill may come before the first checkpoint is whole: then it begins anew.
   anew = step == 1 or "checkpoint_1 was not finished; removed" in said
   assert "ppo: continues at step" in said or anew
-  for name in ("metrics.jsonl", "reward_scale.json", "samples.jsonl"):
-    assert (killed / name).read_bytes() == (undisturbed / name).read_bytes()
-  for item in ("params", "rest"):
-    ours, theirs = (
-      _arrays(x / "checkpoint_6" / item) for x in (killed, undisturbed)
-    )
-    assert ours.keys() == theirs.keys()
-    for name in ours:
-      np.testing.assert_array_equal(ours[name], theirs[name])
-
-
-def _arrays(path) -> dict[str, np.ndarray]:
-  import orbax.checkpoint as ocp
-
-  with ocp.StandardCheckpointer() as orbax:
-    return {k: np.asarray(v) for k, v in orbax.restore(path.absolute()).items()}
+  killed_runs.assert_same(killed, run[0], "samples.jsonl", "reward_scale.json")
 
 
 @pytest.mark.slow
-def test_g07_a_mesh_gives_the_same_run(prompts, reward, tmp_path):
-  config = training.TrainConfig(
-    train_steps=5,
-    eval_period=5,
-    log_period=1,
-    best_metric="validation/scores",
-    best_mode="max",
-  )
+def test_g07_a_mesh_gives_the_same_run(place, tmp_path):
   one, many = (
-    train(
-      prompts,
-      reward,
-      tmp_path / str(devices[0]),
-      devices=devices,
-      config=config,
-      value=reward,
+    ppo_runs.train(
+      place,
+      tmp_path / str(mesh.data),
+      mesh,
+      config=ppo_runs.config(5, eval_period=5),
+      value=specks.REWARD,
       optimizer=optimizers.adafactor(1e-4),
     )
-    for devices in ((1, 1), (4, 2))
+    for mesh in (ppo_runs.ONE_DEVICE, sharding.MeshConfig(4, 2))
   )
   for a, b in zip(one.history, many.history, strict=True):
     for name in ("response/tokens", "response/unique"):
@@ -319,29 +146,29 @@ def test_g07_a_mesh_gives_the_same_run(prompts, reward, tmp_path):
     pytest.param(advantages.GroupNormalised(), marks=pytest.mark.slow),
   ],
 )
-def test_groups_need_no_value_model(prompts, reward, tmp_path, advantage):
-  result = train(
-    prompts,
-    reward,
+def test_groups_need_no_value_model(place, tmp_path, advantage):
+  result = ppo_runs.train(
+    place,
     tmp_path / "run",
-    steps=2,
+    config=ppo_runs.config(2),
     ppo_config=ppo.PPOConfig(advantage=advantage),
-    rollout=dataclasses.replace(ROLLOUT, num_samples=2),
+    rollout=dataclasses.replace(ppo_runs.ROLLOUT, num_samples=2),
   )
   row = next(row for row in result.history if "objective/kl" in row)
   assert "loss/value_avg" not in row and "loss/policy_avg" in row
+  # One pass over one minibatch: its ratio is that of the policy that drew.
+  assert abs(row["val/ratio"] - 1) < 1e-4
 
 
 @pytest.mark.slow
 def test_a_batch_without_an_end_teaches_nothing_if_masked(
-  prompts, reward, tmp_path
+  place, speck, tmp_path
 ):
-  before = pretrained.load_language_model(POLICY[0]).params
-  result = train(
-    prompts,
-    reward,
+  before = pretrained.load_language_model(speck).params
+  result = ppo_runs.train(
+    place,
     tmp_path / "run",
-    steps=2,
+    config=ppo_runs.config(2),
     ppo_config=ppo.PPOConfig(missing_eos="mask"),
     sampler=sampling_config.SamplingConfig(max_tokens=2),
     lengths={"inputs": 48, "targets": 2},
@@ -352,7 +179,7 @@ def test_a_batch_without_an_end_teaches_nothing_if_masked(
 
 
 def test_g22_scores_that_are_not_finite_stop_the_run_with_its_batch(
-  prompts, reward, tmp_path, monkeypatch
+  place, tmp_path, monkeypatch
 ):
   real, calls = scorer.RewardModel.device_scores, []
 
@@ -363,22 +190,21 @@ def test_g22_scores_that_are_not_finite_stop_the_run_with_its_batch(
 
   monkeypatch.setattr(scorer.RewardModel, "device_scores", broken)
   with pytest.raises(training.NonFiniteError, match="the last of them step 2"):
-    train(prompts, reward, tmp_path / "run", steps=5)
+    options = {**ppo_runs.ALL_WEIGHTS, "config": ppo_runs.config(5)}
+    ppo_runs.train(place, tmp_path / "run", **options)
   saved = np.load(tmp_path / "run" / "nonfinite_batch_2.npz")
   assert np.isnan(saved["scores"][1]).all() and len(saved["ids"]) == 8
   assert saved["tokens"].shape == (8, 1, 12)
 
 
 def test_a_reward_model_without_an_opinion_is_refused(
-  prompts, reward, tmp_path, monkeypatch
+  place, tmp_path, monkeypatch
 ):
   monkeypatch.setattr(
     scorer.RewardModel, "__call__", lambda self, p, r, **_: [0.25] * len(r)
   )
-  with pytest.raises(
-    ValueError, match="all 16 samples .* the same score, 0.25"
-  ):
-    train(prompts, reward, tmp_path / "run")
+  with pytest.raises(ValueError, match="all 8 samples .* the same score, 0.25"):
+    ppo_runs.train(place, tmp_path / "run")
   assert not (tmp_path / "run").exists()
 
 
@@ -392,20 +218,20 @@ def test_a_reward_model_without_an_opinion_is_refused(
   ],
 )
 def test_g04_ppo_refuses_draws_that_are_not_the_policys(
-  prompts, reward, tmp_path, sampler, said
+  place, tmp_path, sampler, said
 ):
   config = sampling_config.SamplingConfig(max_tokens=12, **sampler)
   with pytest.raises(ValueError, match=f"PPO draws from the whole .*{said}"):
-    train(prompts, reward, tmp_path / "run", sampler=config)
+    ppo_runs.train(place, tmp_path / "run", sampler=config)
 
 
 def test_g28_models_of_another_vocabulary_are_refused(
-  prompts, reward, foreign_reward, tmp_path
+  place, foreign_reward, tmp_path
 ):
   with pytest.raises(ValueError, match="the value model reads the policy's"):
-    train(prompts, reward, tmp_path / "run", value=foreign_reward)
+    ppo_runs.train(place, tmp_path / "run", value=foreign_reward)
   with pytest.raises(ValueError, match="holds a response_scorer, not a lang"):
-    train(prompts, reward, tmp_path / "run", reference=reward)
+    ppo_runs.train(place, tmp_path / "run", reference=specks.REWARD)
   assert not (tmp_path / "run").exists()
 
 
@@ -413,7 +239,7 @@ def test_g28_models_of_another_vocabulary_are_refused(
   "options, said",
   [
     (
-      {"rollout": dataclasses.replace(ROLLOUT, batch_size=12)},
+      {"rollout": dataclasses.replace(ppo_runs.ROLLOUT, batch_size=12)},
       r"12 \(12 prompts\) is not divisible by 8 minibatches .* valid: 8, 16",
     ),
     (
@@ -422,24 +248,28 @@ def test_g28_models_of_another_vocabulary_are_refused(
     ),
   ],
 )
-def test_sizes_that_do_not_divide(prompts, reward, tmp_path, options, said):
+def test_sizes_that_do_not_divide(place, tmp_path, options, said):
   options = {"ppo_config": ppo.PPOConfig(num_minibatches=8), **options}
   with pytest.raises(ValueError, match=said):
-    train(prompts, reward, tmp_path / "run", **options)
+    ppo_runs.train(place, tmp_path / "run", **options)
 
 
 def test_a_group_size_that_does_not_divide_the_batch():
   with pytest.raises(
     ValueError, match="9 responses cannot be 4 .* valid: 8, 12"
   ):
-    ppo_trainer.RolloutConfig(batch_size=9, num_samples=4)
+    rollouts.RolloutConfig(batch_size=9, num_samples=4)
 
 
 def test_a_dry_run_counts_all_models_and_writes_nothing(
-  prompts, reward, tmp_path, capsys
+  place, tmp_path, capsys
 ):
-  train(prompts, reward, tmp_path / "run", value=reward, dry_run="H100")
+  judges = {"value": specks.REWARD, "heldout": specks.REWARD}
+  ppo_runs.train(place, tmp_path / "run", **judges, dry_run="H100")
   said = capsys.readouterr().out
-  for name in ("policy parameters", "value optimizer", "reference", "reward"):
+  for name in (
+    *("policy parameters", "value optimizer", "reference"),
+    *("reward model 1", "held-out model 1"),
+  ):
     assert name in said
   assert "H100" in said and not (tmp_path / "run").exists()

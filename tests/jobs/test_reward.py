@@ -3,7 +3,9 @@
 import json
 
 import jax
+import killed_runs
 import numpy as np
+import process_jobs
 import pytest
 
 from xlrm import batches
@@ -205,3 +207,14 @@ def test_metrics_of_rankings_have_gap_and_centring(conversations):
 def test_loss_options_are_checked(field):
   with pytest.raises(ValueError, match=f"{field} -1.0 is not a number from 0"):
     reward.RewardLossConfig(**{field: -1.0})
+
+
+def test_g18_killed_it_ends_bit_equal(place, tmp_path, compile_once):
+  """`launch/test_killed_jobs.py` kills the whole command, more slowly."""
+  killed, whole = tmp_path / "killed", tmp_path / "whole"
+  process_jobs.run_reward(place, whole)
+  said = killed_runs.kill_and_restart(place, killed, "reward", compile_once, 4)
+  # A kill may come before the first checkpoint is whole: then it begins anew.
+  anew = "checkpoint_3 was not finished; removed" in said
+  assert "continues at step 3" in said or anew, said
+  killed_runs.assert_same(killed, whole, "best.json")

@@ -1,5 +1,6 @@
 """Whole jobs, started as users start them, killed and started again."""
 
+import functools
 import json
 import os
 import pathlib
@@ -93,34 +94,36 @@ def parameters(job: str, folder: pathlib.Path) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, environment):
-  """A run of each job that nothing disturbs."""
-  folders = {}
-  for job in JOBS:
-    folders[job] = tmp_path_factory.mktemp(job)
-    finish(job, folders[job], environment)
-  return folders
+  """whole(job): a run that nothing disturbs."""
+
+  @functools.cache
+  def folder(job):
+    made = tmp_path_factory.mktemp(job)
+    finish(job, made, environment)
+    return made
+
+  return folder
 
 
 def check(job, step, whole, folder, environment):
+  undisturbed = whole(job)
   kill_at(job, step, folder, environment)
-  assert len(lines(folder)) < len(lines(whole[job]))
+  assert len(lines(folder)) < len(lines(undisturbed))
   finish(job, folder, environment)
-  assert lines(folder) == lines(whole[job])
+  assert lines(folder) == lines(undisturbed)
   for ours, theirs in zip(
-    parameters(job, folder), parameters(job, whole[job]), strict=True
+    parameters(job, folder), parameters(job, undisturbed), strict=True
   ):
     np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize(("job", "step"), [("sft", 6), ("reward", 5)])
-def test_g18_a_killed_job_ends_bit_equal(
-  job, step, whole, tmp_path, environment
-):
-  check(job, step, whole, tmp_path / "run", environment)
+def test_g18_a_killed_job_ends_bit_equal(whole, tmp_path, environment):
+  """Of a reward model quickly: `jobs/test_reward.py`."""
+  check("sft", 6, whole, tmp_path / "run", environment)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("job", list(JOBS))
-@pytest.mark.parametrize("step", [1, 4, 8, 11])
+@pytest.mark.parametrize("step", [1, 4, 5, 8, 11])
 def test_g18_killed_at_many_steps(job, step, whole, tmp_path, environment):
   check(job, step, whole, tmp_path / "run", environment)

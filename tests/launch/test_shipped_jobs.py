@@ -5,15 +5,17 @@ import json
 import pathlib
 
 import jax
-from jax.experimental.compilation_cache import compilation_cache
 import pytest
 
 from xlrm import config
 from xlrm import pretrained
+from xlrm import sharding
 from xlrm import study_cells
 from xlrm.launch import demo
 from xlrm.launch import study_plan
 
+# A dry run and the run after it compile the same step, as users' do.
+pytestmark = pytest.mark.usefixtures("compile_once")
 ES = {"MIXTURE_OR_TASK_NAME": "miniworld_summary.es"}
 RATED = {"MIXTURE_OR_TASK_NAME": "miniworld_rating.en"}
 SHORT = {"TRAIN_STEPS": 2, "EVAL_PERIOD": 2, "BATCH_SIZE": 8}
@@ -44,18 +46,20 @@ class Chain:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def compile_once(tmp_path_factory):
-  """A dry run and the run after it compile the same step, as users' do."""
-  folder = tmp_path_factory.mktemp("compilations")
-  jax.config.update("jax_compilation_cache_dir", str(folder))
-  compilation_cache.reset_cache()
-  yield
-  jax.config.update("jax_compilation_cache_dir", None)
-  compilation_cache.reset_cache()
+def two_devices():
+  """A mesh, but not of eight devices that two cores take turns to be."""
+  build = sharding.MeshConfig.build
+
+  def build_small(self, devices=None):
+    return build(self, jax.devices()[:2] if devices is None else devices)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(sharding.MeshConfig, "build", build_small)
+    yield
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory):
+def chain(tmp_path_factory, compile_once):
   """The road of the demo, two steps a stage."""
   made = Chain(tmp_path_factory.mktemp("chain"))
   made.run("demo_sft.gin", "sft_es", *FEW, **ES, **SHORT)
@@ -206,7 +210,7 @@ def test_g23_the_papers_sft_and_reward_models(name, tmp_path):
   made = Chain(tmp_path)
   small = {
     **SHORT,
-    "BATCH_SIZE": 16,  # two parts over 8 devices
+    "BATCH_SIZE": 16,  # parts over devices
     "MIXTURE_OR_TASK_MODULE": "xlrm.tasks.miniworld",
     "TASK_FEATURE_LENGTHS": {"inputs": 72, "targets": 32},
     "INITIAL_CHECKPOINT_PATH": "nano",

@@ -151,33 +151,6 @@ class _Drawing:
     return found
 
 
-def _scores(
-  name: str,
-  spec: scorer_lib.Spec,
-  scorer: scorer_lib.RewardModel,
-  drawing: _Drawing,
-  texts: Sequence[Sequence[str]],
-  folder: pathlib.Path,
-) -> list[list[float]]:
-  """One reward model's scores of all texts of every prompt."""
-  config = drawing.config
-  identity = draws.identity(
-    drawing.identity(), scorer_lib.identity(spec), config.score_batch_size
-  )
-  file = chunked_files.ChunkedFile(
-    folder / f"scores.{name}.jsonl", identity, len(texts), keep=True
-  )
-  return draws.write_scores(
-    file,
-    scorer.on(drawing.mesh),
-    [row["reward_inputs"] for row in drawing.rows],
-    texts,
-    chunk_size=config.chunk_size,
-    batch_size=config.score_batch_size,
-    description=f"reward model {name}",
-  )
-
-
 def _print_plan(drawing, scorers, model_dir, named) -> None:
   config = drawing.config
   print(
@@ -268,7 +241,20 @@ def run(
     for a, b in zip(drawn["samples"], drawn["greedy"], strict=True)
   ]
   scores = {
-    name: _scores(name, rewards[name], scorer, drawing, texts, folder)
+    name: draws.write_scores(
+      folder,
+      name,
+      scorer.on(drawing.mesh),
+      rows,
+      texts,
+      identity=draws.identity(
+        drawing.identity(),
+        scorer_lib.identity(rewards[name]),
+        config.score_batch_size,
+      ),
+      chunk_size=config.chunk_size,
+      batch_size=config.score_batch_size,
+    )
     for name, scorer in scorers.items()
   }
   pools = [

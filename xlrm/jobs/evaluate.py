@@ -28,7 +28,7 @@ from xlrm.evaluation import judges as judges_lib
 from xlrm.evaluation import language_id
 from xlrm.jobs import best_of_n
 from xlrm.jobs import diagnose
-from xlrm.jobs import ppo_trainer
+from xlrm.jobs import ppo_evaluation
 from xlrm.jobs import verdict_sources
 from xlrm.miniworld import gold as gold_lib
 from xlrm.miniworld import identification
@@ -70,7 +70,8 @@ def read_pools(runs: Sequence[str]) -> list[pools_lib.Pool]:
 def read_panels(runs: Mapping[str, str]) -> dict[str, bytes]:
   """Label -> panel of the runs of PPO among them."""
   paths = {
-    label: pathlib.Path(run) / ppo_trainer.PANEL for label, run in runs.items()
+    label: pathlib.Path(run) / ppo_evaluation.PANEL
+    for label, run in runs.items()
   }
   return {
     label: path.read_bytes() for label, path in paths.items() if path.exists()

@@ -143,18 +143,14 @@ def run(
   drawn = file.rows()
   scores = {
     name: draws.write_scores(
-      chunked_files.ChunkedFile(
-        directory / PARTS / f"scores.{name}.jsonl",
-        draws.identity(identity, scorer_lib.identity(rewards[name])),
-        len(rows),
-        keep=True,
-      ),
+      directory / PARTS,
+      name,
       scorer.on(devices),
-      [row["reward_inputs"] for row in rows],
+      rows,
       [[line["text"]] for line in drawn],
+      identity=draws.identity(identity, scorer_lib.identity(rewards[name])),
       chunk_size=config.chunk_size,
       batch_size=config.score_batch_size,
-      description=f"reward model {name}",
     )
     for name, scorer in scorers.items()
   }

@@ -32,12 +32,13 @@ from xlrm import train_loop
 from xlrm import training
 from xlrm.checkpoints import native
 from xlrm.evaluation import hacking_panel
+from xlrm.jobs import ppo_evaluation
 from xlrm.jobs import ppo_plan
 from xlrm.jobs import ppo_trainer
 
 
 def check_minibatches(
-  rollout: ppo_trainer.RolloutConfig,
+  rollout: rollouts.RolloutConfig,
   config: ppo.PPOConfig,
   shards: int,
   microbatches: int,
@@ -69,7 +70,7 @@ def train(
   reference: str | None = None,
   heldout: scorer_lib.Spec | None = None,
   ppo_config: ppo.PPOConfig = ppo.PPOConfig(),
-  rollout: ppo_trainer.RolloutConfig = ppo_trainer.RolloutConfig(),
+  rollout: rollouts.RolloutConfig = rollouts.RolloutConfig(),
   sampler: sampling_config.SamplingConfig = sampling_config.SamplingConfig(),
   panel: hacking_panel.PanelConfig = hacking_panel.PanelConfig(),
   lora: lora_lib.LoraConfig | None = None,
@@ -136,6 +137,7 @@ def train(
     rewards=rewards,
     heldout=heldout,
     config=ppo_config,
+    mesh=devices,
     dtype=dtype,
     reward_dtype=reward_dtype,
     reference_dtype=reference_dtype,
@@ -151,10 +153,11 @@ def train(
     rollout.seed,
     from_left,
   )
-  reward = models.reward.on(devices)
   adapted = lora and ppo_adapters.Adapted(
-    lora, models, reward, devices, rollout.seed, reference is None
+    lora, models, devices, rollout.seed, reference is None
   )
+  validation = source.examples(validation_split)
+  validation = validation[: rollout.num_validation_prompts]
   trainer = ppo_trainer.Trainer(
     models=models,
     optimizers=(optimizer, value_optimizer or optimizer),
@@ -165,7 +168,7 @@ def train(
       tokenizer=models.policy.tokenizer,
       sampler=sampler,
       num_samples=rollout.num_samples,
-      reward=reward,
+      reward=models.reward,
       scale=reward_scale.RewardScale(),
       reference=models.reference.model,
       value=models.scorer,
@@ -174,12 +177,7 @@ def train(
     num_microbatches=config.num_microbatches,
     mesh=devices,
     shares_reference=reference is None and reference_dtype in (None, dtype),
-    model_dir=pathlib.Path(model_dir),
-    panel=panel,
-    validation=source.examples(validation_split)[
-      : rollout.num_validation_prompts
-    ],
-    lengths=lengths,
+    languages={row.get("language", "") for row in validation},
     adapted=adapted,
   )
   if dry_run:
@@ -190,32 +188,43 @@ def train(
       f"{rollout.num_prompts} prompts x {rollout.num_samples} responses of at "
       f"most {sampler.max_tokens} tokens; into {model_dir}"
     )
-    print(ppo_plan.plan_of(trainer, rows).text(named))
+    print(ppo_plan.plan_of(trainer, rows, lengths["inputs"]).text(named))
     return None
-  return _run(trainer, prompts, config, lengths, history)
-
-
-def _run(trainer, prompts, config, lengths, history) -> train_loop.FitResult:
-  rollout = trainer.rollout_config
-  checkpointer = native.Checkpointer(
-    trainer.model_dir, keep=config.keep_checkpoints
+  evaluator = ppo_evaluation.Evaluator(
+    models=models,
+    config=rollout,
+    sampler=sampler,
+    max_input_length=lengths["inputs"],
+    mesh=devices,
+    model_dir=pathlib.Path(model_dir),
+    panel=panel,
+    validation=validation,
   )
+  return _run(trainer, evaluator, prompts, config, lengths, history)
+
+
+def _run(
+  trainer: ppo_trainer.Trainer,
+  evaluator: ppo_evaluation.Evaluator,
+  prompts: prompt_batches.PromptBatches,
+  config: training.TrainConfig,
+  lengths: Mapping[str, int],
+  history: str,
+) -> train_loop.FitResult:
+  rollout, model_dir = trainer.rollout_config, evaluator.model_dir
+  checkpointer = native.Checkpointer(model_dir, keep=config.keep_checkpoints)
   data = prompts.fingerprint()
   abstract = trainer.abstract()
   adapters = trainer.adapted and trainer.adapted.record()
-  processes.on_first(ppo_adapters.check_continued, trainer.model_dir, adapters)
+  processes.on_first(ppo_adapters.check_continued, model_dir, adapters)
   restored = training.restore(checkpointer, abstract, data)
-  scale = processes.on_first(reward_scale.RewardScale.read, trainer.model_dir)
+  scale = processes.on_first(reward_scale.RewardScale.read, model_dir)
   if restored is None and rollout.fit_reward_scale:
     params = trainer.models.policy.lazy_params.on(
       trainer.mesh, sharding.split_over_model
     )
     rows = prompts.rows[: rollout.num_scale_samples]
-    texts = trainer.sampled(params, rows)
-    scores = trainer.models.reward(
-      [row["reward_inputs"] for row in rows], texts
-    )
-    scale = processes.on_first(reward_scale.RewardScale.fit, scores)
+    scale = evaluator.fit_scale(params, rows)
     print(
       f"ppo: scores of {scale.n} samples in the target language: mean "
       f"{scale.mean:.3f}, standard deviation {scale.std:.3f}; taken to 0 and 1",
@@ -224,11 +233,12 @@ def _run(trainer, prompts, config, lengths, history) -> train_loop.FitResult:
     del params
   elif rollout.fit_reward_scale and scale is None:
     raise native.CheckpointError(
-      f"{trainer.model_dir} has checkpoints but no {reward_scale.FILE}, so its "
+      f"{model_dir} has checkpoints but no {reward_scale.FILE}, so its "
       "rewards cannot be continued; choose another MODEL_DIR"
     )
   scale = scale if rollout.fit_reward_scale else reward_scale.RewardScale()
   trainer.rollouts = dataclasses.replace(trainer.rollouts, scale=scale)
+  evaluator.scale = scale
   if restored is None:
     state, memory = trainer.initial(), train_loop.Memory(data)
   else:
@@ -236,7 +246,7 @@ def _run(trainer, prompts, config, lengths, history) -> train_loop.FitResult:
     state = trainer.continued(state)
   policy = trainer.models.policy
   pretrained.write_description(
-    trainer.model_dir,
+    model_dir,
     dataclasses.replace(
       policy.description,
       max_input_length=lengths["inputs"],
@@ -245,27 +255,27 @@ def _run(trainer, prompts, config, lengths, history) -> train_loop.FitResult:
     ),
     policy.vocabulary,
   )
-  processes.on_first(scale.write, trainer.model_dir)
-  processes.on_first(ppo_adapters.write, trainer.model_dir, adapters)
+  processes.on_first(scale.write, model_dir)
+  processes.on_first(ppo_adapters.write, model_dir, adapters)
   if restored is not None:
     print(f"ppo: continues at step {int(state.step)}", flush=True)
   loop = train_loop.Loop(
     source=prompts,
     config=config,
     mesh=trainer.mesh,
-    model_dir=trainer.model_dir,
+    model_dir=model_dir,
     description="ppo",
     checkpointer=checkpointer,
     step_fn=trainer.step,
     validate=lambda params: {},
-    evaluate=trainer.evaluate,
+    evaluate=evaluator.evaluate,
     key=jax.random.key(rollout.seed),
     memory=memory,
     place=lambda batch: batch,
     prefix="",
     describe=trainer.describe,
   )
-  trainer.loop = loop
+  evaluator.loop = loop
   result = loop.run(state)
-  trainer.draw_panel()
+  evaluator.draw_panel()
   return result

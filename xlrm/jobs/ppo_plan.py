@@ -15,13 +15,20 @@ from xlrm import types
 from xlrm.jobs import ppo_trainer
 
 
-def plan_of(trainer: ppo_trainer.Trainer, rows: int) -> memory_plan.Plan:
-  """Two training steps one after the other, beside all the other weights."""
+def plan_of(
+  trainer: ppo_trainer.Trainer, rows: int, max_input_length: int
+) -> memory_plan.Plan:
+  """Two training steps one after the other, beside all the other weights.
+
+  Args:
+    rows: prompts of a minibatch.
+    max_input_length: tokens of a prompt.
+  """
   models, rollout = trainer.models, trainer.rollout_config
   shape = (rows, rollout.num_samples, trainer.rollouts.sampler.max_tokens)
   tokens = jax.ShapeDtypeStruct(shape, np.int32)
   numbers = jax.ShapeDtypeStruct(shape, np.float32)
-  inputs = jax.ShapeDtypeStruct((rows, trainer.lengths["inputs"]), np.int32)
+  inputs = jax.ShapeDtypeStruct((rows, max_input_length), np.int32)
   batch = types.Batch(inputs, tokens, numbers)
   experience = ppo.Experience(batch, numbers, numbers, numbers, numbers)
   options = {
@@ -79,11 +86,15 @@ def _beside(policy: memory_plan.Plan, value: memory_plan.Plan):
 
 
 def _rewards(trainer: ppo_trainer.Trainer) -> dict[str, int]:
+  models = trainer.models
+  judges = {"reward model": models.reward, "held-out model": models.heldout}
   return {
-    f"reward model {number}": memory_plan.placed_bytes(
+    f"{name} {number}": memory_plan.placed_bytes(
       member.model.abstract(), trainer.mesh, sharding.split_over_model
     )
-    for number, member in enumerate(trainer.models.reward.members, 1)
+    for name, judge in judges.items()
+    if judge is not None
+    for number, member in enumerate(judge.members, 1)
   }
 
 

@@ -1,10 +1,11 @@
-"""Steps and evaluations of a run of PPO, for the one training loop."""
+"""The step of PPO, for the one training loop: state, rollout, update.
 
-from collections.abc import Callable, Mapping, Sequence
+What is shown of the policy meanwhile is `ppo_evaluation`'s.
+"""
+
+from collections.abc import Callable, Collection, Mapping
 import dataclasses
 import functools
-import json
-import pathlib
 from typing import Any
 
 import jax
@@ -12,8 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from xlrm import files
-from xlrm import metric_writer
 from xlrm import ppo
 from xlrm import ppo_adapters
 from xlrm import ppo_models
@@ -22,90 +21,33 @@ from xlrm import processes
 from xlrm import prompt_batches
 from xlrm import rollouts
 from xlrm import sharding
-from xlrm import shares
-from xlrm import text_generation
-from xlrm import train_loop
 from xlrm import train_step
 from xlrm import types
-from xlrm.analysis import ppo_panel
 from xlrm.evaluation import hacking_panel
 from xlrm.evaluation import language_id
-from xlrm.miniworld import gold as gold_lib
 
-EVENTS = "events.jsonl"
-SAMPLES = "samples.jsonl"
-PANEL = "ppo_panel.png"
 WATCHED = ("de", "en", "es", "ru", "tr", "vi")  # languages that are told apart
-
-
-@dataclasses.dataclass(frozen=True)
-class RolloutConfig:
-  """What is drawn per step, and how it is checked.
-
-  Attributes:
-    batch_size: responses per step, over all devices.
-    num_samples: responses per prompt.
-    fit_reward_scale: take the reward model's scores of the reference policy's
-      own samples to mean 0 and standard deviation 1 before training.
-    num_scale_samples: prompts that this is fitted on, one sample each.
-    num_validation_prompts: prompts of each evaluation.
-    num_shown: of these, how many go to samples.jsonl.
-    gold: also ask the gold judge at each evaluation; miniworld only.
-    seed: of the order of the prompts and of the draws.
-    debug: stop if the first minibatch's ratio is not 1, or the KL of an
-      untrained policy is not 0.
-  """
-
-  batch_size: int = 32
-  num_samples: int = 1
-  fit_reward_scale: bool = True
-  num_scale_samples: int = 256
-  num_validation_prompts: int = 64
-  num_shown: int = 4
-  gold: bool = False
-  seed: int = 0
-  debug: bool = False
-
-  def __post_init__(self):
-    for name in ("batch_size", "num_samples", "num_validation_prompts"):
-      if getattr(self, name) < 1:
-        raise ValueError(f"{name} {getattr(self, name)} is below 1")
-    if self.batch_size % self.num_samples:
-      low = self.batch_size // self.num_samples * self.num_samples
-      nearest = [x for x in (low, low + self.num_samples) if x]
-      raise ValueError(
-        f"batch_size {self.batch_size} responses cannot be {self.num_samples} "
-        f"per prompt; nearest valid: {', '.join(map(str, nearest))}"
-      )
-
-  @property
-  def num_prompts(self) -> int:
-    return self.batch_size // self.num_samples
 
 
 @dataclasses.dataclass(eq=False)
 class Trainer:
-  """Steps of a run, and its evaluations."""
+  """State and step of a run."""
 
   models: ppo_models.Models
   optimizers: tuple[optax.GradientTransformation, optax.GradientTransformation]
   config: ppo.PPOConfig
-  rollout_config: RolloutConfig
+  rollout_config: rollouts.RolloutConfig
   rollouts: rollouts.Rollouts
   num_microbatches: int
   mesh: jax.sharding.Mesh
   shares_reference: bool  # the reference is what the policy starts as
-  model_dir: pathlib.Path
-  panel: hacking_panel.PanelConfig
-  validation: Sequence[Mapping[str, Any]]
-  lengths: Mapping[str, int]
+  languages: Collection[str]  # of the prompts
   adapted: ppo_adapters.Adapted | None = None  # None: all weights are trained
 
   def __post_init__(self):
     self.reference_params = None
     self.drawn: dict[int, dict[str, Any]] = {}
     self.compiled: dict[bool, Callable] = {}
-    self.loop: train_loop.Loop | None = None
 
   def abstract(self) -> ppo_step.PPOState:
     """Shapes of the state with their shardings on the mesh."""
@@ -173,8 +115,7 @@ class Trainer:
   @functools.cached_property
   def _identifier(self) -> language_id.Identifier | None:
     """Among the prompts' languages and those that policies fall into."""
-    asked = {row.get("language", "") for row in self.validation}
-    return language_id.load({*asked, *WATCHED} - {""})
+    return language_id.load({*self.languages, *WATCHED} - {""})
 
   def _learn(self, with_policy: bool) -> Callable:
     if with_policy not in self.compiled:
@@ -309,105 +250,6 @@ class Trainer:
     drawn = processes.fetch(self.drawn.get(batch.number, {}))
     ids = np.asarray([row["id"] for row in batch.rows])
     return {"inputs": batch.inputs, "ids": ids, **drawn}
-
-  @functools.cached_property
-  def _generator(self) -> text_generation.Generator:
-    own = shares.own_mesh(self.mesh)
-    batch_size = max(self.rollout_config.batch_size, self.mesh.shape["data"])
-    return text_generation.Generator(
-      model=self.models.policy.model,
-      tokenizer=self.models.policy.tokenizer,
-      config=self.rollouts.sampler,
-      max_input_length=self.lengths["inputs"],
-      batch_size=shares.batch_size(batch_size, own),
-      num_samples=1,
-      seed=self.rollout_config.seed,
-      mesh=own,
-    )
-
-  def sampled(
-    self, params: types.Params, rows: Sequence[Mapping[str, Any]]
-  ) -> list[str]:
-    """One response to each prompt; the same random numbers every time."""
-    places = sharding.tree_shardings(
-      params, self.mesh, sharding.split_over_model
-    )
-    found = shares.generate(
-      self._generator,
-      jax.device_put(params, places),
-      self.mesh,
-      [row["inputs_pretokenized"] for row in rows],
-      [row["id"] for row in rows],
-    )
-    return [generation.texts[0] for generation in found]
-
-  def evaluate(self, params: types.Params, step: int) -> dict[str, float]:
-    """Scores of one sample per validation prompt, by every judge there is."""
-    rows = self.validation
-    if not rows:
-      return {}
-    texts = self.sampled(params, rows)
-    prompts = [row["reward_inputs"] for row in rows]
-    scores = np.asarray(self.models.reward(prompts, texts))
-    scale = self.rollouts.scale
-    metrics = {
-      "validation/scores": float((scale.gain * scores + scale.bias).mean())
-    }
-    if self.models.heldout is not None:
-      found = self.models.heldout(prompts, texts)
-      metrics["validation/heldout"] = float(np.mean(found))
-    if self.rollout_config.gold:
-      found = [
-        gold_lib.judge_example(row["id"], text).quality
-        for row, text in zip(rows, texts)
-      ]
-      metrics["validation/gold"] = float(np.mean(found))
-    self._show(step, rows, texts)
-    self.draw_panel()
-    return metrics
-
-  def _show(self, step: int, rows, texts) -> None:
-    """The same few prompts at every evaluation, to be read."""
-    if not processes.is_first():
-      return
-    path = self.model_dir / SAMPLES
-    kept = []
-    if path.exists():
-      kept = [x for _, x in files.rows(str(path)) if x["step"] < step]
-    for row, text in list(zip(rows, texts))[: self.rollout_config.num_shown]:
-      shown = {"step": step, "id": row["id"], "prompt": row["reward_inputs"]}
-      kept.append({**shown, "response": text})
-      if self.loop is not None:
-        self.loop.writer.write_text(step, f"samples/{row['id']}", text)
-    lines = [json.dumps(x, ensure_ascii=False) for x in kept]
-    files.write_text(path, "".join(f"{line}\n" for line in lines))
-
-  def draw_panel(self) -> None:
-    """Events of the rows so far, and the figure if matplotlib is there."""
-    if not processes.is_first():
-      return
-    history = metric_writer.read(self.model_dir / metric_writer.METRICS)
-    events = hacking_panel.events(history, self.panel)
-    lines = [json.dumps(dataclasses.asdict(x)) for x in events]
-    files.write_text(
-      self.model_dir / EVENTS, "".join(f"{line}\n" for line in lines)
-    )
-    known = getattr(self, "_told", set())
-    for event in events:
-      if event.sign not in known:
-        print(
-          f"ppo: step {event.step}: {event.sign} {event.value:.4g} crossed "
-          f"{event.threshold:.4g}: {event.meaning}",
-          flush=True,
-        )
-    self._told = known | {event.sign for event in events}
-    if not any(hacking_panel.PROXY in row for row in history):
-      return
-    try:
-      picture = ppo_panel.picture(history, events)
-    except ImportError:
-      return  # a host without matplotlib; the rows are in metrics.jsonl
-    (self.model_dir / PANEL).write_bytes(picture)
 
 
 _ZERO_AT_START = {

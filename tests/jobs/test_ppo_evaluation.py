@@ -1,0 +1,110 @@
+"""PPO's evaluations ask the judges that are on the mesh, and no others."""
+
+import collections
+import gc
+import json
+import math
+
+import jax
+import numpy as np
+import pytest
+import specks
+
+from xlrm import memory_plan
+from xlrm import ppo
+from xlrm import ppo_models
+from xlrm import prompt_files
+from xlrm import rollouts
+from xlrm import sampling_config
+from xlrm import scorer
+from xlrm import sharding
+from xlrm.evaluation import hacking_panel
+from xlrm.jobs import ppo_evaluation
+
+TEXTS = ["Un puente.", "Fuego en Hanoi", "", "35", "a b c", "no", "sí", "¿?"]
+SMALL = 4096  # bytes: scores and the like
+
+
+@pytest.fixture(scope="module")
+def mesh():
+  """32 responses do not divide over its rows."""
+  return sharding.MeshConfig(3, 2).build(jax.devices()[:6])
+
+
+@pytest.fixture
+def evaluator(place, mesh, tmp_path, monkeypatch):
+  """With responses that nobody has to draw."""
+  judge = str(place / specks.REWARD)
+  models = ppo_models.load(
+    str(place / specks.POLICY),
+    reference=None,
+    value=None,
+    rewards=judge,
+    heldout=[judge, judge],
+    config=ppo.PPOConfig(),
+    mesh=mesh,
+    dtype="float32",
+    reward_dtype=None,
+    reference_dtype=None,
+  )
+  monkeypatch.setattr(
+    ppo_evaluation.Evaluator, "sampled", lambda *_: list(TEXTS)
+  )
+  source = prompt_files.PromptFile(str(place / specks.PROMPTS))
+  return ppo_evaluation.Evaluator(
+    models=models,
+    config=rollouts.RolloutConfig(num_shown=2),
+    sampler=sampling_config.SamplingConfig(max_tokens=8),
+    max_input_length=48,
+    mesh=mesh,
+    model_dir=tmp_path,
+    panel=hacking_panel.PanelConfig(),
+    validation=source.examples("validation")[: len(TEXTS)],
+  )
+
+
+def held() -> collections.Counter:
+  """Device -> bytes of all arrays there are."""
+  gc.collect()
+  found = collections.Counter()
+  for array in jax.live_arrays():
+    part = array.sharding.shard_shape(array.shape)
+    for device in array.sharding.device_set:
+      found[device] += math.prod(part) * array.dtype.itemsize
+  return found
+
+
+def test_judges_are_held_once_as_planned(evaluator, mesh):
+  before = held()
+  scale = evaluator.fit_scale(None, evaluator.validation)
+  fitted = held()
+  evaluator.evaluate(None, 1)
+  evaluated = held()
+  evaluator.evaluate(None, 2)
+  one = memory_plan.placed_bytes(
+    evaluator.models.reward.members[0].model.abstract(),
+    mesh,
+    sharding.split_over_model,
+  )
+  assert one > 10 * SMALL and scale.n == len(TEXTS)
+  for device in jax.devices():
+    planned = one if device in mesh.devices else 0
+    assert abs(fitted[device] - before[device] - planned) < SMALL
+    assert abs(evaluated[device] - fitted[device] - 2 * planned) < SMALL
+    assert abs(held()[device] - evaluated[device]) < SMALL  # kept, not grown
+
+
+def test_g08_scores_are_those_of_one_device(evaluator, place):
+  rows = evaluator.validation
+  alone = scorer.load(str(place / specks.REWARD))
+  expected = alone([row["reward_inputs"] for row in rows], TEXTS)
+  for judge in (evaluator.models.reward, evaluator.models.heldout):
+    found = evaluator.scored(judge, rows, TEXTS)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+  evaluator.scale = evaluator.fit_scale(None, rows)
+  metrics = evaluator.evaluate(None, 3)
+  assert metrics["validation/scores"] == pytest.approx(0, abs=1e-5)
+  assert metrics["validation/heldout"] == pytest.approx(np.mean(expected))
+  shown = (evaluator.model_dir / ppo_evaluation.SAMPLES).read_text("utf-8")
+  found = [json.loads(line)["response"] for line in shown.splitlines()]
+  assert found == TEXTS[:2]
