@@ -47,17 +47,18 @@ def plan(
     ValueError: an option that sbatch could not read, or MODEL_DIR a bucket.
   """
   folder = launch_slurm.folder_of(job)
-  states = study.states
-  cells = [x for x in chosen if states[x.name] is not study_plan.State.EXISTS]
-  if not cells:
-    return launch_plan.Plan(folder, {}, (), ("All cells are complete.",))
-  names = {cell.name for cell in cells}
-  lines, used = [], set()
-  for cell in cells:
-    script = ONE if cell.kind in study_lib.ONE_PROCESS else SEVERAL
+  names, lines, used = set(), [], set()
+  for cell in chosen:
     needs = [x for x in cell.needs if x in names]
-    lines.append(shlex.join(["submit", script, cell.name, *needs]))
+    wants = [f"?{x}" for x in cell.wants if x in names]
+    if study.states[cell.name] is study_plan.State.EXISTS and not wants:
+      continue
+    script = ONE if cell.kind in study_lib.ONE_PROCESS else SEVERAL
+    lines.append(shlex.join(["submit", script, cell.name, *needs, *wants]))
+    names.add(cell.name)
     used.add(script)
+  if not lines:
+    return launch_plan.Plan(folder, {}, (), ("All cells are complete.",))
   head = [
     "#!/bin/bash",
     "# Written by `xlrm study --launcher=slurm`.",

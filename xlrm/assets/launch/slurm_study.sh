@@ -1,8 +1,9 @@
 
 # Submits the cells below, each to begin when those that it needs have succeeded,
-# and to be cancelled when one of them has not. It may be run again at any time:
-# what is queued or running is left as it is, and a job whose cell is complete
-# ends at once. jobs.txt keeps the number of every job.
+# and to be cancelled when one of them has not; those with '?' only have to have
+# ended. It may be run again at any time: what is queued or running is left as it
+# is, and a job whose cell is complete ends at once. jobs.txt keeps the number of
+# every job.
 set -euo pipefail
 cd "$(dirname "$0")"
 if ! command -v sbatch >/dev/null; then
@@ -32,7 +33,7 @@ is_alive() { # is_alive CELL NEEDED-CELL ...: or it waits for one that failed
   [[ ${alive[$id]} != DependencyNeverSatisfied ]] || return
   if [[ ${alive[$id]} == Dependency ]]; then
     for need in "$@"; do
-      [[ -z ${fresh[$need]:-} ]] || return
+      [[ -z ${fresh[${need#\?}]:-} ]] || return
     done
   fi
 }
@@ -46,7 +47,7 @@ finish() {
 }
 
 submit() { # submit SCRIPT CELL NEEDED-CELL ...
-  local script=$1 cell=$2 log=${2//\//_} after='' id need options
+  local script=$1 cell=$2 log=${2//\//_} ok='' any='' after id need options
   shift 2
   if is_alive "$cell" "$@"; then
     echo "$cell: job ${job[$cell]} is queued or running"
@@ -58,10 +59,14 @@ submit() { # submit SCRIPT CELL NEEDED-CELL ...
   fi
   options=(--job-name="$STUDY-$cell" --output="$LOGS${log//%/%%}-%j.log")
   for need in "$@"; do
-    after+=:${job[$need]}
+    case $need in
+      \?*) any+=:${job[${need#\?}]} ;;
+      *) ok+=:${job[$need]} ;;
+    esac
   done
+  after=${ok:+afterok$ok}${ok:+${any:+,}}${any:+afterany$any}
   if [[ -n $after ]]; then
-    options+=(--dependency="afterok$after" --kill-on-invalid-dep=yes)
+    options+=(--dependency="$after" --kill-on-invalid-dep=yes)
   fi
   if ! id=$(sbatch --parsable "${options[@]}" "$script" "$cell"); then
     finish >&2
@@ -75,5 +80,5 @@ submit() { # submit SCRIPT CELL NEEDED-CELL ...
   fresh[$cell]=yes
   ids+=("$id")
   submitted=$((submitted + 1))
-  echo "$cell: job $id${after:+ after ${after#:}}"
+  echo "$cell: job $id${after:+ $after}"
 }
