@@ -57,7 +57,7 @@ MODULES = {
     "Losses, optimizers, the one training loop, meshes and memory.",
     "losses ranking_losses optimizers sharding training train_step train_loop "
     "preemption metric_writer memory_plan jobs/ study "
-    "study_cells config gin_sources t5x_models",
+    "study_cell study_cells config gin_sources t5x_models",
   ),
   "sampling": (
     "Sampling and best-of-n",

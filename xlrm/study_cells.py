@@ -1,140 +1,28 @@
-"""The cells of a study: one gin job in one folder each, in order.
+"""The cells of a study, in order.
 
 Whatever a cell needs stands before it. Nothing here reads, writes or runs
-anything. A folder's name says where its cell stands on the axes, except for an
-axis' first value: `rm_en`, `rm_en_seed1`. So values are added at the end.
+anything.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 import dataclasses
 import itertools
-import pathlib
 from typing import Any
 
 from xlrm import study as study_lib
+from xlrm import study_cell
 
 Study = study_lib.Study
-Settings = study_lib.Settings
-Folder = pathlib.PurePosixPath  # in settings: a folder of the study
+Cell = study_cell.Cell
+Folder = study_cell.Folder
 UNTRAINED = "untrained head"  # the baseline of every diagnosis
 VERDICTS = "verdicts.jsonl"
 SWEPT = ("temperatures", "num_samples", "kl_coefficients")  # all but the seeds
-_WANTED = ("VERDICTS", "evaluate.run.swept")  # settings of a report
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-  """One gin job of a study.
-
-  Attributes:
-    kind: a key of study.JOBS.
-    name: unique in the study; its folder there, unless it is the report.
-    title: for people.
-    gin_file: of the job.
-    settings: macro or parameter -> value; a Folder in it is one of the study.
-    needs: names of cells that must be complete before.
-    root: folder of the study.
-    wants: names of cells whose folders it takes, in its settings, if they are
-      complete.
-  """
-
-  kind: str
-  name: str
-  title: str
-  gin_file: str
-  settings: Settings
-  needs: tuple[str, ...]
-  root: pathlib.Path
-  wants: tuple[str, ...] = ()
-
-  def without(self, missing: Collection[str]) -> "Cell":
-    """The cell when some that it wants are not complete."""
-    gone = set(map(Folder, missing))
-    settings = {
-      name: [x for x in value if _folder_of(x) not in gone]
-      if name in _WANTED
-      else value
-      for name, value in self.settings.items()
-    }
-    return dataclasses.replace(self, settings=settings)
-
-  @property
-  def folder(self) -> pathlib.Path:
-    own = self.settings.get("MODEL_DIR", Folder(self.name))
-    return self.root / own
-
-  @property
-  def bindings(self) -> list[str]:
-    """What `xlrm run --gin_file=GIN_FILE` needs to run this cell alone:
-    'NAME = VALUE' for each --gin.NAME=VALUE."""
-    return [
-      f"{name} = {_placed(value, self.root)!r}"
-      for name, value in self.settings.items()
-    ]
-
-
-def _folder_of(entry: Any) -> Any:
-  """Of an entry of a setting in _WANTED; a swept point is [folder, values]."""
-  return entry[0] if isinstance(entry, list) else entry
-
-
-def _placed(value: Any, root: pathlib.Path) -> Any:
-  """The value with the study's folders as paths."""
-  if isinstance(value, Folder):
-    return str(root / value)
-  if isinstance(value, Mapping):
-    return {key: _placed(x, root) for key, x in value.items()}
-  if isinstance(value, list | tuple):
-    return type(value)(_placed(x, root) for x in value)
-  return value
-
-
-def _told(study: Study, axes: Settings) -> str:
-  """', seed 1, kl 0.2': axes of several values."""
-  return "".join(
-    f", {study_lib.AXES[axis]} {value}"
-    for axis, value in axes.items()
-    if len(study.axis(axis)) > 1
-  )
-
-
-def _suffix(study: Study, axes: Settings) -> str:
-  return "".join(
-    f"_{study_lib.AXES[axis]}{value}"
-    for axis, value in axes.items()
-    if value != study.axis(axis)[0]
-  )
-
-
-def _name(study: Study, kind: str, axes: Settings, **places: str) -> str:
-  pattern = study.folders.get(kind, study_lib.FOLDERS[kind])
-  try:
-    return str(Folder(pattern.format(**places) + _suffix(study, axes)))
-  except (KeyError, IndexError) as error:
-    raise ValueError(
-      f"folders: {kind!r}: {pattern!r} has the place {error}; it may have "
-      f"{', '.join(f'{{{x}}}' for x in places) or 'none'}"
-    ) from error
-
-
-def _cell(study, kind, name, title, settings, needs=()) -> Cell:
-  """With the user's settings, which may not be what the study decides."""
-  own = study.settings.get(kind, {})
-  for key in own:
-    if key in settings:
-      raise ValueError(
-        f"settings: {kind!r} has {key}, which the study sets itself (to "
-        f"{settings[key]!r} in {title})"
-      )
-  gin_file = study.jobs.get(kind, study_lib.JOBS[kind])
-  root = pathlib.Path(study.model_dir)
-  needs = tuple(dict.fromkeys(needs))
-  return Cell(kind, name, title, gin_file, {**settings, **own}, needs, root)
 
 
 def _sft(study: Study, seed: int, language: str) -> Cell:
   axes = {"seeds": seed}
-  name = _name(study, "sft", axes, language=language)
+  name = study_cell.name_of(study, "sft", axes, language=language)
   settings = {
     "MIXTURE_OR_TASK_NAME": study.sft_task.format(language=language),
     "MODEL_DIR": Folder(name),
@@ -143,13 +31,13 @@ def _sft(study: Study, seed: int, language: str) -> Cell:
     "TrainConfig.seed": seed,
     "SeqioSource.seed": seed,
   }
-  title = f"SFT {language}{_told(study, axes)}"
-  return _cell(study, "sft", name, title, settings)
+  title = f"SFT {language}{study_cell.told(study, axes)}"
+  return study_cell.make(study, "sft", name, title, settings)
 
 
 def _reward(study: Study, seed: int, language: str) -> Cell:
   axes = {"seeds": seed}
-  name = _name(study, "reward", axes, language=language)
+  name = study_cell.name_of(study, "reward", axes, language=language)
   start = _sft(study, seed, language).name
   settings = {
     "MIXTURE_OR_TASK_NAME": study.reward_task.format(language=language),
@@ -158,8 +46,8 @@ def _reward(study: Study, seed: int, language: str) -> Cell:
     "TrainConfig.seed": seed,
     "SeqioSource.seed": seed,
   }
-  title = f"reward model {language}{_told(study, axes)}"
-  return _cell(study, "reward", name, title, settings, [start])
+  title = f"reward model {language}{study_cell.told(study, axes)}"
+  return study_cell.make(study, "reward", name, title, settings, [start])
 
 
 def _sampled(study: Study, seed: int, target: str) -> dict[str, Any]:
@@ -186,7 +74,7 @@ def _best_of_n(study, seed, temperature, num_samples, target) -> Cell:
     "temperatures": temperature,
     "num_samples": num_samples,
   }
-  name = _name(study, "best_of_n", axes, target=target)
+  name = study_cell.name_of(study, "best_of_n", axes, target=target)
   policy = _sft(study, seed, target).name
   settings = {
     **_sampled(study, seed, target),
@@ -198,8 +86,8 @@ def _best_of_n(study, seed, temperature, num_samples, target) -> Cell:
     **_studied(study, "best_of_n.run"),
   }
   needs = [policy, *map(str, settings["REWARDS"].values())]
-  title = f"best-of-n {target}{_told(study, axes)}"
-  return _cell(study, "best_of_n", name, title, settings, needs)
+  title = f"best-of-n {target}{study_cell.told(study, axes)}"
+  return study_cell.make(study, "best_of_n", name, title, settings, needs)
 
 
 def _ppo(study, seed, temperature, kl_coefficient, source, target) -> Cell:
@@ -208,7 +96,7 @@ def _ppo(study, seed, temperature, kl_coefficient, source, target) -> Cell:
     "temperatures": temperature,
     "kl_coefficients": kl_coefficient,
   }
-  name = _name(study, "ppo", axes, source=source, target=target)
+  name = study_cell.name_of(study, "ppo", axes, source=source, target=target)
   policy = _sft(study, seed, target).name
   reward = _reward(study, seed, source).name
   settings = {
@@ -227,8 +115,8 @@ def _ppo(study, seed, temperature, kl_coefficient, source, target) -> Cell:
     heldout = _reward(study, seed, others[0]).name
     settings["ppo.train.heldout"] = Folder(heldout)
     needs.append(heldout)
-  title = f"PPO {source} -> {target}{_told(study, axes)}"
-  return _cell(study, "ppo", name, title, settings, needs)
+  title = f"PPO {source} -> {target}{study_cell.told(study, axes)}"
+  return study_cell.make(study, "ppo", name, title, settings, needs)
 
 
 def _outputs(study: Study, policy: Cell, seed, temperature, pair) -> Cell:
@@ -245,12 +133,12 @@ def _outputs(study: Study, policy: Cell, seed, temperature, pair) -> Cell:
   }
   needs = [policy.name, *map(str, settings["REWARDS"].values())]
   title = f"outputs after {policy.title}"
-  return _cell(study, "outputs", name, title, settings, needs)
+  return study_cell.make(study, "outputs", name, title, settings, needs)
 
 
 def _diagnosis(study: Study, seed: int) -> Cell:
   axes = {"seeds": seed}
-  name = _name(study, "diagnosis", axes)
+  name = study_cell.name_of(study, "diagnosis", axes)
   models = {x: Folder(_reward(study, seed, x).name) for x in study.languages}
   settings = {
     "MODEL_DIR": Folder(name),
@@ -260,9 +148,9 @@ def _diagnosis(study: Study, seed: int) -> Cell:
     "TOKENIZER_OF": study.base,
     "diagnose.run.seed": seed,
   }
-  title = f"diagnosis{_told(study, axes)}"
+  title = f"diagnosis{study_cell.told(study, axes)}"
   needs = map(str, models.values())
-  return _cell(study, "diagnosis", name, title, settings, needs)
+  return study_cell.make(study, "diagnosis", name, title, settings, needs)
 
 
 def _of_seed(study: Study, seed: int) -> Iterator[Cell]:
@@ -303,7 +191,7 @@ def _training(study: Study, temperature, kl) -> dict[str, str]:
   """Label -> name of a trained cell; the last word is the line in a figure."""
   found = {}
   for seed in study.seeds:
-    told = _told(study, {"seeds": seed})
+    told = study_cell.told(study, {"seeds": seed})
     for kind, make in (("SFT", _sft), ("reward model", _reward)):
       for language in study.languages:
         label = f"{kind}{told} {language}"
@@ -340,7 +228,7 @@ def _report(
   """
   point = (temperature, num_samples, kl)
   axes = dict(zip(SWEPT, point, strict=True))
-  suffix = _suffix(study, axes)
+  suffix = study_cell.suffix(study, axes)
   name = f"report{suffix}"
   runs = _runs(study, *point)
   training = _training(study, temperature, kl)
@@ -366,8 +254,13 @@ def _report(
       f"accuracy of reward models is that of seed {study.seeds[0]}.",
     )
   needs = [*runs, diagnosis, *training.values()]
-  cell = _cell(
-    study, "report", name, f"report{_told(study, axes)}", settings, needs
+  cell = study_cell.make(
+    study,
+    "report",
+    name,
+    f"report{study_cell.told(study, axes)}",
+    settings,
+    needs,
   )
   wants = (*(x.name for x in judges), *(str(folder) for folder, _ in others))
   return dataclasses.replace(cell, wants=wants)
@@ -383,15 +276,15 @@ def _judges(study: Study, temperature, num_samples, kl) -> Iterator[Cell]:
     if method == "ppo":
       axes["kl_coefficients"] = kl
       runs = _runs(study, temperature, num_samples, kl)
-    name = _name(study, "judge", axes, judge=judge, method=method)
+    name = study_cell.name_of(study, "judge", axes, judge=judge, method=method)
     settings = {
       **own,
       "RECORDS": [Folder(x) / "records.jsonl" for x in runs],
       "OUTPUT": Folder(name) / VERDICTS,
       "METHOD": method,
     }
-    title = f"judge {judge} of {method}{_told(study, axes)}"
-    yield _cell(study, "judge", name, title, settings, runs)
+    title = f"judge {judge} of {method}{study_cell.told(study, axes)}"
+    yield study_cell.make(study, "judge", name, title, settings, runs)
 
 
 def _reports(study: Study) -> Iterator[Cell]:
