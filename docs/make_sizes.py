@@ -68,7 +68,7 @@ one device), plan divided by compiled:
 | train, small | batch 8, 128 / 32, dropout 0.1 | 1.12 |
 | train, small | batch 8, 512 / 128, dropout 0.1 | 1.32 |
 | train, small | batch 8, 512 / 128, no dropout | 1.05 |
-| train, base | batch 4, 512 / 128, no dropout | 1.13 |
+| train, base | batch 4, 512 / 128, no dropout | 1.14 |
 | sample, small | 8 x 16, 512 / 128 | 1.17 |
 | sample, base | 4 x 16, 512 / 128 | 1.06 |
 | score, small | 8 x 16, 512 / 128 | 1.00 |
