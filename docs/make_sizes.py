@@ -57,17 +57,18 @@ Parameters, optimizer state and gradients follow from the shardings of the mesh
 and are exact. Activations are the arrays that JAX's autodiff says it keeps for
 one device's rows and its share of heads and MLP; with `remat` one layer of each
 stack is added, the one that is being recomputed. The vocabulary's part is two
-chunks of logits and, on a mesh, the gathered output matrix and its gradient.
+chunks of logits and, on a mesh, the gathered output matrix and its gradient; on
+one device only what they take beyond the gradients, which come later.
 
 Against programs compiled by XLA for a CPU (float32, arguments plus temporaries,
 one device), plan divided by compiled:
 
 | | shape | planned / compiled |
 | --- | --- | --- |
-| train, small | batch 8, 128 / 32, dropout 0.1 | 1.03 |
-| train, small | batch 8, 512 / 128, dropout 0.1 | 1.34 |
-| train, small | batch 8, 512 / 128, no dropout | 1.08 |
-| train, base | batch 4, 512 / 128, no dropout | 1.13 |
+| train, small | batch 8, 128 / 32, dropout 0.1 | 1.12 |
+| train, small | batch 8, 512 / 128, dropout 0.1 | 1.32 |
+| train, small | batch 8, 512 / 128, no dropout | 1.05 |
+| train, base | batch 4, 512 / 128, no dropout | 1.14 |
 | sample, small | 8 x 16, 512 / 128 | 1.17 |
 | sample, base | 4 x 16, 512 / 128 | 1.06 |
 | score, small | 8 x 16, 512 / 128 | 1.00 |

@@ -35,6 +35,7 @@ LAYERS = (
   ("xlrm.ppo", 1),
   ("xlrm.advantages", 1),
   ("xlrm.lora", 1),
+  ("xlrm.adafactor", 1),
   ("xlrm.optimizers", 1),
   ("xlrm.sharding", 1),
   ("xlrm.checkpoints", 1),

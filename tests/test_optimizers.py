@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+from xlrm import adafactor
 from xlrm import optimizers
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "t5x_adafactor.npz"
@@ -60,6 +61,52 @@ def test_adafactor_keeps_the_second_moments_of_t5x():
           rtol=1e-4,
           atol=1e-30,
         )
+
+
+@pytest.mark.parametrize(
+  "options",
+  [
+    {},
+    {"clipping_threshold": None, "multiply_by_parameter_scale": False},
+    {"weight_decay_rate": 0.1, "decay_rate": 0.5},
+  ],
+)
+def test_adafactor_is_that_of_optax(options, monkeypatch):
+  """Wide, tall, square and stacked matrices, in three updates."""
+  monkeypatch.setattr(adafactor, "LARGE", 128 * 400)
+  draw = np.random.default_rng(0)
+  shapes = {
+    "bias": (7,),
+    "cube": (2, 130, 128),
+    "one": (1,),
+    "small": (128, 5),
+    "square": (128, 128),
+    "tall": (400, 128),
+    "wide": (128, 400),
+  }
+  params = {
+    name: np.float32(draw.normal(size=shape, scale=0.1 + 3 * (name == "tall")))
+    for name, shape in shapes.items()
+  }
+  params["bias"] *= 1e-6  # below the least scale
+
+  def compare(a, b):  # weight decay and gradient may cancel out
+    atol = 1e-7 * np.abs(b).max()
+    np.testing.assert_allclose(a, b, rtol=2e-5, atol=atol)
+
+  ours, theirs = (
+    optimizers.adafactor(0.01, **options),
+    optax.adafactor(0.01, **options),
+  )
+  state, wanted_state = ours.init(params), theirs.init(params)
+  for _ in range(3):
+    gradient = jax.tree.map(
+      lambda x: np.float32(draw.normal(size=x.shape)), params
+    )
+    gradient["tall"][3] = 0.0
+    updates, state = jax.jit(ours.update)(gradient, state, params)
+    wanted, wanted_state = theirs.update(gradient, wanted_state, params)
+    jax.tree.map(compare, (updates, state), (wanted, wanted_state))
 
 
 def test_schedules_at_hand_computed_steps():

@@ -186,6 +186,7 @@ def _shard_gradients(
   d H/dl_j = -p_j (log p_j + H).
   """
   product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
+  depth = matrix.shape[0]
 
   def chunk(matrix_gradient, arrays):
     state, target, entropy, log_z, (g_logprob, g_entropy, g_log_z) = arrays
@@ -199,10 +200,16 @@ def _shard_gradients(
     if support is not None:
       gradient = jnp.where(support[None, None], gradient, 0.0)
     gradient = (gradient / temperature).astype(state.dtype)
-    state_gradient = product("rcv,dv->rcd", gradient, matrix)
-    matrix_gradient += product("rcd,rcv->dv", state, gradient)
+    # Rows flat and the states transposed by themselves: XLA's CPU would copy
+    # the chunk of gradients for this product, once or twice.
+    gradient = gradient.reshape(-1, gradient.shape[-1])
+    columns = jax.lax.optimization_barrier(state.reshape(-1, depth).T)
+    matrix_gradient += product("dn,nv->dv", columns, gradient)
+    state_gradient = product("nv,dv->nd", gradient, matrix)
     state_gradient = _over(axis, jax.lax.psum, state_gradient)
-    return matrix_gradient, state_gradient.astype(state.dtype)
+    return matrix_gradient, state_gradient.astype(state.dtype).reshape(
+      state.shape
+    )
 
   arrays = (hidden, targets, entropy, log_z, tuple(gradients))
   arrays = jax.tree.map(lambda x: _chunks(x, chunk_size), arrays)

@@ -258,17 +258,24 @@ def training_plan(
     "activations": per_row * rows + -(-copies // data),
   }
   if isinstance(planned.model, language_model.EncoderDecoder):
-    found["vocabulary"] = _head_bytes(planned.model.config, data, model)
+    later = 0 if data > 1 else placed_bytes(trained, mesh)
+    head = _head_bytes(planned.model.config, data, model)
+    found["vocabulary"] = max(0, head - later)
   return Plan(found)
 
 
 def _head_bytes(config, data: int, model: int) -> int:
-  """Two chunks of logits; on a mesh the gathered matrix and its gradient."""
+  """Two chunks of logits; on a mesh the gathered matrix and its gradient.
+
+  On one row of devices the matrix's gradient is the first that there is: where
+  all gradients take more than this, nothing is added to them.
+  """
   rows = -(-config.vocab_size // model)
   chunks = 2 * losses.CHUNK_SIZE * rows * 4
   size = jnp.dtype(config.dtype).itemsize
-  gathered = (size + 4) * config.emb_dim * rows
-  return chunks + (gathered if data > 1 else 0)
+  gradient = 4 * config.emb_dim * rows
+  gathered = size * config.emb_dim * rows
+  return chunks + gradient + (gathered if data > 1 else 0)
 
 
 LOGITS_COPIES = 2  # logits and their exponentials

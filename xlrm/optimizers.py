@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from xlrm import adafactor as adafactor_lib
 from xlrm import types
 
 Schedule = float | optax.Schedule
@@ -61,14 +62,13 @@ def adafactor(
       is off, as in T5X.
   """
   _check_rate(learning_rate)
-  optimizer = optax.adafactor(
+  optimizer = adafactor_lib.adafactor(
     learning_rate,
     min_dim_size_to_factor=min_dim_size_to_factor,
     decay_rate=decay_rate,
     multiply_by_parameter_scale=multiply_by_parameter_scale,
     clipping_threshold=clipping_threshold,
     weight_decay_rate=weight_decay_rate,
-    eps=1e-30,
   )
   return _clipped(optimizer, max_gradient_norm)
 

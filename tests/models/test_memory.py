@@ -7,7 +7,10 @@ import jax.numpy as jnp
 import pytest
 
 from xlrm import losses
+from xlrm import optimizers
+from xlrm import train_step
 from xlrm import types
+from xlrm.jobs import sft
 from xlrm.models import language_model
 from xlrm.models import t5
 
@@ -67,3 +70,22 @@ def test_g06_memory_of_an_mt5_small_step():
   # tokens of 8 rows are one chunk, which needs no loop and one buffer less.
   chunk = losses.CHUNK_SIZE * ROWS * 4
   assert found - growth(FEW_ROWS) < 1.2 * chunk < 0.5 * MORE_LOGITS
+
+
+@pytest.mark.slow
+def test_memory_of_a_whole_update_of_mt5_small():
+  """The backward pass or one matrix's update, not the updates of both."""
+  model = language_model.EncoderDecoder(t5.mt5("small", dropout_rate=0.1))
+  optimizer = optimizers.adafactor(1e-3)
+  update = train_step.make_train_step(sft.sft_loss(model, 1e-4), optimizer)
+  state = train_step.abstract_shapes(model.abstract(), optimizer)
+  batch = types.Batch(
+    jax.ShapeDtypeStruct((8, 128), jnp.int32),
+    jax.ShapeDtypeStruct((8, 1, 32), jnp.int32),
+    jax.ShapeDtypeStruct((8, 1, 32), jnp.float32),
+  )
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  program = jax.jit(update, donate_argnums=0).lower(state, batch, key)
+  found = program.compile().memory_analysis().temp_size_in_bytes
+  matrix = ROWS * 512 * 4
+  assert 2 * matrix < found < 3.7 * matrix
