@@ -27,7 +27,7 @@ State = study_plan.State
 def _held(lock: contextlib.AbstractContextManager) -> Iterator[None]:
   """The first process holds it for all; what it raises is raised by all."""
   with contextlib.ExitStack() as stack:
-    processes.on_first(stack.enter_context, lock)
+    processes.alone_on_first(stack.enter_context, lock)
     yield
 
 
@@ -158,7 +158,7 @@ def run(
   plan = study_plan.Plan.of(loaded)
   chosen = study_plan.selected(plan, only)
   # A mistake leaves no folder.
-  processes.on_first(_check_now, loaded, chosen, wait_seconds)
+  processes.alone_on_first(_check_now, loaded, chosen, wait_seconds)
   study_plan.check_tasks(plan)
   with _held(study_state.lock(loaded.study, shared=only is not None)):
     processes.on_first(_check_now, loaded, chosen)

@@ -21,11 +21,13 @@ from typing import IO
 from xlrm import config
 from xlrm import files
 from xlrm import study as study_lib
+from xlrm import study_cell
 from xlrm import study_cells
+from xlrm.annotation import study as annotation_lib
 
 MARK = "cell.study"  # no .json: those make the fingerprint of a model
 LOCK = "study.lock"
-CELL_LOCK = "cell.lock"
+CELL_LOCKS = "locks"  # folder: one per cell, never removed
 _CHECKPOINT = "checkpoint_*/manifest.json"  # written last, see checkpoints
 POLL_SECONDS = 1
 # Kind -> what its job leaves when it is done, as a glob.
@@ -42,7 +44,8 @@ PRODUCTS = {
 # Jobs of these kinds continue whatever stands there; all others either see that
 # it is another's or make it anew.
 TRAINED = ("sft", "reward", "ppo")
-Cell = study_cells.Cell
+Cell = study_cell.Cell
+Folder = study_cell.Folder
 Texts = Mapping[str, Sequence[config.Source]]  # by name of cell
 
 
@@ -133,8 +136,26 @@ def present(
     if state(*present(cells[name], cells, known)) is State.EXISTS
   ]
   missing = set(cell.wants).difference(done)
-  identity = "+".join(known[name] for name in (cell.name, *done))
+  parts = [known[name] for name in (cell.name, *done)]
+  identity = "+".join(parts + list(map(_digest, _outside(cell))))
   return cell.without(missing) if missing else cell, identity
+
+
+def _outside(cell: Cell) -> list[pathlib.Path]:
+  """Verdicts that a report takes and that no cell makes, see Study.verdicts."""
+  taken = cell.settings.get("VERDICTS", ())
+  return [pathlib.Path(x) for x in taken if not isinstance(x, Folder)]
+
+
+def _digest(source: pathlib.Path) -> str:
+  """Changes with the verdicts in a file, or with people's answers."""
+  if source.is_dir():
+    people = (source / annotation_lib.KEY).is_file()
+    source /= annotation_lib.ANSWERS if people else study_cells.VERDICTS
+  if not source.is_file():
+    return "missing"
+  with open(source, "rb") as file:
+    return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def write_mark(cell: Cell, identity: str, done: bool) -> None:
@@ -153,11 +174,12 @@ def write_mark(cell: Cell, identity: str, done: bool) -> None:
 
 def forget_if_empty(cell: Cell) -> None:
   """A cell that never began leaves no folder that looks like a run."""
-  names = {x.name for x in cell.folder.iterdir()}
-  if names <= {MARK, CELL_LOCK, config.SAVED}:
-    for name in names:
-      (cell.folder / name).unlink()
-    cell.folder.rmdir()
+  with contextlib.suppress(OSError):  # what went wrong before is to be heard
+    names = {x.name for x in cell.folder.iterdir()}
+    if names <= {MARK, config.SAVED}:
+      for name in names:
+        (cell.folder / name).unlink()
+      cell.folder.rmdir()
 
 
 def _change(cell: Cell) -> str:
@@ -209,7 +231,8 @@ def lock(study: study_lib.Study, *, shared: bool = False) -> Iterator[None]:
 @contextlib.contextmanager
 def cell_lock(cell: Cell, wait_seconds: float = 0) -> Iterator[None]:
   """Keeps a second process out of a cell for this long; see `lock`."""
-  with _locked(cell.folder / CELL_LOCK, cell.title, False, wait_seconds):
+  path = cell.root / CELL_LOCKS / f"{cell.name}.lock"
+  with _locked(path, cell.title, False, wait_seconds):
     yield
 
 

@@ -243,6 +243,48 @@ def test_two_processes_do_not_run_one_study(command):
     assert command().returncode == 2
 
 
+def test_more_answers_of_people_make_the_report_anew(finished):
+  people = finished.folder / "people"
+  people.mkdir()
+  (people / study_cells.VERDICTS).write_text("one")
+  given = f"Study.verdicts = ({str(people)!r},)"
+  assert finished(f"--gin.{given.replace(' = ', '=')}").returncode == 0
+  assert finished.ran == ["run"]
+  assert finished.states(given)["report"] == "exists"
+  (people / study_cells.VERDICTS).write_text("two")
+  assert finished.states(given)["report"] == "changed"
+  (people / "key.json").touch()  # now it is a folder of `xlrm annotate`
+  (people / "answers.sqlite").write_text("one")  # the same as at first
+  assert finished.states(given)["report"] == "exists"
+
+
+def test_a_cell_that_never_began_is_said_even_if_its_folder_stays(
+  command, monkeypatch
+):
+  """NFS keeps a file that is open under another name."""
+  cell = study_cells.cells(command.loaded().study)[0]
+  study_state.write_mark(cell, "x", done=False)
+
+  def full(path):
+    raise OSError("Directory not empty")
+
+  monkeypatch.setattr(pathlib.Path, "rmdir", full)
+  study_state.forget_if_empty(cell)
+  assert not list(cell.folder.iterdir())
+
+
+def test_the_lock_of_a_cell_outlives_a_failure(command):
+  """Whoever waits for it and whoever comes later lock the same file."""
+  cell = study_cells.cells(command.loaded().study)[0]
+  with study_state.cell_lock(cell):
+    study_state.write_mark(cell, "x", done=False)
+    study_state.forget_if_empty(cell)
+    assert not cell.folder.exists()
+    with pytest.raises(ValueError, match="another process runs SFT en"):
+      with study_state.cell_lock(cell):
+        pass
+
+
 def test_a_mark_is_no_part_of_a_model(tmp_path):
   study = Command(tmp_path).loaded().study
   cell = study_cells.cells(study)[0]
