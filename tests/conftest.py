@@ -2,6 +2,12 @@
 
 import os
 import pathlib
+import signal
+
+# A shell that starts the suite in the background has SIGINT ignored, and so
+# would the commands that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+  signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Most of the suite's time went into LLVM: the programs stay the same, their
