@@ -48,16 +48,16 @@ MODULES = {
     "Data",
     "Batches, records, datasets and tasks.",
     "types records files processes shares chunked_files prompt_files "
-    "prompt_batches batches converters row_order denoising language_names "
-    "distillation data/ tasks/",
+    "prompt_batches batches batch_feed mapped_npz converters row_order "
+    "denoising language_names distillation data/ tasks/",
   ),
   "models": ("Models", "Backbones and scorers.", "models/ checkpoints/"),
   "training": (
     "Training",
     "Losses, optimizers, the one training loop, meshes and memory.",
-    "losses ranking_losses optimizers sharding training train_step train_loop "
-    "preemption metric_writer memory_plan jobs/ study "
-    "study_cell study_cells config gin_sources t5x_models",
+    "losses ranking_losses optimizers adafactor sharding training train_step "
+    "train_loop preemption metric_writer memory_plan jobs/ study study_cell "
+    "study_cells config gin_sources t5x_models",
   ),
   "sampling": (
     "Sampling and best-of-n",
