@@ -1,6 +1,6 @@
 """What the numbers say, in sentences: did it transfer?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 
 from xlrm.analysis import cells
@@ -158,11 +158,36 @@ def _also(found: Results, inputs: report_inputs.ReportInputs) -> list[str]:
     matrix = verdict_judges.matrix(inputs.records, other, found.said[other])
     win = cells.cross_lingual_average(matrix)
     if win:
+      prompts, equal, pairs = verdict_judges.asked_about(inputs.records, matrix)
+      ties = (
+        f" ({equal} of {pairs} pairs of outputs are equal and count as ties)"
+      )
       sentences.append(
-        f"{names.by_judge(other)}, asked about {win.n} prompts, the win rate "
-        f"over one sample is {rate(win)}."
+        f"{names.by_judge(other)}, asked about {prompts} prompts"
+        f"{ties if equal else ''}, the win rate over one sample is {rate(win)}."
       )
   return sentences
+
+
+def _between_seeds(pairs: Sequence[cells.Cell]) -> list[str]:
+  """What other seeds would give; the other intervals do not say it."""
+  several = [x for x in pairs if x.between_seeds]
+  if not several:
+    return []
+  sizes = sorted({len(x.by_seed) for x in several})
+  seeds = " to ".join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))
+  lowest = min(several, key=lambda x: x.between_seeds[0])
+  text = f"{percent(lowest.win.rate)} {interval(*lowest.between_seeds)}"
+  if len(several) == 1:
+    text = f"Between {seeds} seeds the win rate varies: {text}"
+  else:
+    above = sum(x.between_seeds[0] > 0.5 for x in several)
+    text = (
+      f"Between {seeds} seeds the win rates vary: the interval is above 50% in "
+      f"{_count(above, len(several), 'pair')} and reaches lowest in "
+      f"{names.pair(lowest.source, lowest.target)}, {text}"
+    )
+  return [text + ("; two seeds say little." if sizes[0] == 2 else ".")]
 
 
 def verdict(inputs: report_inputs.ReportInputs, found: Results) -> Verdict:
@@ -190,11 +215,16 @@ def verdict(inputs: report_inputs.ReportInputs, found: Results) -> Verdict:
     f"samples by a reward model that was trained on another language beats "
     f"one sample of the target language\u2019s own SFT model at the same "
     f"temperature, by the {names.judge(judge)}: mean win rate {rate(average)} "
-    f"(95% interval, ties count one half)."
+    f"(95% interval over prompts, ties count one half)."
   )
   if not better:
     first = first.replace("In 0 of", "In none of", 1)
-  sentences = [first, *_also(found, inputs), *_accuracy_sentence(inputs)]
+  sentences = [
+    first,
+    *_between_seeds(pairs),
+    *_also(found, inputs),
+    *_accuracy_sentence(inputs),
+  ]
   if worse:
     sentences.insert(
       1, f"In {_count(worse, len(pairs), 'pair')} it is worse than the sample."
