@@ -83,7 +83,7 @@ def test_the_answer_says_what_the_seeds_say(study, lifts):
       expected = f"{start} varies: {text}{little}."
     else:
       above = sum(low > 0.5 for _, low, _ in ends.values())
-      count = "all 2 pairs" if above == 2 else f"{above} of 2 pairs"
+      count = ("no pair", "1 of 2 pairs", "all 2 pairs")[above]
       name = {"en": "English \u2192 Spanish", "de": "German \u2192 Russian"}
       expected = (
         f"{start}s vary: the interval is above 50% in {count} and reaches "

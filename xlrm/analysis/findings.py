@@ -132,6 +132,34 @@ def _accuracy_sentence(inputs: report_inputs.ReportInputs) -> list[str]:
   ]
 
 
+def _asked_about(
+  inputs: report_inputs.ReportInputs, matrix: cells.Matrix
+) -> str:
+  """How many prompts a judge compared two outputs of: it is not asked where
+  they are equal."""
+  prompts, equal, pairs = set(), 0, 0
+  for cell in matrix.cross_lingual:
+    ours, theirs = (
+      cells.by_prompt(inputs.records, method, source, cell.target)
+      for method, source in (
+        (matrix.method, cell.source),
+        (matrix.baseline, ""),
+      )
+    )
+    for prompt in cell.outcomes:
+      pairs += 1
+      if ours[prompt].output == theirs[prompt].output:
+        equal += 1
+      else:
+        prompts.add((cell.target, *prompt[1:]))
+  text = f"asked about {len(prompts)} prompts"
+  if equal:
+    text += (
+      f" ({equal} of {pairs} pairs of outputs are equal and count as ties)"
+    )
+  return text
+
+
 def _also(found: Results, inputs: report_inputs.ReportInputs) -> list[str]:
   judge = found.judges[0]
   sentences = []
@@ -158,13 +186,9 @@ def _also(found: Results, inputs: report_inputs.ReportInputs) -> list[str]:
     matrix = verdict_judges.matrix(inputs.records, other, found.said[other])
     win = cells.cross_lingual_average(matrix)
     if win:
-      prompts, equal, pairs = verdict_judges.asked_about(inputs.records, matrix)
-      ties = (
-        f" ({equal} of {pairs} pairs of outputs are equal and count as ties)"
-      )
       sentences.append(
-        f"{names.by_judge(other)}, asked about {prompts} prompts"
-        f"{ties if equal else ''}, the win rate over one sample is {rate(win)}."
+        f"{names.by_judge(other)}, {_asked_about(inputs, matrix)}, the win "
+        f"rate over one sample is {rate(win)}."
       )
   return sentences
 
@@ -182,9 +206,10 @@ def _between_seeds(pairs: Sequence[cells.Cell]) -> list[str]:
     text = f"Between {seeds} seeds the win rate varies: {text}"
   else:
     above = sum(x.between_seeds[0] > 0.5 for x in several)
+    count = _count(above, len(several), "pair") if above else "no pair"
     text = (
       f"Between {seeds} seeds the win rates vary: the interval is above 50% in "
-      f"{_count(above, len(several), 'pair')} and reaches lowest in "
+      f"{count} and reaches lowest in "
       f"{names.pair(lowest.source, lowest.target)}, {text}"
     )
   return [text + ("; two seeds say little." if sizes[0] == 2 else ".")]

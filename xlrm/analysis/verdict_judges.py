@@ -288,24 +288,6 @@ def asked(
   return [x for x in verdicts if outputs[x.first] != outputs[x.second]]
 
 
-def asked_about(
-  records: Sequence[records_lib.EvalRecord], found: cells.Matrix
-) -> tuple[int, int, int]:
-  """Prompts with different outputs, pairs of equal outputs, and all pairs, of
-  the cross-lingual cells of a `matrix`."""
-  prompts, equal, pairs = set(), 0, 0
-  for cell in found.cross_lingual:
-    compared = (found.method, cell.source, cell.target, found.baseline)
-    ours, theirs = _sides(records, Comparison(*compared))
-    for prompt in cell.outcomes:
-      pairs += 1
-      if ours[prompt].output == theirs[prompt].output:
-        equal += 1
-      else:
-        prompts.add((cell.target, *prompt[1:]))
-  return len(prompts), equal, pairs
-
-
 def unasked(
   records: Sequence[records_lib.EvalRecord], x: Comparison
 ) -> tuple[int, int]:
