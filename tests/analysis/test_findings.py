@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from xlrm.analysis import expectations
 from xlrm.analysis import findings
@@ -38,6 +39,62 @@ def test_worse_pairs_are_told(study):
   text = " ".join(verdict_of(study.make_inputs(records=records)).sentences)
   assert "In all 4 pairs it is worse than the sample." in text
   assert "it loses to it" in text
+
+
+def seeded(study, lifts, pairs):
+  """Records of these pairs, a seed for each lift, and the SFT samples."""
+  return [
+    dataclasses.replace(x, seed=seed)
+    for seed, lift in enumerate(lifts)
+    for x in study.make_records(60, lift=lift, seed=seed)
+    if x.source == "" or (x.source, x.target) in pairs
+  ]
+
+
+@pytest.mark.parametrize("lifts", [(0.38, 0.1), (0.38, 0.1, 0.3)])
+def test_the_answer_says_what_the_seeds_say(study, lifts):
+  for pairs in ([("en", "es")], [("en", "es"), ("de", "ru")]):
+    inputs = study.make_small_inputs(records=seeded(study, lifts, pairs))
+    verdict = verdict_of(inputs)
+    assert verdict.answer == "Yes."
+    ends = {}
+    for source, target in pairs:  # as a reader would count
+      rates = []
+      for seed in range(len(lifts)):
+        ours, theirs = (
+          {
+            x.example_id: x.scores["gold"]
+            for x in inputs.records
+            if (x.method, x.source, x.target, x.seed) == (*method, target, seed)
+          }
+          for method in (("best_of_n", source), ("sample", ""))
+        )
+        won = [np.sign(ours[x] - theirs[x]) for x in ours]
+        rates.append(0.5 + np.mean(won) / 2)
+      found = stats.ttest_1samp(rates, 0).confidence_interval()
+      low, high = max(0.0, found.low), min(1.0, found.high)
+      ends[source, target] = np.mean(rates), low, high
+    lowest = min(ends, key=lambda x: ends[x][1])
+    rate, low, high = (100 * x for x in ends[lowest])
+    text = f"{rate:.1f}% [{low:.1f}, {high:.1f}]"
+    little = "; two seeds say little" if len(lifts) == 2 else ""
+    start = f"Between {len(lifts)} seeds the win rate"
+    if len(pairs) == 1:
+      expected = f"{start} varies: {text}{little}."
+    else:
+      above = sum(low > 0.5 for _, low, _ in ends.values())
+      count = ("no pair", "1 of 2 pairs", "all 2 pairs")[above]
+      name = {"en": "English \u2192 Spanish", "de": "German \u2192 Russian"}
+      expected = (
+        f"{start}s vary: the interval is above 50% in {count} and reaches "
+        f"lowest in {name[lowest[0]]}, {text}{little}."
+      )
+    assert verdict.sentences[1] == expected
+
+
+def test_one_seed_says_nothing_of_others(study, inputs):
+  text = " ".join(verdict_of(inputs).sentences)
+  assert "seeds" not in text and "95% interval over prompts" in text
 
 
 def test_verdict_without_cross_lingual_pairs(study):

@@ -164,10 +164,74 @@ def test_over_temperatures_scores_decide(temperatures):
   found = swept.points(changed, "best_of_n", "gold")
   assert [x.values["temperature"] for x in found] == [0.7, 1.0]
   assert found[0].win.rate == 1.0 > found[1].win.rate
-  assert found[1].against is None and found[0].against.apart
+  assert found[1].against is None and found[0].against.worse
   text = report_swept.answer("best_of_n", found)
   assert "temperature = 1 has the highest mean score" in text
   assert "Worse: temperature = 0.7" in text
+
+
+def test_what_beats_the_best_prompt_by_prompt_is_not_called_worse(
+  study, temperatures
+):
+  """One prompt's scores, far too low, make the mean of T = 0.7 the lowest; on
+  every other prompt its output scores more."""
+  records = {1.0: temperatures[0].records, 0.7: []}
+  for x in records[1.0]:
+    gain = 0.0
+    if x.method == "best_of_n":
+      gain = -1000.0 if x.example_id == records[1.0][0].example_id else 0.5
+    scores = {"gold": x.scores["gold"] + gain}
+    records[0.7].append(dataclasses.replace(x, scores=scores))
+  points = [
+    report_inputs.SweptPoint({"temperature": t}, x) for t, x in records.items()
+  ]
+  other, best = swept.points(points, "best_of_n", "gold")
+  assert best.against is None and best.score.value > other.score.value
+  against = other.against
+  assert against.p < 0.05 and against.win.rate > 0.5
+  assert against.better and not against.worse
+  text = report_swept.answer("best_of_n", (other, best))
+  assert "temperature = 1 has the highest mean score" in text
+  assert "Worse" not in text and "Not told apart" not in text
+  assert (
+    "Beats it prompt by prompt, although its mean score is no higher: "
+    "temperature = 0.7 (wins "
+  ) in text
+  inputs = study.make_small_inputs(records=records[1.0], swept=points)
+  page = report_swept.section(inputs, ("gold",))
+  rate = f"{100 * against.win.rate:.1f}%"
+  assert f'<td class="best">{rate}' in page and 'class="bad"' not in page
+
+
+def test_over_n_scores_decide(study, temperatures):
+  """The sample is the draw after the n: at another n another one."""
+  harder = [
+    dataclasses.replace(x, scores={"gold": 5.0}) if x.method == "sample" else x
+    for x in temperatures[0].records
+  ]
+  better = [
+    dataclasses.replace(x, scores={"gold": x.scores["gold"] + 1})
+    if x.method == "best_of_n"
+    else x
+    for x in harder
+  ]
+  points = [
+    report_inputs.SweptPoint({"n": 4}, temperatures[0].records),
+    report_inputs.SweptPoint({"n": 16}, better),
+  ]
+  few, many = swept.points(points, "best_of_n", "gold")
+  assert few.win.rate > many.win.rate == 0.0
+  assert many.against is None and few.against.worse
+  inputs = study.make_small_inputs(records=better, swept=points)
+  page = report_swept.section(inputs, ("gold",))
+  assert "Best-of-n: of 2, n = 16 has the highest mean score" in page
+  assert "Win rates at two values of n are over two different samples" in page
+
+
+def test_over_betas_win_rates_decide(study, betas):
+  inputs = study.make_small_inputs(records=betas[0].records, swept=betas)
+  page = report_swept.section(inputs, ("gold",))
+  assert "wins most often" in page and "different samples" not in page
 
 
 def test_pairs_that_a_point_lacks_count_nowhere(temperatures):

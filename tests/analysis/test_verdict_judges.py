@@ -4,10 +4,12 @@ import dataclasses
 import re
 
 import comparisons
+from matplotlib import figure
 import numpy as np
 import pytest
 
 from xlrm import records as records_lib
+from xlrm.analysis import canvas
 from xlrm.analysis import cells
 from xlrm.analysis import findings
 from xlrm.analysis import judge_comparisons
@@ -216,15 +218,101 @@ def test_the_section_says_what_was_counted(study, records, verdicts, said):
   assert f"{sum(same)} of 80 pairs of outputs are equal" in page
   assert f"as ties it wins {100 * rate:.1f}%" in page
   # Habits: of those with a winner, how often the output shown first.
-  own = [x for x in verdicts if x.judge == GPT]
+  outputs = {x.id: x.output for x in records}
+  own = [
+    x
+    for x in verdicts
+    if x.judge == GPT and outputs[x.first] != outputs[x.second]
+  ]
   decided = [x for x in own if x.outcome in ("first", "second")]
   share = np.mean([x.order == x.outcome for x in decided])
   invalid = sum(x.outcome == "invalid" for x in own)
-  habits = row_of(page, GPT)
-  assert habits[:2] == [str(len(own)), f"{100 * share:.1f}%"]
-  assert habits[-1] == str(invalid)
+  told = {}
+  for x in own:
+    told.setdefault((x.first, x.second), []).append(x.outcome)
+  both = [x for x in told.values() if "invalid" not in x]
+  same = np.mean([len(set(x)) == 1 for x in both])
+  ties = sum(x.outcome == "tie" for x in own)
+  assert row_of(page, GPT) == [
+    str(len(own)),
+    f"{100 * share:.1f}%",
+    str(len(both)),
+    f"{100 * same:.1f}%",
+    str(ties),
+    str(invalid),
+  ]
   assert row_of(page, "ana")[0] == str(SHOWN)
   assert report_verdicts.section(inputs, {}, ("gold",)) == ""
+
+
+@pytest.fixture(scope="module")
+def half_equal():
+  """50 prompts with equal outputs, which a prompted judge writes as ties, and
+  50 of which it prefers what stands first, whatever it is."""
+  texts = [f"text {i}" for i in range(100)]
+  others = [f"other {x}" if i >= 50 else x for i, x in enumerate(texts)]
+  records = comparisons.both(texts, others)
+  verdicts = [
+    verdict(x, GPT, "tie" if x.identical else order, order)
+    for x in pairing.pair(records, "best_of_n", "sample").pairs
+    for order in ("first", "second")
+  ]
+  return records, verdicts
+
+
+def test_pairs_that_nobody_was_asked_about_are_no_habit(study, half_equal):
+  records, verdicts = half_equal
+  inputs = study.make_small_inputs(records=records, verdicts=verdicts)
+  said = verdict_judges.said_by(records, verdicts)
+  page = report_verdicts.section(inputs, said, ())
+  assert row_of(page, GPT) == ["100", "100.0%", "50", "0.0%", "0", "0"]
+  # A judge that was asked about nothing has no habits.
+  equal = verdicts[:100]
+  inputs = dataclasses.replace(inputs, verdicts=equal)
+  said = verdict_judges.said_by(records, equal)
+  assert "Habits" not in report_verdicts.section(inputs, said, ())
+
+
+def test_the_answer_counts_the_prompts_that_were_asked_about(study, half_equal):
+  records, verdicts = half_equal
+  records = [dataclasses.replace(x, scores={"gold": 1.0}) for x in records]
+  inputs = study.make_small_inputs(records=records, verdicts=verdicts)
+  found = findings.results(inputs)
+  sentences = findings.verdict(inputs, found).sentences
+  (own,) = (x for x in sentences if GPT in x)
+  assert own.startswith(
+    f"By {GPT}, asked about 50 prompts (50 of 100 pairs of outputs are equal "
+    "and count as ties), the win rate over one sample is 50.0% ["
+  )
+
+
+def test_judges_whose_short_names_are_alike_have_a_row_each(study):
+  judges = [
+    f"{owner}/Llama-3.1-70B-Instruct:pairwise"
+    for owner in ("meta-llama", "unsloth")
+  ]
+  records = comparisons.both(["a", "b"], ["x", "y"])
+  verdicts = [
+    verdict(pair, judge, outcome, order)
+    for judge, outcome in zip([*judges, GPT], ("first", "second", "tie"))
+    for pair in pairing.pair(records, "best_of_n", "sample").pairs
+    for order in ("first", "second")
+  ]
+  inputs = study.make_small_inputs(records=records, verdicts=verdicts)
+  said = verdict_judges.said_by(records, verdicts)
+  with canvas.drawn() as drawings:
+    report_verdicts.section(inputs, said, ())
+  ((drawing, _),) = drawings.values()
+  painted = figure.Figure().subplots()
+  drawing.paint(painted)
+  labels = [x.get_text() for x in painted.get_yticklabels()]
+  values = [
+    line.get_xdata()[0]
+    for line in painted.lines
+    if line.get_marker() not in ("None", "")
+  ]
+  rows = [x.replace(":", "\n") for x in (GPT, *judges)]
+  assert dict(zip(labels, values)) == dict(zip(rows, (0.5, 1.0, 0.0)))
 
 
 def test_the_answer_names_what_people_and_models_say(study, records, verdicts):

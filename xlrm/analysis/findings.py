@@ -1,6 +1,6 @@
 """What the numbers say, in sentences: did it transfer?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 
 from xlrm.analysis import cells
@@ -132,6 +132,34 @@ def _accuracy_sentence(inputs: report_inputs.ReportInputs) -> list[str]:
   ]
 
 
+def _asked_about(
+  inputs: report_inputs.ReportInputs, matrix: cells.Matrix
+) -> str:
+  """How many prompts a judge compared two outputs of: it is not asked where
+  they are equal."""
+  prompts, equal, pairs = set(), 0, 0
+  for cell in matrix.cross_lingual:
+    ours, theirs = (
+      cells.by_prompt(inputs.records, method, source, cell.target)
+      for method, source in (
+        (matrix.method, cell.source),
+        (matrix.baseline, ""),
+      )
+    )
+    for prompt in cell.outcomes:
+      pairs += 1
+      if ours[prompt].output == theirs[prompt].output:
+        equal += 1
+      else:
+        prompts.add((cell.target, *prompt[1:]))
+  text = f"asked about {len(prompts)} prompts"
+  if equal:
+    text += (
+      f" ({equal} of {pairs} pairs of outputs are equal and count as ties)"
+    )
+  return text
+
+
 def _also(found: Results, inputs: report_inputs.ReportInputs) -> list[str]:
   judge = found.judges[0]
   sentences = []
@@ -159,10 +187,32 @@ def _also(found: Results, inputs: report_inputs.ReportInputs) -> list[str]:
     win = cells.cross_lingual_average(matrix)
     if win:
       sentences.append(
-        f"{names.by_judge(other)}, asked about {win.n} prompts, the win rate "
-        f"over one sample is {rate(win)}."
+        f"{names.by_judge(other)}, {_asked_about(inputs, matrix)}, the win "
+        f"rate over one sample is {rate(win)}."
       )
   return sentences
+
+
+def _between_seeds(pairs: Sequence[cells.Cell]) -> list[str]:
+  """What other seeds would give; the other intervals do not say it."""
+  several = [x for x in pairs if x.between_seeds]
+  if not several:
+    return []
+  sizes = sorted({len(x.by_seed) for x in several})
+  seeds = " to ".join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))
+  lowest = min(several, key=lambda x: x.between_seeds[0])
+  text = f"{percent(lowest.win.rate)} {interval(*lowest.between_seeds)}"
+  if len(several) == 1:
+    text = f"Between {seeds} seeds the win rate varies: {text}"
+  else:
+    above = sum(x.between_seeds[0] > 0.5 for x in several)
+    count = _count(above, len(several), "pair") if above else "no pair"
+    text = (
+      f"Between {seeds} seeds the win rates vary: the interval is above 50% in "
+      f"{count} and reaches lowest in "
+      f"{names.pair(lowest.source, lowest.target)}, {text}"
+    )
+  return [text + ("; two seeds say little." if sizes[0] == 2 else ".")]
 
 
 def verdict(inputs: report_inputs.ReportInputs, found: Results) -> Verdict:
@@ -190,11 +240,16 @@ def verdict(inputs: report_inputs.ReportInputs, found: Results) -> Verdict:
     f"samples by a reward model that was trained on another language beats "
     f"one sample of the target language\u2019s own SFT model at the same "
     f"temperature, by the {names.judge(judge)}: mean win rate {rate(average)} "
-    f"(95% interval, ties count one half)."
+    f"(95% interval over prompts, ties count one half)."
   )
   if not better:
     first = first.replace("In 0 of", "In none of", 1)
-  sentences = [first, *_also(found, inputs), *_accuracy_sentence(inputs)]
+  sentences = [
+    first,
+    *_between_seeds(pairs),
+    *_also(found, inputs),
+    *_accuracy_sentence(inputs),
+  ]
   if worse:
     sentences.insert(
       1, f"In {_count(worse, len(pairs), 'pair')} it is worse than the sample."

@@ -62,7 +62,7 @@ def tiles(inputs: report_inputs.ReportInputs, found: findings.Results) -> str:
         _tile(
           f"{better} of {len(pairs)}",
           "cross-lingual pairs win over one sample",
-          "interval above 50%",
+          "interval over prompts above 50%",
         )
       )
   rows = findings.transferred(inputs)

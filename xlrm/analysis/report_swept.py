@@ -34,7 +34,7 @@ def _against(x: swept.Against | None) -> str:
   if x is None:
     return _NONE
   ends = findings.interval(x.win.low, x.win.high)
-  kind = "bad" if x.apart else ""
+  kind = "bad" if x.worse else "best" if x.better else ""
   return markup.cell(findings.percent(x.win.rate), ends, kind)
 
 
@@ -105,21 +105,26 @@ def _listed(verb: str, found: Points) -> Iterator[str]:
 def answer(method: str, found: Points) -> str:
   """The best value, those that cannot be told apart from it, the others."""
   best = next(x for x in found if x.against is None)
-  others = [x for x in found if x.against]
+  worse, better, close = [], [], []
+  for x in found:
+    if x.against:
+      own = worse if x.against.worse else better if x.against.better else close
+      own.append(x)
   how = f"wins most often, {findings.rate(best.win)}"
+  although = "it wins no more often over one sample"
   if swept.decided_by_score(best.values):
     score = best.score
     ends = f"[{score.low:.3f}, {score.high:.3f}]"
     how = f"has the highest mean score, {score.value:.3f} {ends}"
+    although = "its mean score is no higher"
   kl = f", at a KL of {best.kl.value:.2f} nats" if best.kl else ""
   return " ".join(
     [
       f"{names.method_title(method)}: of {len(found)}, "
       f"{swept_figures.called(best.values)} {how}{kl}.",
-      *_listed(
-        "Not told apart from it", [x for x in others if not x.against.apart]
-      ),
-      *_listed("Worse", [x for x in others if x.against.apart]),
+      *_listed("Not told apart from it", close),
+      *_listed("Worse", worse),
+      *_listed(f"Beats it prompt by prompt, although {although}", better),
       *_edges(found, best),
     ]
   )
@@ -134,9 +139,9 @@ def _numbers(
     "Means over the cross-lingual pairs (over all, where there is none), "
     f"targets equally, by the {names.judge(judge)}, with 95% intervals; "
     "shaded: the best; against the best: how often these outputs beat those of "
-    "the best value on the same prompts, red: exact sign test below .05 after "
-    "Holm\u2019s correction; KL: nats per response, from the least to the most "
-    "of the last steps",
+    "the best value on the same prompts, red: they lose to it, bold: they beat "
+    "it, by an exact sign test below .05 after Holm\u2019s correction; KL: "
+    "nats per response, from the least to the most of the last steps",
     markup.columns(
       "method",
       *heads,
@@ -197,10 +202,10 @@ def section(inputs: report_inputs.ReportInputs, judges: Sequence[str]) -> str:
     "All values answer the same prompts. The best of several was chosen on the "
     "prompts that it is reported on, so its own number is a little too high."
   )
-  if "temperature" in axes:
+  if others := [names.SWEPT[x] for x in swept.OTHER_SAMPLE if x in axes]:
     lead += (
-      " Win rates at two temperatures are over two different samples: there "
-      "mean scores decide."
+      f" Win rates at two values of {' or '.join(others)} are over two "
+      "different samples: there mean scores decide."
     )
   return markup.section(
     "swept",

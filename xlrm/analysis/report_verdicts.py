@@ -4,7 +4,8 @@ Judges that score every output stand beside prompted judges and people, who
 compared two at a time.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import itertools
 import math
 
@@ -70,13 +71,22 @@ def _rows(lines: Lines, deciding: str) -> Iterator[str]:
     )
 
 
-def _beside(judge: str) -> str:
-  """A judge's name in one or two short lines."""
-  name = names.SHORT_JUDGES.get(judge, names.judge(judge))
-  return "\n".join(
-    part if len(part) <= _LONGEST else f"\u2026{part[1 - _LONGEST :]}"
-    for part in name.split(":", 1)
-  )
+def _beside(judges: Iterable[str]) -> dict[str, str]:
+  """Judge -> its name in one or two lines, short unless two would be alike."""
+  found = {}
+  for judge in judges:
+    name = names.SHORT_JUDGES.get(judge, names.judge(judge))
+    lines = name.split(":", 1)
+    cut = (
+      part if len(part) <= _LONGEST else f"\u2026{part[1 - _LONGEST :]}"
+      for part in lines
+    )
+    found[judge] = "\n".join(cut), "\n".join(lines)
+  alike = Counter(short for short, _ in found.values())
+  return {
+    judge: full if alike[short] > 1 else short
+    for judge, (short, full) in found.items()
+  }
 
 
 def _figure(name: str, lines: Lines) -> str:
@@ -94,9 +104,10 @@ def _figure(name: str, lines: Lines) -> str:
         x.win.high,
         is_open=x.comparison.source == first.target,
       )
-      row = rows.setdefault(_beside(x.judge), {})
+      row = rows.setdefault(x.judge, {})
       row[names.language(x.comparison.source)] = mark
   title = _compared(first)
+  labels = _beside(rows)
   spoken = "; ".join(
     f"{names.judge(x.judge)}, {_pair(x.comparison)} {findings.rate(x.win)}, "
     f"n {x.win.n}"
@@ -105,7 +116,7 @@ def _figure(name: str, lines: Lines) -> str:
   )
   return markup.figure(
     points.dots(
-      rows,
+      {labels[judge]: row for judge, row in rows.items()},
       name=name,
       x=points.Axis("win rate", percent=True, lines={0.5: ""}),
       row_height=0.34 + 0.06 * len(sources),
@@ -152,10 +163,9 @@ def _share(value: float, low: float, high: float) -> str:
 
 
 def _habits(inputs: report_inputs.ReportInputs) -> Iterator[str]:
-  for judge in sorted({x.judge for x in inputs.verdicts}):
-    found = consistency.consistency(
-      [x for x in inputs.verdicts if x.judge == judge]
-    )
+  verdicts = verdict_judges.asked(inputs.records, inputs.verdicts)
+  for judge in sorted({x.judge for x in verdicts}):
+    found = consistency.consistency([x for x in verdicts if x.judge == judge])
     yield markup.row(
       names.judge(judge),
       [
@@ -204,11 +214,13 @@ def section(
   )
   if len(lines) > _MOST:
     table = f"<details><summary>Numbers</summary>{table}</details>"
+  rows = list(_habits(inputs))
   habits = markup.table(
     "Habits of those who compare two outputs: how often the output shown first "
     "(to people: on the left) wins, where one wins, fair is 50%; and how often "
-    "a judge that was shown both orders says the same of both; 95% intervals "
-    "over pairs of outputs",
+    "a judge that was shown both orders says the same of both; without pairs "
+    "of equal outputs, which no judge is asked about; 95% intervals over pairs "
+    "of outputs",
     markup.columns(
       "judge",
       "verdicts",
@@ -219,7 +231,7 @@ def section(
       "invalid",
       words=1,
     ),
-    _habits(inputs),
+    rows,
   )
   return markup.section(
     "verdicts",
@@ -235,5 +247,5 @@ def section(
     markup.grid(_figures(lines)),
     table,
     *map(markup.paragraph, _not_shown(inputs, lines)),
-    habits,
+    habits if rows else "",
   )

@@ -21,6 +21,8 @@ from xlrm.evaluation import win_rates
 
 # Method -> the axes that it depends on.
 AXES = {"best_of_n": ("temperature", "n"), "ppo": ("temperature", "kl")}
+# Axes along which the baseline is another draw: of n + 1 samples the last.
+OTHER_SAMPLE = ("temperature", "n")
 BASELINE = "sample"
 SIGNIFICANT = 0.05
 Pair = tuple[str, str]  # (source, target)
@@ -43,15 +45,22 @@ class Against:
 
   Attributes:
     win: how often they win.
-    p: exact sign test, with Holm's correction for all points but the best.
+    p: exact two-sided sign test, with Holm's correction for all points but the
+      best.
   """
 
   win: win_rates.WinRate
   p: float
 
   @property
-  def apart(self) -> bool:
-    return self.p < SIGNIFICANT
+  def worse(self) -> bool:
+    return self.p < SIGNIFICANT and self.win.rate < 0.5
+
+  @property
+  def better(self) -> bool:
+    """The best point may lose prompt by prompt: it is the best by another
+    measure, see `decided_by_score`."""
+    return self.p < SIGNIFICANT and self.win.rate > 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,9 +224,9 @@ def _against(
 
 
 def decided_by_score(values: Values) -> bool:
-  """The baseline of a win rate is a sample at the same temperature: over
-  temperatures it is another one, and mean scores are compared instead."""
-  return "temperature" in values
+  """Whether the values' baselines are different samples: then win rates over
+  them do not compare, and mean scores decide."""
+  return any(axis in values for axis in OTHER_SAMPLE)
 
 
 def _best(found: Sequence[Point]) -> int:

@@ -279,6 +279,15 @@ def lines(
         yield Line(x, judge, _win(outcomes), kinds, same)
 
 
+def asked(
+  records: Sequence[records_lib.EvalRecord],
+  verdicts: Sequence[records_lib.Verdict],
+) -> list[records_lib.Verdict]:
+  """Without pairs of equal outputs, ties that no judge was asked about."""
+  outputs = {record.id: record.output for record in records}
+  return [x for x in verdicts if outputs[x.first] != outputs[x.second]]
+
+
 def unasked(
   records: Sequence[records_lib.EvalRecord], x: Comparison
 ) -> tuple[int, int]:
