@@ -152,6 +152,11 @@ def initialize(
 def _report(report: Callable, kind, error, trace) -> None:
   """An error that nobody caught ends the process for good."""
   report(kind, error, trace)
+  lost = isinstance(error, jax.errors.JaxRuntimeError)
+  if lost and "RESOURCE_EXHAUSTED" not in str(error):
+    # A collective fails at once where another process died. JAX ends this one
+    # as soon as it misses the heartbeats of that one, and says which it was.
+    time.sleep(HEARTBEAT_SECONDS + 10)
   leave(1)
 
 
