@@ -296,7 +296,9 @@ def run_ppo(place, folder):
     folder,
     MESH,
     heldout=specks.REWARD,
-    optimizer=optimizers.adamw(1e-3),
+    # Adam makes whole steps of gradients that are all rounding; as is usual
+    # with PPO, a larger epsilon leaves these alone.
+    optimizer=optax.adamw(1e-3, b2=0.98, eps=1e-5),
     config=dataclasses.replace(
       CONFIG, best_metric="validation/scores", best_mode="max"
     ),
