@@ -98,6 +98,9 @@ setuptools.setup(
   packages=[
     *setuptools.find_packages(include=["xlrm", "xlrm.*"]),
     *FOLDERS,
+    *(
+      f"xlrm.launch.{name}" for name in setuptools.find_packages(where="launch")
+    ),
   ],
   package_dir=FOLDERS,
   package_data={"xlrm": ["assets/*/*", "assets/*/*/*", "py.typed"]},

@@ -27,8 +27,8 @@ import os
 import pathlib
 from typing import Any
 
-from xlrm import files
 from xlrm.data import seahorse
+from xlrm.storage import files
 
 # source -> language -> (name in TensorFlow Datasets, name in GEM's files)
 SOURCES = {

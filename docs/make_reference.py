@@ -17,7 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import docstring_pages
 
-from xlrm import configurables
+from xlrm.config import configurables
 from xlrm.launch import main
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -41,45 +41,40 @@ MODULES = {
   "notebooks": (
     "For notebooks",
     "Models as functions of texts; what a checkpoint path may be.",
-    "scorer sampling pretrained model_files text_generation sampling_config "
-    "conversion tokenizer",
+    "rewards/reward_models sampling/text_sampler sampling/sampling_config "
+    "checkpoints/pretrained checkpoints/model_files checkpoints/conversion "
+    "text/tokenizer config/gin_jobs",
   ),
   "data": (
     "Data",
-    "Batches, records, datasets and tasks.",
-    "types records files processes shares chunked_files prompt_files "
-    "prompt_batches batches batch_feed mapped_npz converters row_order "
-    "denoising language_names distillation data/ tasks/",
+    "Types, files, batches, datasets and tasks.",
+    "types storage/ text/ batches/ data/ tasks/",
   ),
-  "models": ("Models", "Backbones and scorers.", "models/ checkpoints/"),
+  "models": (
+    "Models",
+    "Backbones, scorers, losses, checkpoints.",
+    "models/ losses/ checkpoints/",
+  ),
   "training": (
     "Training",
-    "Losses, optimizers, the one training loop, meshes and memory.",
-    "losses ranking_losses optimizers adafactor sharding training train_step "
-    "train_loop preemption metric_writer memory_plan jobs/ study study_cell "
-    "study_cells config gin_sources t5x_models",
+    "The one training loop, meshes and processes, jobs and studies.",
+    "training/ distributed/ jobs/ studies/ config/ t5x_models",
   ),
   "sampling": (
-    "Sampling and best-of-n",
-    "The one sampler; pools and choices.",
-    "lanes lane_programs sample_stream decoding token_draws grids best_of_n "
-    "draws pools",
+    "Sampling, rewards and best-of-n",
+    "The one sampler; scores of texts; pools and choices.",
+    "sampling/ rewards/ best_of_n/",
   ),
-  "ppo": (
-    "PPO",
-    "Rewards, advantages, rollouts, updates.",
-    "ppo advantages ppo_step ppo_models ppo_adapters lora rollouts "
-    "reward_scale",
-  ),
+  "ppo": ("PPO", "Rewards, advantages, rollouts, updates.", "ppo/"),
   "evaluation": (
     "Evaluation",
-    "Judges, win rates, statistics; people as judges.",
+    "Records, judges, win rates, statistics; people as judges.",
     "evaluation/ annotation/",
   ),
   "analysis": (
     "Analysis",
     "Transfer matrices, what explains them, figures and reports.",
-    "analysis/",
+    "analysis/ paper/",
   ),
   "miniworld": ("miniworld", "The embedded world.", "miniworld/"),
 }

@@ -6,16 +6,18 @@ import pathlib
 import jax
 import jax.numpy as jnp
 
-from xlrm import grids
-from xlrm import memory_plan
-from xlrm import optimizers
-from xlrm import sharding
 from xlrm import types
+from xlrm.distributed import device_memory
+from xlrm.distributed import meshes
 from xlrm.jobs import reward
 from xlrm.jobs import sft
 from xlrm.models import language_model
-from xlrm.models import scorer as scorer_lib
+from xlrm.models import response_scorer
 from xlrm.models import t5
+from xlrm.sampling import batch_shapes
+from xlrm.sampling import sampling_memory
+from xlrm.training import optimizers
+from xlrm.training import training_memory
 
 SIZES = [size for size in t5.SIZES if size not in ("nano", "tiny")]
 DEVICES = ("H100", "H200", "H100x8", "v5e-8", "v4-8", "v4-32", "v5p-8")
@@ -28,7 +30,7 @@ GiB that each device has to hold, for mT5 in bfloat16 over float32 parameters,
 layers recomputed in the backward pass (`remat`), Adafactor, {INPUTS} tokens in
 and {TARGETS} out, parameters and rows split over all devices (`MeshConfig()`:
 data = all, model = 1; for best-of-n rows only, each device holding all
-weights). **Bold does not fit** in {memory_plan.USABLE:.0%} of the
+weights). **Bold does not fit** in {device_memory.USABLE:.0%} of the
 device. For your own job ask the job itself:
 
 <!-- not run: the dots are your job's -->
@@ -96,8 +98,8 @@ def _model(size: str, **options) -> language_model.EncoderDecoder:
   )
 
 
-def _scorer(size: str, **options) -> scorer_lib.ResponseScorer:
-  return scorer_lib.ResponseScorer(
+def _scorer(size: str, **options) -> response_scorer.ResponseScorer:
+  return response_scorer.ResponseScorer(
     model=_model(size, **options),
     tokenizer=None,
     max_input_length=INPUTS,
@@ -105,9 +107,9 @@ def _scorer(size: str, **options) -> scorer_lib.ResponseScorer:
   )
 
 
-def _training(model, loss_of, batch, mesh) -> memory_plan.Plan:
-  return memory_plan.training_plan(
-    memory_plan.Planned(model, loss_of),
+def _training(model, loss_of, batch, mesh) -> device_memory.Plan:
+  return training_memory.training_plan(
+    training_memory.Planned(model, loss_of),
     optimizer=optimizers.adafactor(1e-3),
     batch=batch,
     mesh=mesh,
@@ -122,12 +124,12 @@ def _reward_loss(scorer):
   return scorer.abstract(), reward.reward_loss(scorer)
 
 
-def sft_plan(size: str, mesh) -> memory_plan.Plan:
+def sft_plan(size: str, mesh) -> device_memory.Plan:
   model = _model(size, remat=True, dropout_rate=0.1)
   return _training(model, _sft_loss, _batch(ROWS), mesh)
 
 
-def reward_plan(size: str, mesh) -> memory_plan.Plan:
+def reward_plan(size: str, mesh) -> device_memory.Plan:
   ratings = types.Ratings(
     _batch(ROWS), jax.ShapeDtypeStruct((ROWS, 1), jnp.float32)
   )
@@ -135,22 +137,22 @@ def reward_plan(size: str, mesh) -> memory_plan.Plan:
   return _training(model, _reward_loss, ratings, mesh)
 
 
-def best_of_n_plan(size: str, mesh) -> memory_plan.Plan:
+def best_of_n_plan(size: str, mesh) -> device_memory.Plan:
   """The larger of drawing the pool and of scoring it."""
-  sampling = memory_plan.sampling_plan(
+  sampling = sampling_memory.sampling_plan(
     _model(size),
     mesh,
-    grid=grids.Grid(PROMPTS, SAMPLES),
+    shape=batch_shapes.BatchShape(PROMPTS, SAMPLES),
     input_length=INPUTS,
     max_tokens=TARGETS,
   )
-  scoring = memory_plan.scoring_plan(
+  scoring = sampling_memory.scoring_plan(
     _scorer(size), mesh, batch_size=PROMPTS, num_responses=SAMPLES
   )
   return max(sampling, scoring, key=lambda plan: plan.total)
 
 
-def ppo_plan(size: str, mesh) -> memory_plan.Plan:
+def ppo_plan(size: str, mesh) -> device_memory.Plan:
   """Policy and value model in training, reference and reward in bfloat16."""
   policy, value = sft_plan(size, mesh), reward_plan(size, mesh)
   frozen = policy.bytes["parameters"] // 2 + value.bytes["parameters"] // 2
@@ -166,15 +168,15 @@ def ppo_plan(size: str, mesh) -> memory_plan.Plan:
     - plan.bytes["optimizer"]
     for plan in (policy, value)
   ]
-  rollout = memory_plan.sampling_plan(
+  rollout = sampling_memory.sampling_plan(
     _model(size),
     mesh,
-    grid=grids.Grid(ROWS, 1),
+    shape=batch_shapes.BatchShape(ROWS, 1),
     input_length=INPUTS,
     max_tokens=TARGETS,
   )
   working = rollout.total - rollout.bytes["parameters"]
-  return memory_plan.Plan({**held, "working": max(*updates, working)})
+  return device_memory.Plan({**held, "working": max(*updates, working)})
 
 
 STAGES = {
@@ -186,8 +188,8 @@ STAGES = {
 }
 
 
-def _cell(plan: memory_plan.Plan, on: memory_plan.Devices) -> str:
-  text = f"{plan.total / memory_plan.GIB:.1f}"
+def _cell(plan: device_memory.Plan, on: device_memory.Devices) -> str:
+  text = f"{plan.total / device_memory.GIB:.1f}"
   return text if plan.fits(on) else f"**{text}**"
 
 
@@ -197,8 +199,8 @@ def table(stage, sizes=SIZES, names=DEVICES) -> list[str]:
   for size in sizes:
     cells = []
     for name in names:
-      on = memory_plan.devices(name)
-      mesh = sharding.MeshConfig().abstract(on.count)
+      on = device_memory.devices(name)
+      mesh = meshes.MeshConfig().abstract(on.count)
       cells.append(_cell(stage(size, mesh), on))
     rows.append(f"| {size} | {' | '.join(cells)} |")
   return rows
@@ -206,7 +208,7 @@ def table(stage, sizes=SIZES, names=DEVICES) -> list[str]:
 
 def text() -> str:
   """The page."""
-  devices = [memory_plan.devices(name) for name in DEVICES]
+  devices = [device_memory.devices(name) for name in DEVICES]
   header = [
     "| mT5 | " + " | ".join(f"{x.name} ({x.gib:g})" for x in devices) + " |",
     "| --- " * (len(devices) + 1) + "|",
@@ -218,7 +220,7 @@ def text() -> str:
 
 
 if __name__ == "__main__":
-  for kind in (language_model.EncoderDecoder, scorer_lib.ResponseScorer):
+  for kind in (language_model.EncoderDecoder, response_scorer.ResponseScorer):
     kind.abstract = functools.cache(kind.abstract)  # asked for many times
   page = pathlib.Path(__file__).with_name("sizes.md")
   page.write_text(text(), encoding="utf-8")

@@ -94,20 +94,20 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _export(directory: pathlib.Path, options: argparse.Namespace) -> int:
+  from xlrm.annotation import annotation_study
   from xlrm.annotation import exchange
-  from xlrm.annotation import study
 
-  with study.opened(directory) as store:
+  with annotation_study.opened(directory) as store:
     tasks, answers = exchange.export(store, options.output)
   print(f"wrote {options.output}: {tasks} tasks, {answers} with an answer")
   return 0
 
 
 def _import(directory: pathlib.Path, options: argparse.Namespace) -> int:
+  from xlrm.annotation import annotation_study
   from xlrm.annotation import exchange
-  from xlrm.annotation import study
 
-  with study.opened(directory) as store:
+  with annotation_study.opened(directory) as store:
     answers = exchange.read(store, options.answers)
     new = store.add(answers)
   print(f"{options.answers}: {len(answers)} answers, {new} of them new")
@@ -115,25 +115,25 @@ def _import(directory: pathlib.Path, options: argparse.Namespace) -> int:
 
 
 def _verdicts(directory: pathlib.Path, options: argparse.Namespace) -> int:
-  from xlrm import records
-  from xlrm.annotation import study
+  from xlrm.annotation import annotation_study
   from xlrm.annotation import unblinding
+  from xlrm.evaluation import records as records_lib
 
-  with study.opened(directory) as store:
+  with annotation_study.opened(directory) as store:
     answers = store.answers()
-  key = study.read_key(directory)
+  key = annotation_study.read_key(directory)
   rows = unblinding.verdicts(key, answers)
   if not rows:
     raise ValueError(f"{directory}: nobody has judged a pair yet")
-  records.write(options.output, rows)
+  records_lib.write(options.output, rows)
   print(unblinding.summary(key, answers))
   print(f"wrote {options.output}: {len(rows)} verdicts")
   return 0
 
 
 def _settings(options: argparse.Namespace):
-  from xlrm import files
   from xlrm.annotation import design
+  from xlrm.storage import files
 
   instructions = ""
   if options.instructions:
@@ -156,37 +156,37 @@ def _settings(options: argparse.Namespace):
 
 
 def _serve(options: argparse.Namespace) -> int:
-  from xlrm import records
-  from xlrm.annotation import page
+  from xlrm.annotation import annotation_page
+  from xlrm.annotation import annotation_study
   from xlrm.annotation import pairs as pairs_lib
-  from xlrm.annotation import study
+  from xlrm.evaluation import records as records_lib
 
   directory = pathlib.Path(options.output)
   settings = _settings(options)
   annotators = [x.strip() for x in options.annotators.split(",") if x.strip()]
   pairs = pairs_lib.of_records(
-    records.read(options.records),
+    records_lib.read(options.records),
     method=settings.method,
     source=settings.source,
     baseline=settings.baseline,
     language=settings.language,
   )
-  language = page.language_of(settings.language)
+  language = annotation_page.language_of(settings.language)
   if language != settings.language:
     print(
       f"the page has no words in {settings.language!r}: it is in {language!r}"
     )
-  with study.locked(directory):
-    if study.begun(directory):
-      study.resume(directory, pairs, settings, annotators)
+  with annotation_study.locked(directory):
+    if annotation_study.begun(directory):
+      annotation_study.resume(directory, pairs, settings, annotators)
     else:
-      study.begin(directory, pairs, settings, annotators, language)
+      annotation_study.begin(directory, pairs, settings, annotators, language)
     different = sum(not pair.identical for pair in pairs)
     print(
       f"{min(settings.items, different)} items of {len(pairs)} prompts, "
       f"{len(pairs) - different} of which have identical outputs"
     )
-    with study.opened(directory) as store:
+    with annotation_study.opened(directory) as store:
       _serve_until_interrupted(store, options.host, options.port)
   return 0
 

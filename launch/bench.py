@@ -123,24 +123,26 @@ def _updates(options, model, loss_fn, batch) -> Callable[[], Any]:
   """Steps of training, each from where the one before ended."""
   import jax
 
-  from xlrm import optimizers
-  from xlrm import sharding
-  from xlrm import train_step
+  from xlrm.distributed import lazy_params
+  from xlrm.distributed import meshes
+  from xlrm.distributed import sharding as sharding_lib
+  from xlrm.training import optimizers as optimizers_lib
+  from xlrm.training import train_step
 
-  optimizer = optimizers.adafactor(1e-3)
-  mesh = sharding.MeshConfig(model=options.model_axis).build()
-  params = sharding.LazyParams(model.abstract(), _random_params)
+  optimizer = optimizers_lib.adafactor(1e-3)
+  mesh = meshes.MeshConfig(model=options.model_axis).build()
+  params = lazy_params.LazyParams(model.abstract(), _random_params)
   state = train_step.initial_state(params, optimizer, mesh)
   step = train_step.jit_train_step(
     train_step.make_train_step(loss_fn, optimizer),
     jax.eval_shape(lambda: state),
   )
-  batch = sharding.shard(batch, mesh)
+  batch = sharding_lib.shard(batch, mesh)
   kept = [state]
   del state
 
   def call():
-    with sharding.active(mesh):
+    with meshes.active(mesh):
       kept[0], metrics = step(kept[0], batch, jax.random.key(1))
     return metrics
 
@@ -183,10 +185,10 @@ def _sample(options, model) -> tuple[Callable[[], Any], int]:
   """Responses of full length, or ended by chance after --mean_length tokens."""
   import numpy as np
 
-  from xlrm import grids
-  from xlrm import lane_programs
-  from xlrm import sample_stream
-  from xlrm import sampling_config
+  from xlrm.sampling import batch_shapes
+  from xlrm.sampling import decode_programs
+  from xlrm.sampling import sampling_config
+  from xlrm.sampling import scheduler
 
   size = model.config.vocab_size
   temperature, support = options.temperature, np.ones(size, bool)
@@ -200,12 +202,12 @@ def _sample(options, model) -> tuple[Callable[[], Any], int]:
     temperature=temperature,
     int8_output_matrix=options.int8,
   )
-  weights = lane_programs.prepare(
+  weights = decode_programs.prepare(
     model, _random_params(model.abstract()), config, support
   )
   prompts = np.asarray(_random_batch(options, 1, size).inputs)
   rows = options.rows or options.batch * options.samples
-  grid = grids.choose_grid(
+  shape = batch_shapes.choose_batch_shape(
     model,
     batch_size=rows,
     num_prompts=options.batch,
@@ -214,19 +216,19 @@ def _sample(options, model) -> tuple[Callable[[], Any], int]:
   )
 
   def call():
-    stream = sample_stream.Stream(
+    stream = scheduler.Scheduler(
       model,
       weights,
       config,
       list(prompts),
       range(options.batch),
       num_samples=options.samples,
-      grid=grid,
+      shape=shape,
       lengths=[options.inputs],
     )
     usage = stream.run(lambda index, tokens, logprobs: None)
     call.facts = {
-      "grid": [grid.slots, grid.lanes],
+      "shape": [shape.slots, shape.rows_per_slot],
       "useful_share": round(usage.share, 4),
       "tokens": usage.useful,
     }
@@ -241,9 +243,9 @@ def _ppo(options, model) -> tuple[Callable[[], Any], int]:
 
 
 def _scorer(options, model):
-  from xlrm.models import scorer as scorer_lib
+  from xlrm.models import response_scorer
 
-  return scorer_lib.ResponseScorer(
+  return response_scorer.ResponseScorer(
     model=model,
     tokenizer=None,
     max_input_length=options.inputs,
@@ -320,43 +322,45 @@ def memory_of(options: argparse.Namespace):
   """The plan (`memory_plan.Plan`) of one call, and the devices planned for."""
   import jax
 
-  from xlrm import grids
-  from xlrm import memory_plan
-  from xlrm import optimizers
-  from xlrm import sharding
+  from xlrm.distributed import device_memory
+  from xlrm.distributed import meshes
   from xlrm.jobs import reward
   from xlrm.jobs import sft
   from xlrm.launch import bench_ppo
+  from xlrm.sampling import batch_shapes
+  from xlrm.sampling import sampling_memory
+  from xlrm.training import optimizers as optimizers_lib
+  from xlrm.training import training_memory
 
   model = _model(options)
-  named = options.devices and memory_plan.devices(options.devices)
+  named = options.devices and device_memory.devices(options.devices)
   count = named.count if named else jax.device_count()
-  mesh = sharding.MeshConfig(model=options.model_axis).abstract(count)
-  sharding.check_batch_size(options.batch, mesh)
+  mesh = meshes.MeshConfig(model=options.model_axis).abstract(count)
+  meshes.check_batch_size(options.batch, mesh)
   if options.kind == "train":
-    plan = memory_plan.training_plan(
-      memory_plan.Planned(
+    plan = training_memory.training_plan(
+      training_memory.Planned(
         model, lambda m: (m.abstract(), sft.sft_loss(m, 1e-4))
       ),
-      optimizer=optimizers.adafactor(1e-3),
+      optimizer=optimizers_lib.adafactor(1e-3),
       batch=_random_batch(options, 1, model.config.vocab_size),
       mesh=mesh,
     )
   elif options.kind == "reward":
     scorer = _scorer(options, model)
-    plan = memory_plan.training_plan(
-      memory_plan.Planned(
+    plan = training_memory.training_plan(
+      training_memory.Planned(
         scorer, lambda m: (m.abstract(), reward.reward_loss(m))
       ),
-      optimizer=optimizers.adafactor(1e-3),
+      optimizer=optimizers_lib.adafactor(1e-3),
       batch=_judged(options, model.config.vocab_size),
       mesh=mesh,
     )
   elif options.kind == "sample":
-    plan = memory_plan.sampling_plan(
+    plan = sampling_memory.sampling_plan(
       model,
       mesh,
-      grid=grids.choose_grid(
+      shape=batch_shapes.choose_batch_shape(
         model,
         batch_size=options.rows or options.batch * options.samples,
         num_prompts=options.batch,
@@ -370,7 +374,7 @@ def memory_of(options: argparse.Namespace):
   elif options.kind == "ppo":
     plan = bench_ppo.plan(options, model, mesh, _random_params)
   else:
-    plan = memory_plan.scoring_plan(
+    plan = sampling_memory.scoring_plan(
       _scorer(options, model),
       mesh,
       batch_size=options.batch,

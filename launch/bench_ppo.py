@@ -17,19 +17,20 @@ from typing import Any
 import jax
 import numpy as np
 
-from xlrm import optimizers
-from xlrm import ppo
-from xlrm import ppo_models
-from xlrm import pretrained
-from xlrm import prompt_batches
-from xlrm import reward_scale
-from xlrm import rollouts
-from xlrm import sampling_config
-from xlrm import scorer as scorer_lib
-from xlrm import sharding
-from xlrm.jobs import ppo_plan
-from xlrm.jobs import ppo_trainer
+from xlrm.batches import prompt_batches
+from xlrm.checkpoints import pretrained
+from xlrm.distributed import lazy_params
+from xlrm.distributed import meshes
 from xlrm.models import language_model
+from xlrm.ppo import objective
+from xlrm.ppo import ppo_memory
+from xlrm.ppo import ppo_models
+from xlrm.ppo import ppo_trainer
+from xlrm.ppo import reward_scale
+from xlrm.ppo import rollouts
+from xlrm.rewards import reward_models
+from xlrm.sampling import sampling_config
+from xlrm.training import optimizers
 
 WORDS_OF = "nano"  # the shipped model whose vocabulary texts are written in
 
@@ -37,7 +38,7 @@ WORDS_OF = "nano"  # the shipped model whose vocabulary texts are written in
 def _models(
   options: argparse.Namespace,
   model: language_model.EncoderDecoder,
-  mesh: sharding.AnyMesh,
+  mesh: meshes.AnyMesh,
   random_params: Callable[[Any], Any],
 ) -> ppo_models.Models:
   """Policy, reference, value and reward model, all of one size."""
@@ -51,7 +52,7 @@ def _models(
       max_response_length=options.targets,
       extra_ids=words.description.extra_ids,
     )
-    params = sharding.LazyParams(model.abstract(), random_params)
+    params = lazy_params.LazyParams(model.abstract(), random_params)
     return pretrained.Pretrained(
       model, params, words.tokenizer, description, words.vocabulary
     )
@@ -64,7 +65,7 @@ def _models(
     reference=policy,
     value=reward,
     scorer=dataclasses.replace(judge, tokenizer=None),
-    reward=scorer_lib.RewardModel((reward,), mesh=mesh),
+    reward=reward_models.RewardModel((reward,), mesh=mesh),
     heldout=None,
   )
 
@@ -72,7 +73,7 @@ def _models(
 def trainer(
   options: argparse.Namespace,
   model: language_model.EncoderDecoder,
-  mesh: sharding.AnyMesh,
+  mesh: meshes.AnyMesh,
   random_params: Callable[[Any], Any],
 ) -> ppo_trainer.Trainer:
   """Of the job, with random weights and without files."""
@@ -80,7 +81,7 @@ def trainer(
   return ppo_trainer.Trainer(
     models=models,
     optimizers=(optimizers.adafactor(1e-4), optimizers.adafactor(1e-4)),
-    config=ppo.PPOConfig(),
+    config=objective.PPOConfig(),
     rollout_config=rollouts.RolloutConfig(
       batch_size=options.batch * options.samples, num_samples=options.samples
     ),
@@ -107,7 +108,7 @@ def trainer(
 def plan(options: argparse.Namespace, model, mesh, random_params):
   """What a device holds (`memory_plan.Plan`), for --dry_run."""
   made = trainer(options, model, mesh, random_params)
-  return ppo_plan.plan_of(made, options.batch, options.inputs)
+  return ppo_memory.plan_of(made, options.batch, options.inputs)
 
 
 def _prompts(options, tokenizer) -> tuple[np.ndarray, list[dict[str, str]]]:
@@ -129,7 +130,7 @@ def steps(
 
   call.parts(n) takes further steps and says where their time goes.
   """
-  mesh = sharding.MeshConfig(model=options.model_axis).build()
+  mesh = meshes.MeshConfig(model=options.model_axis).build()
   made = trainer(options, model, mesh, random_params)
   inputs, rows = _prompts(options, made.models.policy.tokenizer)
   kept = [made.initial(), 0]
@@ -139,7 +140,7 @@ def steps(
     return prompt_batches.PromptBatch(kept[1], inputs, rows)
 
   def call():
-    with sharding.active(mesh):
+    with meshes.active(mesh):
       kept[0], metrics = made.step(kept[0], batch(), key)
     kept[1] += 1
     return kept[0].params, metrics
@@ -157,7 +158,7 @@ def steps(
     for _ in range(number):
       for run, taken in seconds.items():
         start = time.perf_counter()
-        with sharding.active(mesh):
+        with meshes.active(mesh):
           jax.block_until_ready(run())
         taken.append(time.perf_counter() - start)
     drawn, judged, learnt = map(statistics.median, seconds.values())

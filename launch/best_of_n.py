@@ -15,7 +15,7 @@ import argparse
 from collections.abc import Sequence
 import os
 
-from xlrm.launch import distributed
+from xlrm.launch import process_options
 from xlrm.launch import sample
 
 
@@ -83,10 +83,10 @@ def bindings(options: argparse.Namespace) -> list[str]:
 
 
 def main(options: argparse.Namespace) -> int:
-  from xlrm import config
+  from xlrm.config import gin_jobs
 
-  job = config.load(["best_of_n_file.gin"], bindings(options))
-  distributed.start(options)
+  job = gin_jobs.load(["best_of_n_file.gin"], bindings(options))
+  process_options.start(options)
   job.run(dry_run=options.dry_run)
-  distributed.finish()
+  process_options.finish()
   return 0

@@ -41,8 +41,8 @@ def parse(
 def main(options: argparse.Namespace) -> int:
   import tqdm
 
-  from xlrm import conversion
-  from xlrm import model_files
+  from xlrm.checkpoints import conversion
+  from xlrm.checkpoints import model_files
 
   files = model_files.find(options.source, options.vocabulary)
   print(f"{options.source}: {conversion.summary(files)}", flush=True)

@@ -44,8 +44,8 @@ def parse(
 
 
 def main(options: argparse.Namespace) -> int:
-  from xlrm.launch import study_plan
-  from xlrm.launch import study_runner
+  from xlrm.launch.studies import study_plan
+  from xlrm.launch.studies import study_runner
 
   started = time.monotonic()
   loaded = study_plan.Loaded.of([GIN_FILE], bindings(options))

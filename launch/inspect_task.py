@@ -45,17 +45,17 @@ def _module(options: argparse.Namespace) -> str | None:
 
 
 def main(options: argparse.Namespace) -> int:
-  from xlrm import pretrained
-  from xlrm import tokenizer as tokenizer_lib
-  from xlrm.analysis import inspection_page
+  from xlrm.analysis.reports import inspection_page
+  from xlrm.checkpoints import pretrained
   from xlrm.data import inspection
-  from xlrm.data import source
+  from xlrm.data import seqio_source
+  from xlrm.text import tokenizer as tokenizer_lib
 
   if options.tokenizer.endswith(".model"):
     tokenizer = tokenizer_lib.Tokenizer.load(options.tokenizer)
   else:
     tokenizer = pretrained.load_tokenizer(options.tokenizer)
-  made = source.SeqioSource(
+  made = seqio_source.SeqioSource(
     options.task,
     {"inputs": options.inputs, "targets": options.targets},
     batch_size=1,

@@ -77,7 +77,7 @@ def bindings(options: argparse.Namespace) -> list[str]:
 
 
 def main(options: argparse.Namespace) -> int:
-  from xlrm import config
+  from xlrm.config import gin_jobs
 
-  config.load(["judge.gin"], bindings(options)).run(dry_run=options.dry_run)
+  gin_jobs.load(["judge.gin"], bindings(options)).run(dry_run=options.dry_run)
   return 0

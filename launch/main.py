@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 
-from xlrm import preemption
-from xlrm.launch import distributed
+from xlrm.distributed import preemption
+from xlrm.launch import process_options
 
 COMMANDS = {
   "run": ("runs the job of a gin file", "xlrm.launch.run"),
@@ -97,12 +97,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
   except (ValueError, OSError) as error:
     if debug:
       raise
-    print(f"xlrm: {distributed.who()}{error}", file=sys.stderr)
-    distributed.leave(2)
+    print(f"xlrm: {process_options.who()}{error}", file=sys.stderr)
+    process_options.leave(2)
     return 2
   except KeyboardInterrupt:
     print("xlrm: interrupted; the same command continues", file=sys.stderr)
-    distributed.leave(130)
+    process_options.leave(130)
     return 130
 
 

@@ -11,9 +11,9 @@ import os
 import pathlib
 import sys
 
-from xlrm import config
-from xlrm import tokenizer
+from xlrm.config import gin_jobs
 from xlrm.launch import vocab
+from xlrm.text import tokenizer
 
 VOCABULARY_SIZE = 4096
 LANGUAGES = ("en", "es")
@@ -21,7 +21,7 @@ LANGUAGES = ("en", "es")
 
 def _run(gin_file: str, **macros) -> None:
   bindings = [f"{name} = {value!r}" for name, value in macros.items()]
-  config.load([gin_file], bindings).run()
+  gin_jobs.load([gin_file], bindings).run()
 
 
 def run(output: str) -> pathlib.Path:

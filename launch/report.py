@@ -36,14 +36,14 @@ def parse(
 
 
 def main(options: argparse.Namespace) -> int:
-  from xlrm.analysis import exhibits
-  from xlrm.analysis import paper_page
+  from xlrm.analysis.exhibits import exhibit
+  from xlrm.paper import paper_page
 
   try:
     content = paper_page.files()
   except ImportError as error:  # matplotlib, with what installs it
     raise ValueError(str(error)) from error
-  exhibits.write(options.output, content)
+  exhibit.write(options.output, content)
   print(
     f"{len(content)} files, {pathlib.Path(options.output, paper_page.PAGE)}"
   )

@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Sequence
 import re
 
-from xlrm.launch import distributed
+from xlrm.launch import process_options
 
 
 def add_gin_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="with --dry_run: plan for these instead of what is here: v4-32, v5e-8,"
     " v5p-8, H100x8, H200",
   )
-  distributed.add_arguments(parser)
+  process_options.add_arguments(parser)
 
 
 def take_bindings(
@@ -76,9 +76,9 @@ def imitate(devices: str) -> None:
   """Lets this process have as many (CPU) devices as the named ones."""
   import jax
 
-  from xlrm import memory_plan
+  from xlrm.distributed import device_memory
 
-  count = memory_plan.devices(devices).count
+  count = device_memory.devices(devices).count
   try:
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", count)
@@ -91,16 +91,16 @@ def imitate(devices: str) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-  from xlrm import config
+  from xlrm.config import gin_jobs
 
   paths = [x for x in options.gin_search_paths.split(",") if x]
   if options.devices:
     if not options.dry_run:
       raise ValueError("--devices is a question to --dry_run")
     imitate(options.devices)
-  job = config.load(options.gin_file, options.bindings, paths)
+  job = gin_jobs.load(options.gin_file, options.bindings, paths)
   if not options.devices:
-    distributed.start(options)
+    process_options.start(options)
   job.run(dry_run=options.devices or options.dry_run)
-  distributed.finish()
+  process_options.finish()
   return 0

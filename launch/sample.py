@@ -10,7 +10,7 @@ log-probabilities. Killed, the same line continues. The job is sample.gin.
 import argparse
 from collections.abc import Sequence
 
-from xlrm.launch import distributed
+from xlrm.launch import process_options
 
 
 def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
   )
   parser.add_argument("--seed", type=int, default=0)
   parser.add_argument("--dry_run", action="store_true", help="print the plan")
-  distributed.add_arguments(parser)
+  process_options.add_arguments(parser)
 
 
 def prompt_bindings(options: argparse.Namespace) -> list[str]:
@@ -74,10 +74,10 @@ def bindings(options: argparse.Namespace) -> list[str]:
 
 
 def main(options: argparse.Namespace) -> int:
-  from xlrm import config
+  from xlrm.config import gin_jobs
 
-  job = config.load(["sample.gin"], bindings(options))
-  distributed.start(options)
+  job = gin_jobs.load(["sample.gin"], bindings(options))
+  process_options.start(options)
   job.run(dry_run=options.dry_run)
-  distributed.finish()
+  process_options.finish()
   return 0

@@ -13,7 +13,7 @@ import argparse
 from collections.abc import Sequence
 import re
 
-from xlrm.launch import distributed
+from xlrm.launch import process_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--batch_size", type=int, default=32)
   parser.add_argument("--combine", default="mean", help="mean, min, mean-1sd")
   parser.add_argument("--dry_run", action="store_true", help="check only")
-  distributed.add_arguments(parser)
+  process_options.add_arguments(parser)
 
 
 def parse(
@@ -77,10 +77,10 @@ def bindings(options: argparse.Namespace) -> list[str]:
 
 
 def main(options: argparse.Namespace) -> int:
-  from xlrm import config
+  from xlrm.config import gin_jobs
 
-  job = config.load(["score.gin"], bindings(options))
-  distributed.start(options)
+  job = gin_jobs.load(["score.gin"], bindings(options))
+  process_options.start(options)
   job.run(dry_run=options.dry_run)
-  distributed.finish()
+  process_options.finish()
   return 0

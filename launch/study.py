@@ -17,10 +17,10 @@ import argparse
 from collections.abc import Sequence
 import pathlib
 
-from xlrm.launch import distributed
-from xlrm.launch import launch
-from xlrm.launch import launch_plan
+from xlrm.launch import process_options
 from xlrm.launch import run
+from xlrm.launch.targets import launch_plan
+from xlrm.launch.targets import target_choice
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,9 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     "--launcher",
     metavar="TARGET",
-    help=f"{', '.join(launch.TARGETS)}; with --help: the target's options",
+    help=f"{', '.join(target_choice.TARGETS)}; --help shows its options",
   )
-  distributed.add_arguments(parser)
+  process_options.add_arguments(parser)
 
 
 def _named(arguments: Sequence[str]) -> str | None:
@@ -72,11 +72,11 @@ def _named(arguments: Sequence[str]) -> str | None:
 def _targets_with(option: str) -> list[str]:
   """Those that know an option."""
   found = []
-  for target in launch.TARGETS:
+  for target in target_choice.TARGETS:
     parser = argparse.ArgumentParser(
       add_help=False, allow_abbrev=False, exit_on_error=False
     )
-    launch.add_target_arguments(parser, target)
+    target_choice.add_target_arguments(parser, target)
     try:
       _, unknown = parser.parse_known_args([option])
     except argparse.ArgumentError:  # it has the option, and no such value
@@ -93,13 +93,13 @@ def parse(
   bindings, arguments = run.take_bindings(parser, arguments)
   target = _named(arguments)
   if target is not None:
-    if target not in launch.TARGETS:
+    if target not in target_choice.TARGETS:
       parser.error(
-        f"--launcher={target!r} is none of {', '.join(launch.TARGETS)}"
-        f"{launch.nearest(target)}"
+        f"--launcher={target!r} is none of {', '.join(target_choice.TARGETS)}"
+        f"{target_choice.nearest(target)}"
       )
     group = parser.add_argument_group(f"--launcher={target}")
-    launch.add_target_arguments(group, target)
+    target_choice.add_target_arguments(group, target)
   options, unknown = parser.parse_known_args(arguments)
   for option in unknown:
     others = _targets_with(option) if option.startswith("--") else []
@@ -124,10 +124,19 @@ def search_paths(options: argparse.Namespace) -> list[str]:
   return list(dict.fromkeys(found))
 
 
+def _refuse_others(options: argparse.Namespace) -> None:
+  given = [x for x in process_options.NAMES if getattr(options, x) is not None]
+  if given:
+    raise ValueError(
+      f"--{given[0]} is for a process that runs the study here; the processes "
+      f"of --launcher={options.launcher} are told by it"
+    )
+
+
 def main(options: argparse.Namespace) -> int:
-  from xlrm.launch import study_launch
-  from xlrm.launch import study_plan
-  from xlrm.launch import study_runner
+  from xlrm.launch.studies import study_launch
+  from xlrm.launch.studies import study_plan
+  from xlrm.launch.studies import study_runner
 
   loaded = study_plan.Loaded.of(
     options.gin_file, options.bindings, search_paths(options)
@@ -138,8 +147,9 @@ def main(options: argparse.Namespace) -> int:
     study_plan.check_tasks(plan)
     return 0
   if options.launcher is not None:
+    _refuse_others(options)
     return study_launch.run(options, loaded)
-  distributed.start(options)
+  process_options.start(options)
   code = study_runner.run(loaded, options.only, options.wait_seconds)
-  distributed.finish()
+  process_options.finish()
   return code

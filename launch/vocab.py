@@ -89,16 +89,16 @@ def sentences(patterns: Sequence[str], fields: Sequence[str]) -> Iterator[str]:
 
 
 def main(options: argparse.Namespace) -> int:
-  from xlrm import tokenizer
   from xlrm.miniworld import pretraining
-  from xlrm.miniworld import rows
+  from xlrm.miniworld import world_rows
+  from xlrm.text import tokenizer
 
   texts = sentences(options.input, options.field)
   size, symbols = options.size, options.symbol
   if options.miniworld:
     texts = pretraining.corpus()
     size = size or MINIWORLD_SIZE
-    symbols = symbols or list(rows.LANGUAGE_TAGS.values())
+    symbols = symbols or list(world_rows.LANGUAGE_TAGS.values())
   tokenizer.train_vocabulary(
     texts,
     size,

@@ -10,7 +10,7 @@ debsum_summary.{language}; debsum_bare.{language}, the same for reward models
 that were trained on bare summaries; both without a suffix as even mixtures.
 """
 
-from xlrm.data import jsonl
+from xlrm.data import file_tasks
 from xlrm.data import registry
 
 FOLDER = "$XLRM_REAL_DATA/debsum"
@@ -30,7 +30,9 @@ def register(name: str, folder: str = FOLDER, *, bare: bool = False) -> None:
   for language in LANGUAGES:
     paths = {split: f"{folder}/{language}.{split}.jsonl.gz" for split in SPLITS}
     task = f"{name}.{language}"
-    names.append(jsonl.register_summaries(task, paths, language, bare=bare))
+    names.append(
+      file_tasks.register_summaries(task, paths, language, bare=bare)
+    )
   registry.register_mixture(name, names)
 
 

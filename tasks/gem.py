@@ -12,7 +12,7 @@ tested on what a reward model was trained on.
 
 import os
 
-from xlrm.data import jsonl
+from xlrm.data import file_tasks
 from xlrm.data import registry
 
 FILES = "$XLRM_GEM/{source}_{language}.{split}.jsonl.gz"
@@ -51,7 +51,7 @@ def register(
       }
       task = f"{prefix}{source}_summary.{language}"
       tasks.append(
-        jsonl.register_summaries(
+        file_tasks.register_summaries(
           task, paths, language, fields=FIELDS, excluded=excluded
         )
       )

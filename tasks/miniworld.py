@@ -13,16 +13,16 @@ without a suffix as even mixtures.
 from collections.abc import Mapping
 import functools
 
-from xlrm import batches
-from xlrm import converters
-from xlrm import denoising
-from xlrm import tokenizer as tokenizer_lib
+from xlrm.batches import batch_sources
+from xlrm.batches import converters
+from xlrm.batches import denoising
 from xlrm.data import registry
 from xlrm.miniworld import pretraining
-from xlrm.miniworld import rows
+from xlrm.miniworld import world_rows
+from xlrm.text import tokenizer as tokenizer_lib
 
-SUMMARY_SPLITS = tuple(rows.SUMMARY_SIZES)
-RATING_SPLITS = tuple(rows.RATING_SIZES)
+SUMMARY_SPLITS = tuple(world_rows.SUMMARY_SIZES)
+RATING_SPLITS = tuple(world_rows.RATING_SIZES)
 
 
 def _summaries(language: str, split: str) -> list[dict]:
@@ -31,11 +31,11 @@ def _summaries(language: str, split: str) -> list[dict]:
       "id": row.id,
       "language": language,
       "dataset": "miniworld",
-      "inputs": rows.policy_input(row),
+      "inputs": world_rows.policy_input(row),
       "reward_inputs": row.document,
       "targets": row.summary,
     }
-    for row in rows.summary_rows(language, split)
+    for row in world_rows.summary_rows(language, split)
   ]
 
 
@@ -45,13 +45,13 @@ def _ratings(language: str, split: str) -> list[dict]:
       "id": row.id,
       "language": language,
       "dataset": "miniworld",
-      "inputs": rows.policy_input(row),
+      "inputs": world_rows.policy_input(row),
       "reward_inputs": row.document,
       "targets": row.summary,
       "rating": row.rating,
       "fault": row.fault,
     }
-    for row in rows.rating_rows(language, split)
+    for row in world_rows.rating_rows(language, split)
   ]
 
 
@@ -66,7 +66,7 @@ for _kind, _read, _splits in (
       kind=_kind,
       splits=_splits,
     )
-    for language in rows.LANGUAGES
+    for language in world_rows.LANGUAGES
   ]
   registry.register_mixture(f"miniworld_{_kind}", _names)
 
@@ -80,7 +80,7 @@ def pretraining_source(
   num_rows: int = 100_000,
   num_validation_rows: int = 500,
   seed: int = 0,
-) -> batches.ArraySource:
+) -> batch_sources.ArraySource:
   """Batches for `pretrain.train`: masked, translated, corrupted text.
 
   Args:
@@ -106,7 +106,7 @@ def pretraining_source(
       for index in range(count)
     ]
 
-  return batches.ArraySource(
+  return batch_sources.ArraySource(
     train=examples("train", num_rows),
     validation=examples("validation", num_validation_rows),
     lengths=lengths,

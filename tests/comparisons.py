@@ -1,6 +1,6 @@
 """Records of two methods for tests of judges."""
 
-from xlrm import records
+from xlrm.evaluation import records
 
 
 def record(

@@ -17,8 +17,8 @@ import numpy as np
 import ppo_runs
 import process_jobs
 
-from xlrm import metric_writer
 from xlrm.checkpoints import native
+from xlrm.training import metric_writer
 
 RUNS = {
   "ppo": ppo_runs.train_all_weights,

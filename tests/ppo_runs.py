@@ -6,16 +6,16 @@ import jax
 import pytest
 import specks
 
-from xlrm import lora
-from xlrm import optimizers
-from xlrm import ppo
-from xlrm import pretrained
-from xlrm import prompt_files
-from xlrm import rollouts
-from xlrm import sampling_config
-from xlrm import sharding
-from xlrm import training
+from xlrm.batches import prompt_files
+from xlrm.checkpoints import pretrained
+from xlrm.distributed import meshes
 from xlrm.jobs import ppo as ppo_job
+from xlrm.models import lora
+from xlrm.ppo import objective
+from xlrm.ppo import rollouts
+from xlrm.sampling import sampling_config
+from xlrm.training import fit
+from xlrm.training import optimizers
 
 LENGTHS = {"inputs": 48, "targets": 12}
 # As many prompts everywhere: one shape is compiled.
@@ -26,10 +26,10 @@ ROLLOUT = rollouts.RolloutConfig(
   num_shown=2,
   debug=True,  # ratio 1 and KL 0 are checked
 )
-ONE_DEVICE = sharding.MeshConfig(1, 1)
+ONE_DEVICE = meshes.MeshConfig(1, 1)
 
 
-def config(train_steps: int, **changes) -> training.TrainConfig:
+def config(train_steps: int, **changes) -> fit.TrainConfig:
   options = {
     "eval_period": 2,
     "log_period": 1,
@@ -38,14 +38,14 @@ def config(train_steps: int, **changes) -> training.TrainConfig:
     "max_nonfinite_steps": 1,
     **changes,
   }
-  return training.TrainConfig(train_steps=train_steps, **options)
+  return fit.TrainConfig(train_steps=train_steps, **options)
 
 
 ALL_WEIGHTS = {
   "value": specks.REWARD,
   "heldout": specks.REWARD,
   "config": config(6, eval_period=3, checkpoint_period=1),
-  "ppo_config": ppo.PPOConfig(
+  "ppo_config": objective.PPOConfig(
     policy_start_step=2, kl_target=1.0, num_minibatches=2, num_epochs=2
   ),
 }
@@ -62,8 +62,8 @@ def _refused(model):
 
 
 def train(
-  place, folder, mesh: sharding.MeshConfig = ONE_DEVICE, **options
-) -> training.FitResult:
+  place, folder, mesh: meshes.MeshConfig = ONE_DEVICE, **options
+) -> fit.FitResult:
   """PPO as a job.
 
   Args:
@@ -77,7 +77,7 @@ def train(
     "rewards": specks.REWARD,
     "optimizer": optimizers.adafactor(1e-3),
     "config": config(3),
-    "ppo_config": ppo.PPOConfig(policy_start_step=1),
+    "ppo_config": objective.PPOConfig(policy_start_step=1),
     "rollout": ROLLOUT,
     "sampler": sampling_config.SamplingConfig(max_tokens=LENGTHS["targets"]),
     "lengths": LENGTHS,
@@ -87,9 +87,9 @@ def train(
     if options.get(name) is not None:
       options[name] = str(pathlib.Path(place) / options[name])
   with pytest.MonkeyPatch.context() as patch:
-    build, count = sharding.MeshConfig.build, mesh.data * mesh.model
+    build, count = meshes.MeshConfig.build, mesh.data * mesh.model
     devices = jax.devices()[: count if count > 0 else None]
-    patch.setattr(sharding.MeshConfig, "build", lambda x: build(x, devices))
+    patch.setattr(meshes.MeshConfig, "build", lambda x: build(x, devices))
     # One more copy of a model, on one device, is in no plan.
     patch.setattr(pretrained.Pretrained, "params", property(_refused))
     return ppo_job.train(
@@ -102,10 +102,10 @@ def train(
     )
 
 
-def train_all_weights(place, folder) -> training.FitResult:
+def train_all_weights(place, folder) -> fit.FitResult:
   """What is looked at, killed, and compared with."""
   return train(place, folder, **ALL_WEIGHTS)
 
 
-def train_adapters(place, folder) -> training.FitResult:
+def train_adapters(place, folder) -> fit.FitResult:
   return train(place, folder, **ADAPTERS)

@@ -21,19 +21,15 @@ import ppo_runs
 import specks
 import tiny_run
 
-from xlrm import batch_feed
-from xlrm import batches
-from xlrm import converters
-from xlrm import optimizers
-from xlrm import pretrained
-from xlrm import processes
-from xlrm import prompt_files
-from xlrm import rollouts
-from xlrm import sampling_config
-from xlrm import sharding
-from xlrm import training
+from xlrm.batches import batch_feed
+from xlrm.batches import batch_sources
+from xlrm.batches import converters
+from xlrm.batches import prompt_files
 from xlrm.checkpoints import native
-from xlrm.evaluation import completions
+from xlrm.checkpoints import pretrained
+from xlrm.distributed import meshes
+from xlrm.distributed import processes
+from xlrm.evaluation.prompted import completions
 from xlrm.jobs import best_of_n
 from xlrm.jobs import diagnose
 from xlrm.jobs import evaluate
@@ -43,12 +39,16 @@ from xlrm.jobs import reward
 from xlrm.jobs import sample
 from xlrm.jobs import score
 from xlrm.jobs import sft
-from xlrm.miniworld import rows
+from xlrm.miniworld import world_rows
+from xlrm.ppo import rollouts
+from xlrm.sampling import sampling_config
+from xlrm.training import fit
+from xlrm.training import optimizers
 
 LENGTHS = {"inputs": 48, "targets": 12}
 SAMPLER = sampling_config.SamplingConfig(max_tokens=8)
-MESH = sharding.MeshConfig(data=-1, model=2)
-CONFIG = training.TrainConfig(train_steps=5, eval_period=3, log_period=1)
+MESH = meshes.MeshConfig(data=-1, model=2)
+CONFIG = fit.TrainConfig(train_steps=5, eval_period=3, log_period=1)
 
 
 def prepare(place: pathlib.Path) -> None:
@@ -90,7 +90,7 @@ def _source(model, made, kind):
     }
     for row in made
   ]
-  return batches.ArraySource(
+  return batch_sources.ArraySource(
     train=examples[:24],
     validation=examples[24:],
     lengths=LENGTHS,
@@ -126,7 +126,7 @@ def run_full(place, folder):
 class OneReader:
   """Of several processes the first alone may read it, as a SeqIO task."""
 
-  make: Callable[[], batches.ArraySource]
+  make: Callable[[], batch_sources.ArraySource]
   truncate_inputs_from_left = False
 
   @functools.cached_property
@@ -159,11 +159,11 @@ def run_rows(place, folder):
       {name: draw.integers(2, 99, 9 + start + i % 3) for name in LENGTHS}
       for i in range(2100)  # so many that they are mapped
     ]
-    return batches.ArraySource(
+    return batch_sources.ArraySource(
       made[:2087], made[2087:], LENGTHS, batch_size=8, packing=not start
     )
 
-  source, mesh = OneReader(make), sharding.MeshConfig(4, 2).build()
+  source, mesh = OneReader(make), meshes.MeshConfig(4, 2).build()
   first, validation, data = batch_feed.look(source)
   feed = batch_feed.open_feed(source, mesh, len(first.inputs), folder)
   own = (slice(0, 4), slice(4, 8))[processes.index()]
@@ -206,7 +206,9 @@ def _read(model, made, kind):
 def run_sft(place, folder):
   return sft.train(
     source=_read(
-      place / specks.POLICY, rows.summary_rows("es", "train", 0, 29), "summary"
+      place / specks.POLICY,
+      world_rows.summary_rows("es", "train", 0, 29),
+      "summary",
     ),
     optimizer=optimizers.adamw(1e-3),
     config=CONFIG,
@@ -220,9 +222,11 @@ def run_sft(place, folder):
 def run_nano(place, folder):
   """The shipped model, with checkpoints between evaluations."""
   return sft.train(
-    source=_read("nano", rows.summary_rows("es", "train", 0, 29), "summary"),
+    source=_read(
+      "nano", world_rows.summary_rows("es", "train", 0, 29), "summary"
+    ),
     optimizer=optimizers.adamw(1e-3),
-    config=training.TrainConfig(
+    config=fit.TrainConfig(
       train_steps=12,
       eval_period=5,
       checkpoint_period=3,
@@ -242,7 +246,9 @@ def run_nano(place, folder):
 def run_reward(place, folder):
   return reward.train(
     source=_read(
-      place / specks.POLICY, rows.rating_rows("es", "train", 0, 29), "rating"
+      place / specks.POLICY,
+      world_rows.rating_rows("es", "train", 0, 29),
+      "rating",
     ),
     optimizer=optimizers.adamw(1e-3),
     config=CONFIG,
@@ -264,7 +270,7 @@ def run_best_of_n(place, folder):
     ),
     sampler=SAMPLER,
     lengths=LENGTHS,
-    mesh=sharding.MeshConfig(),
+    mesh=meshes.MeshConfig(),
   )
 
 
@@ -314,7 +320,7 @@ def run_ppo(place, folder):
 
 def run_pretrain(place, folder):
   base = pretrained.load_language_model(str(place / specks.POLICY))
-  made = rows.summary_rows("es", "train", 0, 29)
+  made = world_rows.summary_rows("es", "train", 0, 29)
   return pretrain.train(
     source=_read(place / specks.POLICY, made, "pretraining"),
     optimizer=optimizers.adamw(1e-3),
@@ -333,7 +339,9 @@ def run_diagnose(place, folder):
   return diagnose.run(
     sources={
       "es": _source(
-        place / specks.POLICY, rows.rating_rows("es", "train", 0, 41), "rating"
+        place / specks.POLICY,
+        world_rows.rating_rows("es", "train", 0, 41),
+        "rating",
       )
     },
     rewards={
@@ -345,7 +353,7 @@ def run_diagnose(place, folder):
     split="validation",
     batch_size=16,
     max_training_rows=9,
-    mesh=sharding.MeshConfig(),
+    mesh=meshes.MeshConfig(),
   )
 
 

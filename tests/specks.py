@@ -12,9 +12,9 @@ import pathlib
 
 import jax
 
-from xlrm import pretrained
-from xlrm import tokenizer
-from xlrm.miniworld import rows
+from xlrm.checkpoints import pretrained
+from xlrm.miniworld import world_rows
+from xlrm.text import tokenizer
 
 POLICY, REWARD, PROMPTS = "speck", "speck_rm", "prompts.jsonl"
 LENGTHS = {"inputs": 64, "targets": 32}  # of reward models
@@ -80,7 +80,7 @@ def write_prompts(path: pathlib.Path, number: int) -> str:
   """Spanish documents of miniworld."""
   made = [
     {"prompt": row.document, "id": row.id, "language": "es"}
-    for row in rows.summary_rows("es", "train", 0, number)
+    for row in world_rows.summary_rows("es", "train", 0, number)
   ]
   text = "".join(json.dumps(x) + "\n" for x in made)
   path.write_text(text, encoding="utf-8")

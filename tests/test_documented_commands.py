@@ -19,9 +19,9 @@ import sys
 import pages
 import pytest
 
-from xlrm import config
+from xlrm.config import gin_jobs
 from xlrm.launch import main
-from xlrm.miniworld import rows
+from xlrm.miniworld import world_rows
 
 COMMANDS = pages.all_commands()
 INLINE = re.compile(r"`(xlrm [a-z_]+[^`]*)`")
@@ -119,10 +119,10 @@ def test_gin_files_and_bindings_of_pages_load(tmp_path, monkeypatch):
       continue
     module = importlib.import_module(main.COMMANDS["run"][1])
     options = module.parse(parser_of("run"), words[2:])
-    packaged = config.gin_directory() / options.gin_file[0]
+    packaged = gin_jobs.gin_directory() / options.gin_file[0]
     if command.not_run and not packaged.is_file():
       continue  # a file of the reader's
-    config.load(options.gin_file, options.bindings)
+    gin_jobs.load(options.gin_file, options.bindings)
 
 
 def test_what_is_not_run_says_why_and_what_ci_runs_exists():
@@ -153,8 +153,8 @@ def desk(tmp_path_factory) -> pathlib.Path:
   """The folder that a reader works in, with the files that pages speak of."""
   folder = tmp_path_factory.mktemp("desk")
   own_gin_files(folder)
-  some = rows.rating_rows("es", "test", 0, 8)
-  prompts = [{"id": x.id, "prompt": rows.policy_input(x)} for x in some]
+  some = world_rows.rating_rows("es", "test", 0, 8)
+  prompts = [{"id": x.id, "prompt": world_rows.policy_input(x)} for x in some]
   judged = [{"prompt": x.document, "response": x.summary} for x in some]
   for name, lines in (("prompts", prompts), ("rows", judged)):
     text = "".join(json.dumps(line) + "\n" for line in lines)

@@ -1,122 +1,109 @@
-"""Imports point down the layers of docs/architecture.md, and only there."""
+"""The rules of the house: which package may import which, and how long a file
+may be. Its picture stands in docs/architecture.md."""
 
-import ast
+import collections
 import pathlib
 import subprocess
 import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
-# First match wins; a module may import its own layer and those below.
-LAYERS = (
-  ("xlrm.types", 0),
-  ("xlrm.records", 0),
-  ("xlrm.files", 0),
-  ("xlrm.chunked_files", 0),
-  ("xlrm.prompt_files", 0),
-  ("xlrm.miniworld", 0),
-  ("xlrm.tokenizer", 0),
-  ("xlrm.batches", 0),
-  ("xlrm.converters", 0),
-  ("xlrm.mapped_npz", 0),
-  ("xlrm.row_order", 0),
-  ("xlrm.processes", 0),
-  ("xlrm.language_names", 0),
-  ("xlrm.denoising", 0),
-  ("xlrm.models", 1),
-  ("xlrm.losses", 1),
-  ("xlrm.ranking_losses", 1),
-  ("xlrm.sampling_config", 1),
-  ("xlrm.lanes", 1),
-  ("xlrm.decoding", 1),
-  ("xlrm.token_draws", 1),
-  ("xlrm.best_of_n", 1),
-  ("xlrm.ppo", 1),
-  ("xlrm.advantages", 1),
-  ("xlrm.lora", 1),
-  ("xlrm.adafactor", 1),
-  ("xlrm.optimizers", 1),
-  ("xlrm.sharding", 1),
-  ("xlrm.checkpoints", 1),
-  ("xlrm.evaluation", 3),
-  ("xlrm.analysis", 3),
-  ("xlrm.annotation", 3),
-  ("xlrm.jobs", 3),
-  ("xlrm.data", 4),
-  ("xlrm.tasks", 4),
-  ("xlrm.t5x_models", 4),  # T5X's trainer imports it, nothing of xlrm does
-  ("xlrm.config", 5),
-  ("xlrm.gin_sources", 5),
-  ("xlrm.configurables", 5),
-  ("xlrm.launch", 6),
-  ("xlrm.", 2),  # training, pretrained, text_generation, ...
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "docs"))
+
+import package_graph
+
+# From the ground up: a package imports those above it in this list, no other.
+ORDER = (
+  "xlrm.types",
+  "xlrm.storage",
+  "xlrm.miniworld",
+  "xlrm.text",
+  "xlrm.distributed",
+  "xlrm.losses",
+  "xlrm.batches",
+  "xlrm.models",
+  "xlrm.checkpoints",
+  "xlrm.training",
+  "xlrm.sampling",
+  "xlrm.rewards",
+  "xlrm.evaluation",
+  "xlrm.evaluation.prompted",
+  "xlrm.best_of_n",
+  "xlrm.ppo",
+  "xlrm.studies",
+  "xlrm.analysis",
+  "xlrm.analysis.exhibits",
+  "xlrm.analysis.reports",
+  "xlrm.paper",
+  "xlrm.annotation",
+  "xlrm.jobs",
+  # What needs TensorFlow, T5X or gin stands above all that does not.
+  "xlrm.data",
+  "xlrm.tasks",
+  "xlrm.t5x_models",  # T5X's trainer imports it, nothing of xlrm does
+  "xlrm.config",
+  "xlrm.launch.targets",
+  "xlrm.launch.studies",
+  "xlrm.launch",
 )
+CORE = ORDER[: ORDER.index("xlrm.data")]
+SEQIO = ("xlrm.data", "xlrm.tasks", "xlrm.t5x_models")
 NOTHING = {"utils", "util", "common", "helpers", "base", "manager", "misc"}
+MODULES = package_graph.modules()
 
 
-def layer(module: str) -> int:
-  for name, number in LAYERS:
-    if module == name or module.startswith(name.rstrip(".") + "."):
-      return number
-  return -1  # xlrm itself and everything outside
+def outside(module: str) -> set[str]:
+  return {name.split(".")[0] for name in package_graph.imported(module)}
 
 
-def modules() -> dict[str, pathlib.Path]:
-  found = {}
-  for folder, package in (
-    ("xlrm", "xlrm"),
-    ("tasks", "xlrm.tasks"),
-    ("launch", "xlrm.launch"),
-  ):
-    for path in sorted((ROOT / folder).rglob("*.py")):
-      parts = path.relative_to(ROOT / folder).with_suffix("").parts
-      parts = parts[:-1] if parts[-1] == "__init__" else parts
-      found[".".join((package, *parts))] = path
-  return found
+def test_every_package_has_its_place():
+  assert set(package_graph.packages()) == set(ORDER)
 
 
-MODULES = modules()
+@pytest.mark.parametrize("package", ORDER)
+def test_imports_point_down(package):
+  above = ORDER[ORDER.index(package) + 1 :]
+  assert not package_graph.arrows()[package] & set(above)
 
 
-def imports(path: pathlib.Path) -> set[str]:
-  names = set()
-  for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-    if isinstance(node, ast.Import):
-      names |= {alias.name for alias in node.names}
-    elif isinstance(node, ast.ImportFrom) and node.module:
-      names |= {f"{node.module}.{alias.name}" for alias in node.names}
-  return names
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_point_down(module):
-  own = layer(module)
-  for name in imports(MODULES[module]):
-    assert layer(name) <= own or own == -1, f"{module} imports {name}"
+def test_the_house_has_few_rooms_and_no_circle():
+  arrows = package_graph.arrows()
+  assert not package_graph.cycles(arrows)
+  assert len(package_graph.packages()) <= 35
+  assert sum(map(len, arrows.values())) <= 155
+  root = [x for x in MODULES if x.count(".") == 1 and x in ORDER]
+  assert len([x for x in root if MODULES[x].name != "__init__.py"]) <= 12
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_only_data_knows_seqio_and_only_config_knows_gin(module):
-  outside = {name.split(".")[0] for name in imports(MODULES[module])}
-  if layer(module) != 4:
-    assert not outside & {"seqio", "tensorflow", "tensorflow_datasets"}
-  if module != "xlrm.config":
-    assert "gin" not in outside
-  assert "absl" not in outside
-  if not module.startswith("xlrm.evaluation.backends."):
-    assert not outside & {"openai", "google"}
+  package = package_graph.package(module)
+  if package not in SEQIO:
+    assert not outside(module) & {"seqio", "tensorflow", "tensorflow_datasets"}
+  if package != "xlrm.config":
+    assert "gin" not in outside(module)
+  assert "absl" not in outside(module)
+  if package != "xlrm.evaluation.prompted":
+    assert not outside(module) & {"openai", "google"}
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_names_say_something_and_files_are_short(module):
   assert module.split(".")[-1] not in NOTHING
-  lines = len(MODULES[module].read_text(encoding="utf-8").splitlines())
-  assert lines <= 450, f"{module} has {lines} lines"
+  assert package_graph.lines(module) <= 450
+
+
+def test_a_name_of_a_module_is_used_once():
+  """Apart from jobs, tasks and commands, which are named after what they do."""
+  named = collections.defaultdict(list)
+  for module in MODULES:
+    if not module.startswith(("xlrm.jobs.", "xlrm.tasks", "xlrm.launch")):
+      named[module.rpartition(".")[2]].append(module)
+  assert not [found for found in named.values() if len(found) > 1]
 
 
 def test_the_core_needs_neither_tensorflow_nor_seqio_nor_gin():
-  core = [name for name in MODULES if layer(name) <= 3]
+  core = [x for x in MODULES if package_graph.package(x) in CORE]
   blocked = ("tensorflow", "tensorflow_text", "seqio", "gin")
   blocked += ("openai", "google.genai", "lingua", "py3langid")
   program = "\n".join(
@@ -133,13 +120,12 @@ def test_the_core_needs_neither_tensorflow_nor_seqio_nor_gin():
 
 
 def test_only_one_file_needs_t5x_and_nothing_imports_it():
-  for module, path in MODULES.items():
-    names = imports(path)
+  for module in MODULES:
     if module == "xlrm.t5x_models":
-      assert any(name.startswith("t5x.") for name in names)
+      assert "t5x" in outside(module)
       continue
-    assert not [x for x in names if x.split(".")[0] in ("t5x", "clu")]
-    assert "xlrm.t5x_models" not in names
+    assert not outside(module) & {"t5x", "clu"}
+    assert "xlrm.t5x_models" not in package_graph.imported(module)
 
 
 def test_importing_xlrm_imports_nothing_else():

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from xlrm import ppo
 from xlrm.evaluation import hacking_panel
+from xlrm.ppo import objective
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = (ROOT / "docs/ppo.md").read_text(encoding="utf-8")
@@ -48,7 +48,7 @@ def test_every_option_of_the_panel_is_listed():
 
 
 def test_every_option_of_ppo_is_mentioned():
-  for field in dataclasses.fields(ppo.PPOConfig):
+  for field in dataclasses.fields(objective.PPOConfig):
     assert re.search(rf"\b{field.name}\b", PAGE, re.IGNORECASE), field.name
 
 

@@ -89,7 +89,9 @@ def test_every_option_has_a_meaning_and_every_module_a_page():
 
 
 def test_options_are_those_of_the_signature():
-  rows = {x[0]: x for x in make_reference.options("xlrm.ppo:PPOConfig")}
+  rows = {
+    x[0]: x for x in make_reference.options("xlrm.ppo.objective:PPOConfig")
+  }
   assert rows["kl_coefficient"][1] == 0.1
   table = make_reference.options("xlrm.models.t5:mt5")
   assert table[0][:2] == ("size", make_reference.REQUIRED)

@@ -15,23 +15,23 @@ import seqio
 import stub_t5x
 import tensorflow as tf
 
-from xlrm import config as config_lib
-from xlrm import conversion
-from xlrm import converters
-from xlrm import optimizers
-from xlrm import pretrained
-from xlrm import sharding
 from xlrm import types
+from xlrm.batches import converters
+from xlrm.checkpoints import conversion
+from xlrm.checkpoints import pretrained
 from xlrm.checkpoints import stored
 from xlrm.checkpoints import t5x
+from xlrm.config import gin_jobs
 from xlrm.data import feature_converter
-from xlrm.data import jsonl
+from xlrm.data import file_tasks
 from xlrm.data import registry
-from xlrm.data import source
+from xlrm.data import seqio_source
+from xlrm.distributed import meshes
+from xlrm.distributed import sharding
 from xlrm.jobs import reward
 from xlrm.jobs import sft
 from xlrm.models import language_model
-from xlrm.models import scorer as scorer_lib
+from xlrm.models import response_scorer
 from xlrm.models import t5
 from xlrm.tasks import miniworld  # noqa: F401 registers TASKS
 
@@ -71,7 +71,9 @@ def preferences(tmp_path_factory):
   ]
   path.write_text("".join(json.dumps(row) + "\n" for row in made))
   splits = dict.fromkeys(("train", "validation"), str(path))
-  name = jsonl.register_preferences(TASKS["PairwiseRewardModel"], splits, "en")
+  name = file_tasks.register_preferences(
+    TASKS["PairwiseRewardModel"], splits, "en"
+  )
   yield
   registry.remove(name)
 
@@ -112,7 +114,7 @@ def batch_of(model, kind: str) -> dict[str, np.ndarray]:
 
 
 def own_batch(kind: str):
-  made = source.SeqioSource(
+  made = seqio_source.SeqioSource(
     TASKS[kind], LENGTHS, ROWS, module="xlrm.tasks.miniworld"
   )
   return next(made.validation_batches())
@@ -128,7 +130,7 @@ def test_batch_loss_and_gradient_are_those_of_our_job(t5x_models, kind):
   backbone = language_model.EncoderDecoder(TINY)
   fresh, loss_fn = backbone, sft.sft_loss(backbone, 1e-4)
   if kind != "SupervisedModel":
-    fresh = scorer_lib.ResponseScorer(backbone, None, *LENGTHS.values())
+    fresh = response_scorer.ResponseScorer(backbone, None, *LENGTHS.values())
     loss_fn = reward.reward_loss(fresh)
   params = jax.jit(fresh.init)(jax.random.key(1))
 
@@ -158,13 +160,13 @@ def test_every_parameter_has_axes_and_model_splits_as_ours(t5x_models, kind):
     lambda key: model.get_initial_variables(key, {}), jax.random.key(0)
   )
   axes = {
-    optimizers.path_name(path).removesuffix("_axes"): x.names
+    sharding.path_name(path).removesuffix("_axes"): x.names
     for path, x in jax.tree_util.tree_leaves_with_path(
       variables["params_axes"].unfreeze(),
       is_leaf=lambda x: hasattr(x, "names"),
     )
   }
-  mesh = sharding.MeshConfig(data=1, model=8).abstract(8)
+  mesh = meshes.MeshConfig(data=1, model=8).abstract(8)
   split = ("vocab", "mlp", "joined_kv")  # by T5X's standard rules, over 'model'
   flat = stored.of_tree(variables["params"].unfreeze())
   assert axes.keys() == flat.keys()
@@ -268,7 +270,7 @@ def test_long_rows_keep_their_eos(t5x_models):
 @pytest.mark.parametrize("name", ["sft", "reward", "reward_pairs"])
 def test_a_gin_file_names_what_exists(t5x_models, name):
   """T5X's own names are checked by the test that runs its trainer."""
-  folder = config_lib.gin_directory() / "t5x"
+  folder = gin_jobs.gin_directory() / "t5x"
   text = (folder / f"{name}.gin").read_text() + (
     folder / "base.gin"
   ).read_text()
@@ -296,7 +298,7 @@ def test_t5x_trains_a_reward_model_that_ours_reads(tmp_path):
   end = tmp_path / "rm"
   said = run(
     "t5x.train",
-    f"--gin_search_paths={config_lib.gin_directory()}",
+    f"--gin_search_paths={gin_jobs.gin_directory()}",
     "--gin_file=t5x/reward.gin",
     f"--gin.MODEL_DIR='{end}'",
     "--gin.MIXTURE_OR_TASK_NAME='miniworld_rating.en'",
@@ -308,7 +310,7 @@ def test_t5x_trains_a_reward_model_that_ours_reads(tmp_path):
   found = re.findall(r"training_eval\S* accuracy=(\S+), loss=([\d.]+)", said)
   loaded = pretrained.load_scorer(end)
   lengths = {"inputs": 72, "targets": 32}
-  rows = source.SeqioSource("miniworld_rating.en", lengths, 32)
+  rows = seqio_source.SeqioSource("miniworld_rating.en", lengths, 32)
   loss = reward.reward_loss(loaded.model)(
     loaded.params, next(rows.validation_batches())
   )

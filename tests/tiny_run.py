@@ -18,12 +18,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xlrm import losses
-from xlrm import optimizers
-from xlrm import sharding
-from xlrm import training
 from xlrm.checkpoints import manifest
 from xlrm.checkpoints import native
+from xlrm.distributed import meshes
+from xlrm.losses import token_losses
+from xlrm.training import fit
+from xlrm.training import optimizers
 
 ROWS, LENGTH, VOCAB, WIDTH = 16, 6, 512, 16
 STEPS = 12
@@ -89,7 +89,7 @@ def make_loss(dropout_rate=0.0):
     if key is not None and dropout_rate:
       kept = jax.random.bernoulli(key, 1 - dropout_rate, hidden.shape)
       hidden = jnp.where(kept, hidden, 0.0)
-    loss = losses.language_model_loss(
+    loss = token_losses.language_model_loss(
       hidden * batch["scale"][:, None, None, None],
       params["decoder"]["logits_dense"]["kernel"],
       batch["targets"],
@@ -124,13 +124,13 @@ def run(model_dir, *, source=None, optimizer=None, mesh=None, **changes):
     "log_period": 2,
     **changes,
   }
-  mesh = mesh or sharding.MeshConfig(1, 1).build(jax.devices()[:1])
-  return training.fit(
+  mesh = mesh or meshes.MeshConfig(1, 1).build(jax.devices()[:1])
+  return fit.fit(
     options.pop("params", None) or new_params(),
     loss_fn=options.pop("loss_fn", None) or make_loss(),
     optimizer=optimizer or optimizers.adamw(1e-2),
     source=source or Source(),
-    config=training.TrainConfig(**settings),
+    config=fit.TrainConfig(**settings),
     mesh=mesh,
     model_dir=model_dir,
     description="tiny",

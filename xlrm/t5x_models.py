@@ -26,21 +26,21 @@ from t5x import metrics as t5x_metrics
 from t5x import models
 from t5x import utils
 
-from xlrm import converters
-from xlrm import decoding
-from xlrm import losses
-from xlrm import model_files
-from xlrm import optimizers
-from xlrm import sampling_config
-from xlrm import train_step
 from xlrm import types
+from xlrm.batches import converters
+from xlrm.checkpoints import model_files
 from xlrm.data import feature_converter
 from xlrm.data import registry
+from xlrm.distributed import sharding
 from xlrm.jobs import reward
 from xlrm.jobs import sft
+from xlrm.losses import token_losses
 from xlrm.models import language_model
-from xlrm.models import scorer as scorer_lib
+from xlrm.models import response_scorer
 from xlrm.models import t5
+from xlrm.sampling import decoding
+from xlrm.sampling import sampling_config
+from xlrm.training import train_step
 
 SCORE = "score"  # logical axis of the head's one output
 # (regular expression of the path, T5X's names of its axes); first match.
@@ -85,7 +85,7 @@ def parameter_axes(params: types.Params) -> types.Params:
   """T5X's tree `params_axes`: the names of the axes of every parameter."""
 
   def named(path, leaf):
-    name = optimizers.path_name(path)
+    name = sharding.path_name(path)
     for pattern, axes in LOGICAL_AXES:
       if re.search(pattern, name) and len(axes) == len(leaf.shape):
         return partitioning.AxisMetadata(names=axes)
@@ -159,7 +159,7 @@ class _Model(models.BaseTransformerModel):
   def _init(self, key: jax.Array) -> types.Params:
     raise NotImplementedError
 
-  def _loss(self, params, arrays: Arrays, key) -> losses.Loss:
+  def _loss(self, params, arrays: Arrays, key) -> token_losses.Loss:
     raise NotImplementedError
 
   def get_initial_variables(
@@ -296,7 +296,7 @@ class _RewardModel(_Model):
     super().__init__(
       config, vocabulary, optimizer_def, lengths, truncate_inputs_from_left
     )
-    self._scorer = scorer_lib.ResponseScorer(
+    self._scorer = response_scorer.ResponseScorer(
       self._backbone,
       None,
       lengths["inputs"],

@@ -17,7 +17,7 @@ import time
 
 import jax
 
-from xlrm import pretrained
+from xlrm.checkpoints import pretrained
 from xlrm.launch import bench
 from xlrm.launch import main as launch_main
 

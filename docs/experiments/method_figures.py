@@ -12,14 +12,14 @@ import pathlib
 
 import numpy as np
 
-from xlrm import best_of_n
-from xlrm import pools as pools_lib
-from xlrm import records as records_lib
-from xlrm.analysis import canvas
-from xlrm.analysis import cells
-from xlrm.analysis import heatmaps
 from xlrm.analysis import names
-from xlrm.analysis import palette
+from xlrm.analysis import transfer_matrices
+from xlrm.analysis.exhibits import canvas
+from xlrm.analysis.exhibits import heatmaps
+from xlrm.analysis.exhibits import palette
+from xlrm.best_of_n import estimators
+from xlrm.best_of_n import pools
+from xlrm.evaluation import records as records_lib
 from xlrm.miniworld import gold
 
 TARGET = "es"
@@ -60,24 +60,24 @@ def stages(axes: canvas.Axes) -> None:
   axes.texts[-1].set_ha("left")
 
 
-def _gold(pool: pools_lib.Pool) -> list[float]:
+def _gold(pool: pools.Pool) -> list[float]:
   texts = pool.texts[: pool.num_samples]
   return [gold.judge_example(pool.example_id, x).quality for x in texts]
 
 
 def distance(folder: pathlib.Path):
   """Win rate against KL for best-of-k by each reward model."""
-  drawn = pools_lib.read(folder / f"best_of_n_{TARGET}" / "pools.jsonl")
+  drawn = pools.read(folder / f"best_of_n_{TARGET}" / "pools.jsonl")
   judged = np.array([_gold(pool) for pool in drawn])
   logprobs = np.array([pool.logprobs for pool in drawn])[:, :-1]
   lines = {}
   for source in SOURCES:
     scores = np.array([pool.scores_by(source) for pool in drawn])
-    wins = best_of_n.best_of_k_win_rate(scores, judged).mean(axis=0)
-    kl = best_of_n.expected_kl_estimate(scores, logprobs).mean(axis=0)
+    wins = estimators.best_of_k_win_rate(scores, judged).mean(axis=0)
+    kl = estimators.expected_kl_estimate(scores, logprobs).mean(axis=0)
     lines[source] = kl[: len(wins)], wins
-  wins = best_of_n.best_of_k_win_rate(judged).mean(axis=0)
-  kl = best_of_n.expected_kl_estimate(judged, logprobs).mean(axis=0)
+  wins = estimators.best_of_k_win_rate(judged).mean(axis=0)
+  kl = estimators.expected_kl_estimate(judged, logprobs).mean(axis=0)
   lines["gold"] = kl[: len(wins)], wins
 
   def paint(axes: canvas.Axes) -> None:
@@ -111,7 +111,7 @@ def main() -> None:
   parser.add_argument("output", type=pathlib.Path)
   options = parser.parse_args()
   records = records_lib.read(options.demo / "records.jsonl")
-  matrix = cells.transfer_matrix(records, judge="gold")
+  matrix = transfer_matrices.transfer_matrix(records, judge="gold")
   span = heatmaps.span_of([matrix])
   drawings = {
     "stages": canvas.Drawing(stages, name="stages", width=7.0, height=3.0),

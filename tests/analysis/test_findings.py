@@ -8,8 +8,8 @@ from scipy import stats
 
 from xlrm.analysis import expectations
 from xlrm.analysis import findings
-from xlrm.analysis import palette
 from xlrm.analysis import report_inputs
+from xlrm.analysis.exhibits import palette
 
 
 def verdict_of(inputs):

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from xlrm.analysis import cells
 from xlrm.analysis import judge_comparisons
-from xlrm.analysis import report_judges
+from xlrm.analysis import transfer_matrices
+from xlrm.analysis.reports import judges_section
 
 JUDGES = ("gold", "reward/{target}")
 
@@ -90,7 +90,7 @@ def test_missing_scores_are_counted_and_named(study, records):
   assert found.found.n + found.ties + found.missing == (
     whole.found.n + whole.ties
   )
-  page = report_judges.section(study.make_small_inputs(records=fewer), JUDGES)
+  page = judges_section.section(study.make_small_inputs(records=fewer), JUDGES)
   assert "or a valid verdict is missing: Spanish reward model" in page
 
 
@@ -99,8 +99,8 @@ def test_a_judge_that_nobody_asked_is_left_out(study, records):
     dataclasses.replace(x, scores={"gold": x.scores["gold"]}) for x in records
   ]
   inputs = study.make_small_inputs(records=bare)
-  assert report_judges.section(inputs, ("gold",)) == ""
-  assert report_judges.section(inputs, ()) == ""
+  assert judges_section.section(inputs, ("gold",)) == ""
+  assert judges_section.section(inputs, ()) == ""
   # The deciding judge has no score at all in one language.
   half = [
     dataclasses.replace(
@@ -115,7 +115,7 @@ def test_a_judge_that_nobody_asked_is_left_out(study, records):
 
 
 def test_rankings_agree_with_themselves_and_never_count_their_own(records):
-  gold = cells.transfer_matrix(records, judge="gold")
+  gold = transfer_matrices.transfer_matrix(records, judge="gold")
   same = judge_comparisons.ranking(gold, gold, "another")
   assert (same.counts.agreed, same.counts.n, same.targets) == (2, 2, 2)
   assert same.tau == 1.0

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from xlrm.analysis import cells
 from xlrm.analysis import findings
 from xlrm.analysis import pair_tables
-from xlrm.analysis import report_sources
 from xlrm.analysis import source_comparisons
 from xlrm.analysis import source_rankings
+from xlrm.analysis import transfer_matrices
+from xlrm.analysis.reports import sources_section
 
 
 @pytest.fixture(scope="module")
 def matrix(study):
   records = study.make_records(80, lift=0.2)
-  return cells.transfer_matrix(records, judge="gold")
+  return transfer_matrices.transfer_matrix(records, judge="gold")
 
 
 def outcomes_of(matrix, source, target):
@@ -35,12 +35,14 @@ def made(rates, n=400, targets=("es", "ru")):
       (0, "t", "d", f"{target}{i}"): float(x)
       for i, x in enumerate(rng.permutation(won))
     }
-    win = cells.win_rate(outcomes)
-    found[source, target] = cells.Cell(
+    win = transfer_matrices.win_rate(outcomes)
+    found[source, target] = transfer_matrices.Cell(
       source, target, win, 0.0, 0.0, 0, outcomes
     )
   sources = tuple(dict.fromkeys(source for source, _ in rates))
-  return cells.Matrix("gold", "best_of_n", "sample", sources, targets, found)
+  return transfer_matrices.Matrix(
+    "gold", "best_of_n", "sample", sources, targets, found
+  )
 
 
 def test_every_two_sources_of_a_target_are_compared(matrix):
@@ -86,7 +88,8 @@ def test_a_prompt_under_two_seeds_counts_once(study):
   once = study.make_records(20, lift=0.2)
   again = [dataclasses.replace(x, seed=1) for x in once]
   single, double = (
-    cells.transfer_matrix(x, judge="gold") for x in (once, [*once, *again])
+    transfer_matrices.transfer_matrix(x, judge="gold")
+    for x in (once, [*once, *again])
   )
   assert double.get("en", "es").win == single.get("en", "es").win
   compare = source_comparisons.comparisons
@@ -143,7 +146,7 @@ def test_english_stays_unless_another_is_clearly_ahead(rates, source, said):
   pairs = [(s, t) for t in ("es", "ru") for s in ("en", "de")]
   found = source_comparisons.overall(made(dict(zip(pairs, rates))))
   assert source_comparisons.recommended(found) == source
-  text = " ".join(report_sources.advice(found))
+  text = " ".join(sources_section.advice(found))
   assert text.startswith("For a new target take ") and said in text
   assert "2 sources, 2 targets, 4 cross-lingual pairs" in text
   assert "very little" in text and "p = 0.5;" in text and "6 targets" in text
@@ -155,7 +158,7 @@ def test_without_english_the_best_is_recommended():
     made({("de", "es"): 0.6, ("fr", "es"): 0.5})
   )
   assert source_comparisons.recommended(found) == "de"
-  text = " ".join(report_sources.advice(found))
+  text = " ".join(sources_section.advice(found))
   assert "English, the default, was not run." in text
 
 
@@ -172,4 +175,4 @@ def test_a_target_without_a_second_source_has_no_section(study):
     x for x in study.make_records(5) if x.source in ("", "en") and x.target
   ]
   inputs = study.make_small_inputs(records=records)
-  assert report_sources.section(findings.results(inputs)) == ""
+  assert sources_section.section(findings.results(inputs)) == ""

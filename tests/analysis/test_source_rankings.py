@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from xlrm.analysis import cells
 from xlrm.analysis import pair_tables
 from xlrm.analysis import source_rankings
 from xlrm.analysis import transfer_factors
+from xlrm.analysis import transfer_matrices
 
 SOURCES = {"en": 0.05, "de": 0.02, "es": -0.01, "ru": -0.06}
 TARGETS = {"en": 0.5, "de": 0.6, "es": 0.55, "ru": 0.7}
@@ -54,7 +54,7 @@ def test_hindsight():
 
 
 def test_a_table_of_measured_cells(inputs):
-  matrix = cells.transfer_matrix(inputs.records, judge="gold")
+  matrix = transfer_matrices.transfer_matrix(inputs.records, judge="gold")
   table = pair_tables.of_matrix(matrix)
   assert set(table.values) == set(matrix.cells)
   expected = np.mean([c.win.rate for c in matrix.cross_lingual])

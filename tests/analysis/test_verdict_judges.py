@@ -8,16 +8,16 @@ from matplotlib import figure
 import numpy as np
 import pytest
 
-from xlrm import records as records_lib
-from xlrm.analysis import canvas
-from xlrm.analysis import cells
 from xlrm.analysis import findings
 from xlrm.analysis import judge_comparisons
-from xlrm.analysis import report_judges
-from xlrm.analysis import report_verdicts
-from xlrm.analysis import verdict_cells
+from xlrm.analysis import transfer_matrices
 from xlrm.analysis import verdict_judges
+from xlrm.analysis import verdict_matrices
+from xlrm.analysis.exhibits import canvas
+from xlrm.analysis.reports import judges_section
+from xlrm.analysis.reports import verdicts_section
 from xlrm.evaluation import pairing
+from xlrm.evaluation import records as records_lib
 from xlrm.evaluation import win_rates
 
 GPT = "gpt:summary"
@@ -111,7 +111,7 @@ def test_a_prompted_judge_has_the_matrix_of_its_own_job(
   records, verdicts, said
 ):
   own = [x for x in verdicts if x.judge == GPT]
-  expected = verdict_cells.transfer_matrix(records, own)
+  expected = verdict_matrices.transfer_matrix(records, own)
   found = verdict_judges.matrix(records, GPT, said[GPT])
   assert found.cells.keys() == expected.cells.keys()
   for pair, cell in found.cells.items():
@@ -193,7 +193,7 @@ def row_of(page, *head):
 
 def test_the_section_says_what_was_counted(study, records, verdicts, said):
   inputs = study.make_small_inputs(records=records, verdicts=verdicts)
-  page = report_verdicts.section(inputs, said, ("gold",))
+  page = verdicts_section.section(inputs, said, ("gold",))
   lines = {
     x.judge: x
     for x in verdict_judges.lines(records, said, ("gold",))
@@ -242,7 +242,7 @@ def test_the_section_says_what_was_counted(study, records, verdicts, said):
     str(invalid),
   ]
   assert row_of(page, "ana")[0] == str(SHOWN)
-  assert report_verdicts.section(inputs, {}, ("gold",)) == ""
+  assert verdicts_section.section(inputs, {}, ("gold",)) == ""
 
 
 @pytest.fixture(scope="module")
@@ -264,13 +264,13 @@ def test_pairs_that_nobody_was_asked_about_are_no_habit(study, half_equal):
   records, verdicts = half_equal
   inputs = study.make_small_inputs(records=records, verdicts=verdicts)
   said = verdict_judges.said_by(records, verdicts)
-  page = report_verdicts.section(inputs, said, ())
+  page = verdicts_section.section(inputs, said, ())
   assert row_of(page, GPT) == ["100", "100.0%", "50", "0.0%", "0", "0"]
   # A judge that was asked about nothing has no habits.
   equal = verdicts[:100]
   inputs = dataclasses.replace(inputs, verdicts=equal)
   said = verdict_judges.said_by(records, equal)
-  assert "Habits" not in report_verdicts.section(inputs, said, ())
+  assert "Habits" not in verdicts_section.section(inputs, said, ())
 
 
 def test_the_answer_counts_the_prompts_that_were_asked_about(study, half_equal):
@@ -301,7 +301,7 @@ def test_judges_whose_short_names_are_alike_have_a_row_each(study):
   inputs = study.make_small_inputs(records=records, verdicts=verdicts)
   said = verdict_judges.said_by(records, verdicts)
   with canvas.drawn() as drawings:
-    report_verdicts.section(inputs, said, ())
+    verdicts_section.section(inputs, said, ())
   ((drawing, _),) = drawings.values()
   painted = figure.Figure().subplots()
   drawing.paint(painted)
@@ -319,7 +319,7 @@ def test_the_answer_names_what_people_and_models_say(study, records, verdicts):
   inputs = study.make_small_inputs(records=records, verdicts=verdicts)
   found = findings.results(inputs)
   sentences = " ".join(findings.verdict(inputs, found).sentences)
-  people = cells.cross_lingual_average(
+  people = transfer_matrices.cross_lingual_average(
     verdict_judges.matrix(records, "people", found.said["people"])
   )
   expected = f"asked about {SHOWN} prompts, the win rate over one sample is "
@@ -389,7 +389,7 @@ def test_judges_that_gave_verdicts_are_compared_with_each_other(
   rate = np.mean([ana[x] == ben[x] for x in decided])
   assert (found[-1].found.n, found[-1].found.rate) == (len(decided), rate)
   inputs = study.make_small_inputs(records=records, verdicts=verdicts)
-  page = report_judges.section(inputs, ("gold",), said)
+  page = judges_section.section(inputs, ("gold",), said)
   assert row_of(page, "Spanish", "ana and ben")[:2] == [
     str(len(decided)),
     f"{100 * rate:.1f}%",

@@ -10,18 +10,18 @@ import json
 import threading
 import urllib.parse
 
-from xlrm import records as records_lib
+from xlrm.annotation import annotation_study
 from xlrm.annotation import design
-from xlrm.annotation import pairs as pairs_lib
+from xlrm.annotation import pairs
 from xlrm.annotation import server as server_lib
-from xlrm.annotation import study as study_lib
+from xlrm.evaluation import records
 
 NUM_PROMPTS = 30
 OURS, THEIRS, REFERENCE = "azul", "verde", "persona"
 
 
 def make_record(i, method, source, output):
-  return records_lib.EvalRecord(
+  return records.EvalRecord(
     study="zz_study",
     method=method,
     source=source,
@@ -49,7 +49,7 @@ def make_records(num=NUM_PROMPTS):
 
 
 def make_pairs(rows=None):
-  return pairs_lib.of_records(
+  return pairs.of_records(
     make_records() if rows is None else rows,
     method="zz_ours",
     source="en",
@@ -109,8 +109,8 @@ class Client:
 
 
 def begin(directory, *, annotators=("ana", "ben"), rows=None, **settings):
-  with study_lib.locked(directory):
-    study_lib.begin(
+  with annotation_study.locked(directory):
+    annotation_study.begin(
       directory, make_pairs(rows), make_settings(**settings), annotators, "es"
     )
   return directory
@@ -119,7 +119,7 @@ def begin(directory, *, annotators=("ana", "ben"), rows=None, **settings):
 @contextlib.contextmanager
 def serving(directory):
   """Annotator -> client of a server in this process."""
-  with study_lib.opened(directory) as store:
+  with annotation_study.opened(directory) as store:
     server = server_lib.Server(store, "127.0.0.1", 0)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()

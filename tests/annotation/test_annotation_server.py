@@ -8,8 +8,8 @@ import sqlite3
 import people
 import pytest
 
+from xlrm.annotation import annotation_study
 from xlrm.annotation import store as store_lib
-from xlrm.annotation import study
 
 
 @pytest.fixture
@@ -25,7 +25,9 @@ def test_a_locked_database_is_told_and_the_same_request_works_later(
   client = clients["ana"]
   item = client.get()[1]["task"]["item"]
   body = {"item": item, "choice": "left", "seconds": 1}
-  with contextlib.closing(sqlite3.connect(folder / study.ANSWERS)) as other:
+  with contextlib.closing(
+    sqlite3.connect(folder / annotation_study.ANSWERS)
+  ) as other:
     other.execute("BEGIN EXCLUSIVE")
     assert client.post("answer", body) == (503, {"error": "locked"})
   said = capsys.readouterr().err
@@ -50,7 +52,7 @@ def test_annotators_work_at_the_same_time(clients, folder):
 
   with concurrent.futures.ThreadPoolExecutor() as pool:
     list(pool.map(work, clients.values()))
-  with study.opened(folder) as store:
+  with annotation_study.opened(folder) as store:
     assert len(store.answers("ana")) == len(store.answers("ben")) == 12
 
 
@@ -71,7 +73,7 @@ def test_a_beginning_that_was_killed_begins_again(tmp_path):
   for name in ("key.json", "answers.sqlite.partial", "lock"):
     (folder / name).write_text("{")
   people.begin(folder)
-  assert len(study.read_key(folder).keys) == 24
+  assert len(annotation_study.read_key(folder).keys) == 24
   assert sorted(x.name for x in folder.iterdir()) == [
     "answers.sqlite",
     "key.json",

@@ -7,8 +7,8 @@ import stat
 import people
 import pytest
 
+from xlrm.annotation import annotation_study
 from xlrm.annotation import exchange
-from xlrm.annotation import study
 
 ODD = {
   "script": "<script>document.title='broken'</script>",
@@ -45,7 +45,7 @@ def hear_everything(client):
 
 
 def test_no_response_holds_anything_of_the_key(clients, folder):
-  key = study.read_key(folder)
+  key = annotation_study.read_key(folder)
   for name, client in clients.items():
     other = next(x for x in clients.values() if x is not client)
     hear_everything(client)
@@ -61,7 +61,9 @@ def test_no_response_holds_anything_of_the_key(clients, folder):
 
 def test_a_task_is_told_in_the_same_words_whatever_it_is(clients, folder):
   """Checks and pairs differ in their texts only."""
-  attention = {x.item: x.attention for x in study.read_key(folder).keys}
+  attention = {
+    x.item: x.attention for x in annotation_study.read_key(folder).keys
+  }
   client, kinds = clients["ana"], set()
   state = client.get()[1]
   while state["task"]:
@@ -77,19 +79,19 @@ def test_a_task_is_told_in_the_same_words_whatever_it_is(clients, folder):
 def test_answers_and_exported_tasks_hold_nothing_of_the_key(folder, tmp_path):
   with people.serving(folder) as clients:
     hear_everything(clients["ana"])
-  with study.opened(folder) as store:
+  with annotation_study.opened(folder) as store:
     exchange.export(store, tmp_path / "tasks.csv")
-  for path in (folder / study.ANSWERS, tmp_path / "tasks.csv"):
+  for path in (folder / annotation_study.ANSWERS, tmp_path / "tasks.csv"):
     data = path.read_bytes()
     assert people.OURS.encode() in data
     assert b"zz_" not in data and b"attention" not in data
-  assert b"zz_ours" in (folder / study.KEY).read_bytes()
-  for name in (study.ANSWERS, study.KEY):
+  assert b"zz_ours" in (folder / annotation_study.KEY).read_bytes()
+  for name in (annotation_study.ANSWERS, annotation_study.KEY):
     assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
 
 
 def test_the_server_never_opens_the_key(folder):
-  (folder / study.KEY).unlink()
+  (folder / annotation_study.KEY).unlink()
   with people.serving(folder) as clients:
     assert clients["ana"].answer(people.prefer(people.OURS))["done"] == 1
 

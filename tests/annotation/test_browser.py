@@ -4,8 +4,8 @@ import browser
 import people
 import pytest
 
+from xlrm.annotation import annotation_study
 from xlrm.annotation import exchange
-from xlrm.annotation import study
 from xlrm.annotation import unblinding
 
 pytestmark = [
@@ -79,13 +79,13 @@ def test_twenty_judgments_by_keyboard_with_a_reload_and_a_restart(
     window.wait(VISIBLE, "end")
   assert window.errors() == []
 
-  with study.opened(folder) as store:
+  with annotation_study.opened(folder) as store:
     answers = store.answers()
     assert [x.choice for x in answers.values()] == [*given, "skip", "tie"]
     assert all(0 < x.seconds < 60 for x in answers.values())
     exchange.export(store, tmp_path / "all.csv")
     assert len(exchange.read(store, str(tmp_path / "all.csv"))) == 22
-  key = study.read_key(folder)
+  key = annotation_study.read_key(folder)
   rows = unblinding.verdicts(key, answers)
   won = [x for x in rows if x.outcome == "first"]
   assert len(won) >= 18 and not [x for x in rows if x.outcome == "second"]
@@ -168,7 +168,7 @@ def test_other_keyboards_languages_and_a_server_that_is_away(tmp_path, window):
     window.press("2")
     window.wait(VISIBLE, "notice")
     window.wait(COUNT, "2 / 12")
-  with study.opened(folder) as store:
+  with annotation_study.opened(folder) as store:
     answers = store.answers()
     assert answers[item].choice == "right"
     assert sorted(x.choice for x in answers.values()) == ["left", "right"]

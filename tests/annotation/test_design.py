@@ -7,7 +7,7 @@ import people
 import pytest
 
 from xlrm.annotation import design
-from xlrm.annotation import pairs as pairs_lib
+from xlrm.annotation import pairs
 
 
 def drawn(annotators=("ana", "ben"), rows=None, joining=False, **settings):
@@ -153,7 +153,7 @@ def test_g28_too_little_to_judge():
 def test_g28_records_without_pairs_list_what_there_is():
   rows = people.make_records(3)
   with pytest.raises(ValueError, match=r"zz_ours en->es \(3\)"):
-    pairs_lib.of_records(
+    pairs.of_records(
       rows, method="zz_ours", source="de", baseline="zz_theirs", language="es"
     )
   with pytest.raises(ValueError, match="two records answer one prompt"):

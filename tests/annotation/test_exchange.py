@@ -7,13 +7,13 @@ import pathlib
 import people
 import pytest
 
+from xlrm.annotation import annotation_study
 from xlrm.annotation import exchange
-from xlrm.annotation import study
 
 
 @pytest.fixture
 def store(folder):
-  with study.opened(folder) as opened:
+  with annotation_study.opened(folder) as opened:
     yield opened
 
 
@@ -153,7 +153,7 @@ def test_long_texts_and_odd_letters_come_back(tmp_path):
   ]
   folder = people.begin(tmp_path / "odd", rows=made, items=2, attention=0.0)
   path = str(tmp_path / "tasks.csv")
-  with study.opened(folder) as store:
+  with annotation_study.opened(folder) as store:
     exchange.export(store, path)
     data = pathlib.Path(path).read_bytes()
     pathlib.Path(path).write_bytes(data.replace(b'",,\n', b'",left,\n'))

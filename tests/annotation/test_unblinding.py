@@ -3,10 +3,10 @@
 import people
 import pytest
 
-from xlrm import records as records_lib
-from xlrm.annotation import study
+from xlrm.annotation import annotation_study
 from xlrm.annotation import unblinding
 from xlrm.evaluation import agreement
+from xlrm.evaluation import records
 
 
 def work(folder, **choosers):
@@ -15,8 +15,8 @@ def work(folder, **choosers):
       client = clients[name]
       for _ in range(client.get()[1]["total"]):
         client.answer(choose)
-  with study.opened(folder) as store:
-    return study.read_key(folder), store.answers()
+  with annotation_study.opened(folder) as store:
+    return annotation_study.read_key(folder), store.answers()
 
 
 def test_who_likes_one_side_is_told_apart_from_who_likes_a_position(folder):
@@ -66,8 +66,8 @@ def test_the_summary_says_it_all(folder, tmp_path):
   assert "ana: 12 of 12 answered, 2 of 2 attention checks passed" in text
   assert "1.5 s per item, left chosen 50%" in text
   rows = unblinding.verdicts(key, answers)
-  records_lib.write(tmp_path / "v.jsonl", rows)
-  assert records_lib.read(tmp_path / "v.jsonl", records_lib.Verdict) == rows
+  records.write(tmp_path / "v.jsonl", rows)
+  assert records.read(tmp_path / "v.jsonl", records.Verdict) == rows
 
 
 def test_identical_outputs_count_as_ties_in_the_summary(tmp_path):

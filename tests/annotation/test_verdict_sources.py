@@ -6,9 +6,9 @@ import json
 import people
 import pytest
 
-from xlrm import records as records_lib
-from xlrm.annotation import study
+from xlrm.annotation import annotation_study
 from xlrm.annotation import unblinding
+from xlrm.evaluation import records as records_lib
 from xlrm.jobs import verdict_sources
 
 
@@ -36,12 +36,14 @@ def test_a_file_a_folder_and_people_are_read_in_order(
   judge = tmp_path / "judge_x"
   judge.mkdir()
   records_lib.write(judge / "verdicts.jsonl", prompted(records))
-  (judge / study.ANSWERS).write_bytes(b"the judge's own")
+  (judge / annotation_study.ANSWERS).write_bytes(b"the judge's own")
   file = tmp_path / "other.jsonl.gz"
   records_lib.write(file, prompted(records, "other"))
   found, notes = verdict_sources.read([judge, file, folder], records)
-  with study.opened(folder) as store:
-    said = unblinding.verdicts(study.read_key(folder), store.answers())
+  with annotation_study.opened(folder) as store:
+    said = unblinding.verdicts(
+      annotation_study.read_key(folder), store.answers()
+    )
   assert found == [*prompted(records), *prompted(records, "other"), *said]
   assert len(said) == 20 and notes == []
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from safetensors import numpy as files
 
-from xlrm import decoding
-from xlrm import sampling_config
 from xlrm.checkpoints import huggingface
 from xlrm.checkpoints import stored
 from xlrm.models import language_model
+from xlrm.sampling import decoding
+from xlrm.sampling import sampling_config
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 FAMILIES = ("mt5", "t5", "t5_1_1", "umt5")

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xlrm import sharding
 from xlrm.checkpoints import manifest
 from xlrm.checkpoints import native
+from xlrm.distributed import meshes
+from xlrm.distributed import sharding
 
 
 def _params(value: float = 0.0):
@@ -29,7 +30,7 @@ def _rest(step: int):
 
 
 def _abstract(tree, mesh=None):
-  mesh = mesh or sharding.MeshConfig(1, 1).build(jax.devices()[:1])
+  mesh = mesh or meshes.MeshConfig(1, 1).build(jax.devices()[:1])
   return jax.tree.map(
     lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
     tree,
@@ -71,7 +72,7 @@ def _damage(path: pathlib.Path) -> str:
 
 
 def test_a_round_trip_on_another_mesh_is_exact(three):
-  mesh = sharding.MeshConfig(4, 2).build(jax.devices()[:8])
+  mesh = meshes.MeshConfig(4, 2).build(jax.devices()[:8])
   step, params, rest, metadata = _restore(three, mesh)
   assert (step, int(rest["step"]), metadata) == (3, 3, {"note": 3})
   embedding = params["token_embedder"]["embedding"]

@@ -13,9 +13,10 @@ import optax
 import orbax.checkpoint as ocp
 import pytest
 
-from xlrm import sharding
 from xlrm.checkpoints import stored
 from xlrm.checkpoints import t5x
+from xlrm.distributed import meshes
+from xlrm.distributed import sharding
 from xlrm.models import language_model
 from xlrm.models import t5
 
@@ -249,7 +250,7 @@ def test_a_large_array_has_several_chunks():
 def test_every_device_reads_only_its_slice(trained, tmp_path):
   model, params, _ = trained
   t5x.write(tmp_path, stored.of_tree(params))
-  mesh = sharding.MeshConfig(data=4, model=2).build()
+  mesh = meshes.MeshConfig(data=4, model=2).build()
   abstract = model.abstract()
   shardings = sharding.tree_shardings(abstract, mesh)
   abstract = jax.tree.map(

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from xlrm import pretrained
-from xlrm.analysis import inspection_page
+from xlrm.analysis.reports import inspection_page
+from xlrm.checkpoints import pretrained
+from xlrm.data import file_tasks
 from xlrm.data import inspection
-from xlrm.data import jsonl
-from xlrm.data import source
+from xlrm.data import seqio_source
 
 LENGTHS = {"inputs": 12, "targets": 6}
 
@@ -23,8 +23,8 @@ def made(tmp_path, registry):
   ]
   path = tmp_path / "x.jsonl"
   path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-  jsonl.register_ratings("look_rating.en", {"train": str(path)}, "en")
-  return source.SeqioSource(
+  file_tasks.register_ratings("look_rating.en", {"train": str(path)}, "en")
+  return seqio_source.SeqioSource(
     "look_rating.en", LENGTHS, 1, tokenizer=pretrained.load_tokenizer("nano")
   )
 
@@ -66,10 +66,12 @@ def test_rankings_and_every_language_are_parts(tmp_path, registry):
   path = tmp_path / "x.jsonl"
   path.write_text(json.dumps(rows[0]) + "\n")
   names = [
-    jsonl.register_preferences(f"p_preference.{x}", {"train": str(path)}, x)
+    file_tasks.register_preferences(
+      f"p_preference.{x}", {"train": str(path)}, x
+    )
     for x in ("en", "tr")
   ]
-  found = source.SeqioSource(
+  found = seqio_source.SeqioSource(
     names, LENGTHS, 1, tokenizer=pretrained.load_tokenizer("nano")
   )
   parts = inspection.inspect(found, "train")

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from xlrm.data import forms
 from xlrm.data import oasst
 from xlrm.data import oasst_files
-from xlrm.data import source
+from xlrm.data import row_formats
+from xlrm.data import seqio_source
 from xlrm.data import splits
 
 SPLIT = splits.split_of("t1")  # of the hand-made trees
@@ -174,8 +174,8 @@ def test_prompts_are_all_conversations_that_can_be_read(file):
 
 
 def test_what_is_left_out_is_counted_alike_in_every_form(file, capsys):
-  _, tally = oasst.conversations(SPLIT, file=file, language="en")
-  assert dict(tally.counts()) == {
+  _, counts = oasst.conversations(SPLIT, file=file, language="en")
+  assert dict(counts.by_reason()) == {
     "reply without a rank": 2,
     "reply identical to a better one": 1,
     "deleted": 1,
@@ -186,8 +186,8 @@ def test_what_is_left_out_is_counted_alike_in_every_form(file, capsys):
     "answers its own role": 1,
     "tree not finished": 3,
   }
-  assert tally.facts["prompts with two ranked replies or more"] == 4
-  assert tally.dropped["reply identical to a better one"] == ["b2"]
+  assert counts.facts["prompts with two ranked replies or more"] == 4
+  assert counts.dropped["reply identical to a better one"] == ["b2"]
   both(oasst.pair_rows, file)
   told = capsys.readouterr().out
   assert "pair of equal rank" in told and "below a message left out" in told
@@ -215,16 +215,16 @@ def test_missing_parents_circles_and_repetitions_are_counted(tmp_path):
     row("two", "one"),
   ]
   file = write(tmp_path / "x.jsonl", rows)
-  found, tally = oasst.conversations(SPLIT, file=file, language="en")
+  found, counts = oasst.conversations(SPLIT, file=file, language="en")
   assert [x.replies for x in found] == [(("A", 0), ("B", 1))]
-  counts = {"repeated message_id": 1, "parent missing": 1, oasst.BELOW: 1}
-  in_circle = tally.counts().get("in a circle", 0)
-  assert dict(tally.counts()) == counts | (
+  expected = {"repeated message_id": 1, "parent missing": 1, oasst.BELOW: 1}
+  in_circle = counts.by_reason().get("in a circle", 0)
+  assert dict(counts.by_reason()) == expected | (
     {"in a circle": in_circle} if in_circle else {}
   )
   told = sum(
     oasst.conversations(x, file=file, language="en")[1]
-    .counts()
+    .by_reason()
     .get("in a circle", 0)
     for x in splits.SPLITS
   )
@@ -300,7 +300,7 @@ def test_real_trees_give_the_same_rows_and_tables_in_both_forms(
 
 def test_real_conversations_keep_their_end(real_data):
   lengths = {"inputs": 48, "targets": 16}
-  made = source.SeqioSource(
+  made = seqio_source.SeqioSource(
     "oasst_preference.en", lengths, 4, module="xlrm.tasks.oasst"
   )
   assert made.truncate_inputs_from_left
@@ -316,5 +316,5 @@ def test_real_conversations_keep_their_end(real_data):
 
 
 def test_dialogues_without_a_rank_compare_nothing():
-  with pytest.raises(forms.tally.Dropped, match="tied"):
-    forms.comparable(forms.Ranked("a", ("b", "c"), (1, 1)))
+  with pytest.raises(row_formats.row_counts.Dropped, match="tied"):
+    row_formats.comparable(row_formats.Ranked("a", ("b", "c"), (1, 1)))

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from xlrm.data import seahorse
-from xlrm.data import source
+from xlrm.data import seqio_source
 from xlrm.data import splits
 
 HEADER = "\t".join(seahorse.COLUMNS)
@@ -177,7 +177,7 @@ def test_only_image_markup_loses_a_third_layer(tmp_path):
 
 
 def test_real_tasks_share_no_article_and_lose_no_row(real_data):
-  made = source.SeqioSource(
+  made = seqio_source.SeqioSource(
     "seahorse_rating",
     {"inputs": 8, "targets": 64},
     32,
@@ -291,7 +291,9 @@ def test_policies_are_not_trained_on_articles_of_the_reward_model(
       path.write_text("".join(json.dumps(row) + "\n" for row in rows))
   places = str(tmp_path / "{source}_{language}.{split}.jsonl")
   gem.register("mine_summary", places, excluded=train)
-  made = source.SeqioSource("mine_summary.en", {"inputs": 8, "targets": 8}, 4)
+  made = seqio_source.SeqioSource(
+    "mine_summary.en", {"inputs": 8, "targets": 8}, 4
+  )
   found = [row["id"] for row in made.examples("validation")]
   assert len(found) == 8 and "xsum-validation-1" not in found
   assert [rate for _, rate in made.arrays.parts] == [1.0, 1.0, 1.0]

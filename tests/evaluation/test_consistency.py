@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from xlrm import records
 from xlrm.evaluation import agreement
 from xlrm.evaluation import consistency
+from xlrm.evaluation import records
 
 
 def verdict(pair, order, outcome, judge="j"):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from xlrm import records
 from xlrm.evaluation import fidelity
 from xlrm.evaluation import judges
-from xlrm.miniworld import rows
+from xlrm.evaluation import records
+from xlrm.miniworld import world_rows
 
 
 def make(output, *, reference="", source="a b c d e", language="en", index=0):
@@ -29,7 +29,7 @@ def make(output, *, reference="", source="a b c d e", language="en", index=0):
 
 
 def test_gold_judge_reads_the_facts_behind_the_prompt():
-  row, other = rows.summary_rows("ru", "test", 0, 2)
+  row, other = world_rows.summary_rows("ru", "test", 0, 2)
   good, bad = (make(x.summary, language="ru") for x in (row, other))
   good, bad = judges.judged([good, bad], [judges.GoldJudge()])
   assert good.scores["gold"] == 1.0 > bad.scores["gold"]

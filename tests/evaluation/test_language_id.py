@@ -10,13 +10,13 @@ from xlrm.evaluation import fidelity
 from xlrm.evaluation import language_changes
 from xlrm.evaluation import language_id
 from xlrm.evaluation import pairing
-from xlrm.miniworld import rows
+from xlrm.miniworld import world_rows
 
 INSTALLED = {
   "lingua": language_id._lingua,
   "py3langid": language_id._py3langid,
 }
-SIX = tuple(rows.LANGUAGES)
+SIX = tuple(world_rows.LANGUAGES)
 
 
 @pytest.fixture(params=list(INSTALLED), scope="module")
@@ -38,7 +38,9 @@ def test_texts_of_six_languages(make):
   identifier = make(sorted(SIX))
   assert sorted(identifier.languages) == sorted(SIX)
   for code in SIX:
-    texts = [row.document for row in rows.summary_rows(code, "test", 0, 20)]
+    texts = [
+      row.document for row in world_rows.summary_rows(code, "test", 0, 20)
+    ]
     right = sum(identifier.identify(text) == code for text in texts)
     assert right >= 19, code
   assert identifier.identify("12 — 35 !") is None

@@ -15,27 +15,27 @@ import jax
 import numpy as np
 import pytest
 
-from xlrm import memory_plan
-from xlrm import pools as pools_lib
-from xlrm import pretrained
-from xlrm import prompt_files
-from xlrm import records
-from xlrm import sampling
-from xlrm import sampling_config
-from xlrm import scorer
-from xlrm import sharding
-from xlrm import text_generation
+from xlrm.batches import prompt_files
+from xlrm.best_of_n import pools as pools_lib
+from xlrm.checkpoints import pretrained
+from xlrm.distributed import meshes
+from xlrm.evaluation import records
 from xlrm.jobs import best_of_n
 from xlrm.jobs import sample
 from xlrm.launch import main
-from xlrm.miniworld import rows
+from xlrm.miniworld import world_rows
+from xlrm.rewards import reward_models
+from xlrm.sampling import sampling_config
+from xlrm.sampling import text_generation
+from xlrm.sampling import text_sampler
+from xlrm.training import training_memory
 
 pytestmark = pytest.mark.usefixtures("compile_once")
 CONFIG = best_of_n.BestOfNConfig(
   num_samples=3, batch_size=6, score_batch_size=4, chunk_size=2
 )
 SAMPLER = sampling_config.SamplingConfig(max_tokens=10)
-ONE_DEVICE = sharding.MeshConfig(1, 1)
+ONE_DEVICE = meshes.MeshConfig(1, 1)
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,8 @@ def prompts(tmp_path_factory):
   """Six Spanish prompts of miniworld."""
   path = tmp_path_factory.mktemp("prompts") / "prompts.jsonl"
   made = [
-    {"prompt": rows.policy_input(row), "id": f"p{i}", "language": "es"}
-    for i, row in enumerate(rows.summary_rows("es", "test", 0, 6))
+    {"prompt": world_rows.policy_input(row), "id": f"p{i}", "language": "es"}
+    for i, row in enumerate(world_rows.summary_rows("es", "test", 0, 6))
   ]
   path.write_text("".join(json.dumps(x) + "\n" for x in made))
   return str(path)
@@ -99,7 +99,7 @@ def test_every_reward_model_chooses_from_the_same_pool(whole):
 
 def test_a_reward_model_reads_texts_in_its_own_vocabulary(whole):
   folder, _, rewards = whole
-  own = scorer.load(rewards["own"])
+  own = reward_models.load(rewards["own"])
   for pool in pools_lib.read(folder / "pools.jsonl"):
     again = own.score([pool.reward_inputs], [pool.texts])[0]
     np.testing.assert_allclose(again, pool.scores["reward/own"], atol=1e-5)
@@ -108,7 +108,7 @@ def test_a_reward_model_reads_texts_in_its_own_vocabulary(whole):
 
 def test_the_pool_is_what_the_notebook_draws(whole, prompts):
   folder, _, _ = whole
-  sampler = sampling.load("nano", batch_size=6)
+  sampler = text_sampler.load("nano", batch_size=6)
   texts = [row["prompt"] for row in map(json.loads, open(prompts))]
   greedy = sampler(texts, greedy=True, max_tokens=10)
   pools = pools_lib.read(folder / "pools.jsonl")
@@ -120,15 +120,15 @@ def test_g18_killed_in_the_middle_it_ends_with_the_same_bytes(
 ):
   code = f"""
 import sys, time
-from xlrm import chunked_files
 from xlrm.launch import main
+from xlrm.storage import chunked_files
 real = chunked_files.ChunkedFile.append
 def slow(self, rows):
   real(self, rows)
   time.sleep(float(sys.argv[2]))
 chunked_files.ChunkedFile.append = slow
-from xlrm import config
-job = config.load(["best_of_n_file.gin"], [
+from xlrm.config import gin_jobs
+job = gin_jobs.load(["best_of_n_file.gin"], [
   "INPUT = {prompts!r}", "POLICY = 'nano'", "REWARDS = {{'en': {reward!r}}}",
   "MODEL_DIR = %r" % sys.argv[1], "NUM_SAMPLES = 3", "MAX_TOKENS = 10",
   "BATCH_SIZE = 6", "BestOfNConfig.chunk_size = 2",
@@ -176,7 +176,7 @@ def test_what_is_there_is_not_drawn_again(whole, prompts, monkeypatch):
     raise AssertionError("drawn again")
 
   monkeypatch.setattr(text_generation.Generator, "chunks", never)
-  monkeypatch.setattr(scorer.RewardModel, "score", never)
+  monkeypatch.setattr(reward_models.RewardModel, "score", never)
   assert run(prompts, rewards, folder) == found
   # Choosing in another way draws nothing either.
   soft = dataclasses.replace(CONFIG, soft_scale=1.0, alpaca_eval=True)
@@ -198,7 +198,7 @@ def test_a_batch_that_does_not_fit_names_the_largest_that_does(
 ):
   base = pretrained.load_language_model("nano")
   size = sum(x.nbytes for x in jax.tree.leaves(base.params))
-  monkeypatch.setattr(memory_plan, "available_bytes", lambda _: 1.5 * size)
+  monkeypatch.setattr(training_memory, "available_bytes", lambda _: 1.5 * size)
   large = dataclasses.replace(
     CONFIG, batch_size=4096, num_samples=4096, chunk_size=512
   )

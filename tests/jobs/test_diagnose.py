@@ -5,27 +5,27 @@ import dataclasses
 import jax
 import numpy as np
 
-from xlrm import text_generation
 from xlrm.evaluation import accuracy
 from xlrm.evaluation import accuracy_files
 from xlrm.evaluation import judgments
 from xlrm.jobs import diagnose
 from xlrm.jobs import random_heads
-from xlrm.miniworld import rows
+from xlrm.miniworld import world_rows
+from xlrm.rewards import text_scoring
 
 LENGTHS = {"inputs": 64, "targets": 32}
 
 
 def test_random_heads_score_as_each_of_them_alone():
   heads = random_heads.load("nano", LENGTHS)
-  found = rows.rating_rows("es", "test", 0, 7)
+  found = world_rows.rating_rows("es", "test", 0, 7)
   documents = [row.document for row in found]
   texts = [row.summary for row in found]
   scores = heads.scores(documents, texts, batch_size=4)
   assert scores.shape == (random_heads.RANDOM_HEADS, 7)
   for index in (0, 7):
     head = jax.tree.map(lambda x, i=index: x[i], heads.params["head"])
-    alone = text_generation.score_texts(
+    alone = text_scoring.score_texts(
       heads.scorer,
       {**heads.params, "head": head},
       documents,
@@ -68,7 +68,7 @@ def test_the_mean_row_is_a_mean_over_heads_with_its_own_interval(tmp_path):
 
 def test_random_heads_on_ratings_and_rankings_give_one_mean_row():
   heads = random_heads.load("nano", LENGTHS)
-  found = rows.rating_rows("es", "test", 0, 6)
+  found = world_rows.rating_rows("es", "test", 0, 6)
   rated = judgments.Judgments.of_rows(
     [
       {

@@ -6,18 +6,18 @@ import json
 import numpy as np
 import pytest
 
-from xlrm import best_of_n
-from xlrm import pools as pools_lib
-from xlrm import records as records_lib
+from xlrm.best_of_n import estimators
+from xlrm.best_of_n import pools as pools_lib
+from xlrm.evaluation import records as records_lib
 from xlrm.jobs import evaluate
-from xlrm.miniworld import rows
+from xlrm.miniworld import world_rows
 
 
 @pytest.fixture(scope="module")
 def pools():
   """Four of the five texts are references of other documents."""
   rng = np.random.default_rng(0)
-  found = rows.summary_rows("es", "test", 0, 12)
+  found = world_rows.summary_rows("es", "test", 0, 12)
   return [
     pools_lib.Pool(
       example_id=row.id,
@@ -52,7 +52,7 @@ def test_curves_have_the_divergence_of_their_pools(pools):
   line = evaluate.pool_curves(pools, records, "gold")["en", "es"]
   scores = np.array([pool.scores["reward/en"] for pool in pools])
   logprobs = np.array([pool.logprobs for pool in pools])
-  expected = best_of_n.expected_kl_estimate(scores, logprobs).mean(axis=0)
+  expected = estimators.expected_kl_estimate(scores, logprobs).mean(axis=0)
   assert [p.k for p in line] == [1, 2, 4]
   for p in line:
     assert p.kl_estimate == pytest.approx(expected[p.k - 1])

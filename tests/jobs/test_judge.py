@@ -14,15 +14,15 @@ import comparisons
 import fake_judge
 import pytest
 
-from xlrm import config
-from xlrm import records
+from xlrm.config import gin_jobs
 from xlrm.evaluation import pair_verdicts
-from xlrm.evaluation import prices as prices_lib
-from xlrm.evaluation.backends import openai_server
+from xlrm.evaluation import records
+from xlrm.evaluation.prompted import openai_server
+from xlrm.evaluation.prompted import prices
 from xlrm.jobs import judge
 from xlrm.launch import main
 
-PRICES = prices_lib.Prices(input=2.0, output=10.0)
+PRICES = prices.Prices(input=2.0, output=10.0)
 N = 12  # pairs of each of two cells
 COUNT = "SELECT COUNT(*) FROM answers"
 
@@ -101,7 +101,7 @@ def test_g26_a_dry_run_prices_and_writes_nothing(folder, capsys):
     assert f"{4 * N * 16:,} tokens, $" in said and "a guess" in said
     run(folder, server)
     capsys.readouterr()
-    run(folder, server, prices=prices_lib.Prices(), dry_run=True)
+    run(folder, server, prices=prices.Prices(), dry_run=True)
     said = capsys.readouterr().out
   assert "at most 0 answers" in said and "measured" in said
   assert "--input_price" in said
@@ -197,7 +197,7 @@ def test_parameters_of_a_request_are_gins(folder):
       "OpenAIBackend.parameters": parameters,
     }
     lines = [f"{name} = {value!r}" for name, value in bindings.items()]
-    config.load(["judge.gin"], lines).run()
+    gin_jobs.load(["judge.gin"], lines).run()
   assert len(server.requests) == 4 * N
   for request in server.requests:
     assert request["seed"] == 1 and "logprobs" not in request
@@ -261,7 +261,7 @@ def test_g26_killed_in_the_middle_no_paid_answer_is_lost(folder):
   # The same bytes as without a kill.
   killed = (folder / "out" / "verdicts.jsonl").read_bytes()
   with fake_judge.FakeServer(fake_judge.sure) as server:
-    run(folder, server, prices=prices_lib.Prices())
+    run(folder, server, prices=prices.Prices())
   assert (folder / "out" / "verdicts.jsonl").read_bytes() == killed
   names = sorted(x.name for x in (folder / "out").iterdir())
   assert names == ["answers.sqlite", "verdicts.jsonl"]

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 import specks
 
-from xlrm import memory_plan
-from xlrm import ppo
-from xlrm import ppo_models
-from xlrm import prompt_files
-from xlrm import rollouts
-from xlrm import sampling_config
-from xlrm import scorer
-from xlrm import sharding
+from xlrm.batches import prompt_files
+from xlrm.distributed import device_memory
+from xlrm.distributed import meshes
+from xlrm.distributed import sharding
 from xlrm.evaluation import hacking_panel
 from xlrm.jobs import ppo_evaluation
+from xlrm.ppo import objective
+from xlrm.ppo import ppo_models
+from xlrm.ppo import rollouts
+from xlrm.rewards import reward_models
+from xlrm.sampling import sampling_config
 
 TEXTS = ["Un puente.", "Fuego en Hanoi", "", "35", "a b c", "no", "sí", "¿?"]
 SMALL = 4096  # bytes: scores and the like
@@ -28,7 +29,7 @@ SMALL = 4096  # bytes: scores and the like
 @pytest.fixture(scope="module")
 def mesh():
   """32 responses do not divide over its rows."""
-  return sharding.MeshConfig(3, 2).build(jax.devices()[:6])
+  return meshes.MeshConfig(3, 2).build(jax.devices()[:6])
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def evaluator(place, mesh, tmp_path, monkeypatch):
     value=None,
     rewards=judge,
     heldout=[judge, judge],
-    config=ppo.PPOConfig(),
+    config=objective.PPOConfig(),
     mesh=mesh,
     dtype="float32",
     reward_dtype=None,
@@ -81,7 +82,7 @@ def test_judges_are_held_once_as_planned(evaluator, mesh):
   evaluator.evaluate(None, 1)
   evaluated = held()
   evaluator.evaluate(None, 2)
-  one = memory_plan.placed_bytes(
+  one = device_memory.placed_bytes(
     evaluator.models.reward.members[0].model.abstract(),
     mesh,
     sharding.split_over_model,
@@ -96,7 +97,7 @@ def test_judges_are_held_once_as_planned(evaluator, mesh):
 
 def test_g08_scores_are_those_of_one_device(evaluator, place):
   rows = evaluator.validation
-  alone = scorer.load(str(place / specks.REWARD))
+  alone = reward_models.load(str(place / specks.REWARD))
   expected = alone([row["reward_inputs"] for row in rows], TEXTS)
   for judge in (evaluator.models.reward, evaluator.models.heldout):
     found = evaluator.scored(judge, rows, TEXTS)

@@ -11,16 +11,16 @@ import ppo_runs
 import pytest
 import specks
 
-from xlrm import advantages
-from xlrm import optimizers
-from xlrm import ppo
-from xlrm import pretrained
-from xlrm import rollouts
-from xlrm import sampling_config
-from xlrm import scorer
-from xlrm import sharding
-from xlrm import training
 from xlrm.checkpoints import native
+from xlrm.checkpoints import pretrained
+from xlrm.distributed import meshes
+from xlrm.ppo import advantages
+from xlrm.ppo import objective
+from xlrm.ppo import rollouts
+from xlrm.rewards import reward_models
+from xlrm.sampling import sampling_config
+from xlrm.training import fit
+from xlrm.training import optimizers
 
 pytestmark = pytest.mark.usefixtures("compile_once")
 
@@ -128,7 +128,7 @@ def test_g07_a_mesh_gives_the_same_run(place, tmp_path):
       value=specks.REWARD,
       optimizer=optimizers.adafactor(1e-4),
     )
-    for mesh in (ppo_runs.ONE_DEVICE, sharding.MeshConfig(4, 2))
+    for mesh in (ppo_runs.ONE_DEVICE, meshes.MeshConfig(4, 2))
   )
   for a, b in zip(one.history, many.history, strict=True):
     for name in ("response/tokens", "response/unique"):
@@ -151,7 +151,7 @@ def test_groups_need_no_value_model(place, tmp_path, advantage):
     place,
     tmp_path / "run",
     config=ppo_runs.config(2),
-    ppo_config=ppo.PPOConfig(advantage=advantage),
+    ppo_config=objective.PPOConfig(advantage=advantage),
     rollout=dataclasses.replace(ppo_runs.ROLLOUT, num_samples=2),
   )
   row = next(row for row in result.history if "objective/kl" in row)
@@ -169,7 +169,7 @@ def test_a_batch_without_an_end_teaches_nothing_if_masked(
     place,
     tmp_path / "run",
     config=ppo_runs.config(2),
-    ppo_config=ppo.PPOConfig(missing_eos="mask"),
+    ppo_config=objective.PPOConfig(missing_eos="mask"),
     sampler=sampling_config.SamplingConfig(max_tokens=2),
     lengths={"inputs": 48, "targets": 2},
   )
@@ -181,15 +181,15 @@ def test_a_batch_without_an_end_teaches_nothing_if_masked(
 def test_g22_scores_that_are_not_finite_stop_the_run_with_its_batch(
   place, tmp_path, monkeypatch
 ):
-  real, calls = scorer.RewardModel.device_scores, []
+  real, calls = reward_models.RewardModel.device_scores, []
 
   def broken(self, asked, responses):
     calls.append(1)
     scores = real(self, asked, responses)
     return scores.at[1].set(jnp.nan) if len(calls) == 2 else scores
 
-  monkeypatch.setattr(scorer.RewardModel, "device_scores", broken)
-  with pytest.raises(training.NonFiniteError, match="the last of them step 2"):
+  monkeypatch.setattr(reward_models.RewardModel, "device_scores", broken)
+  with pytest.raises(fit.NonFiniteError, match="the last of them step 2"):
     options = {**ppo_runs.ALL_WEIGHTS, "config": ppo_runs.config(5)}
     ppo_runs.train(place, tmp_path / "run", **options)
   saved = np.load(tmp_path / "run" / "nonfinite_batch_2.npz")
@@ -201,7 +201,9 @@ def test_a_reward_model_without_an_opinion_is_refused(
   place, tmp_path, monkeypatch
 ):
   monkeypatch.setattr(
-    scorer.RewardModel, "__call__", lambda self, p, r, **_: [0.25] * len(r)
+    reward_models.RewardModel,
+    "__call__",
+    lambda self, p, r, **_: [0.25] * len(r),
   )
   with pytest.raises(ValueError, match="all 8 samples .* the same score, 0.25"):
     ppo_runs.train(place, tmp_path / "run")
@@ -243,13 +245,13 @@ def test_g28_models_of_another_vocabulary_are_refused(
       r"12 \(12 prompts\) is not divisible by 8 minibatches .* valid: 8, 16",
     ),
     (
-      {"ppo_config": ppo.PPOConfig(advantage=advantages.LeaveOneOut())},
+      {"ppo_config": objective.PPOConfig(advantage=advantages.LeaveOneOut())},
       "num_samples 1 must be at least 2",
     ),
   ],
 )
 def test_sizes_that_do_not_divide(place, tmp_path, options, said):
-  options = {"ppo_config": ppo.PPOConfig(num_minibatches=8), **options}
+  options = {"ppo_config": objective.PPOConfig(num_minibatches=8), **options}
   with pytest.raises(ValueError, match=said):
     ppo_runs.train(place, tmp_path / "run", **options)
 

@@ -12,10 +12,10 @@ import ppo_runs
 import pytest
 import specks
 
-from xlrm import optimizers
-from xlrm import pretrained
-from xlrm import sharding
 from xlrm.checkpoints import native
+from xlrm.checkpoints import pretrained
+from xlrm.distributed import meshes
+from xlrm.distributed import sharding
 from xlrm.launch import main
 
 pytestmark = [
@@ -51,7 +51,7 @@ def test_what_is_left_is_the_base_with_adapters_merged(run, speck):
   merged = by_name(native.read(folder / "checkpoint_4"))
   rest = by_name(native.read_rest(folder / "checkpoint_4")[1])
   base = {
-    optimizers.path_name(path): np.asarray(x)
+    sharding.path_name(path): np.asarray(x)
     for path, x in jax.tree_util.tree_leaves_with_path(
       pretrained.load_language_model(speck).params
     )
@@ -172,7 +172,7 @@ def test_g18_killed_it_ends_bit_equal(place, run, tmp_path, compile_once):
 
 @pytest.mark.slow
 def test_g07_a_mesh_gives_the_same_run(place, run, tmp_path):
-  many = start(place, tmp_path / "run", mesh=sharding.MeshConfig(4, 2))
+  many = start(place, tmp_path / "run", mesh=meshes.MeshConfig(4, 2))
   for a, b in zip(
     jax.tree.leaves(run[1].params), jax.tree.leaves(many.params), strict=True
   ):

@@ -8,18 +8,18 @@ import numpy as np
 import process_jobs
 import pytest
 
-from xlrm import batches
-from xlrm import converters
-from xlrm import optimizers
-from xlrm import pretrained
-from xlrm import scorer
-from xlrm import sharding
-from xlrm import text_generation
-from xlrm import training
+from xlrm.batches import batch_sources
+from xlrm.batches import converters
+from xlrm.checkpoints import pretrained
+from xlrm.distributed import meshes
 from xlrm.jobs import diagnose
 from xlrm.jobs import reward
 from xlrm.jobs import score
-from xlrm.miniworld import rows
+from xlrm.miniworld import world_rows
+from xlrm.rewards import reward_models
+from xlrm.rewards import text_scoring
+from xlrm.training import fit
+from xlrm.training import optimizers
 
 LENGTHS = {"inputs": 64, "targets": 32}
 
@@ -37,11 +37,11 @@ def trained(tmp_path_factory):
       "targets": ids(row.summary),
       "rating": np.float32(row.rating),
     }
-    for row in rows.rating_rows("en", "train", 0, 16)
+    for row in world_rows.rating_rows("en", "train", 0, 16)
   ]
   folder = tmp_path_factory.mktemp("reward")
   result = reward.train(
-    source=batches.ArraySource(
+    source=batch_sources.ArraySource(
       train=examples[:8],
       validation=examples[8:],
       lengths=LENGTHS,
@@ -49,12 +49,12 @@ def trained(tmp_path_factory):
       converter=converters.to_ratings,
     ),
     optimizer=optimizers.adafactor(1e-3),
-    config=training.TrainConfig(train_steps=2, eval_period=2),
+    config=fit.TrainConfig(train_steps=2, eval_period=2),
     model_dir=str(folder),
     initial=base,
     lengths=LENGTHS,
     frozen=("backbone/encoder/", "backbone/token_embedder/"),
-    mesh=sharding.MeshConfig(data=8),
+    mesh=meshes.MeshConfig(data=8),
   )
   return base, folder, result
 
@@ -74,10 +74,10 @@ def test_frozen_parameters_stay_and_others_move(trained):
 def test_g11_a_loaded_reward_model_scores_as_the_trained_one(trained):
   _, folder, result = trained
   loaded = pretrained.load_scorer(folder)
-  row = rows.summary_rows("de", "test", 0, 1)[0]
+  row = world_rows.summary_rows("de", "test", 0, 1)[0]
   responses = [[row.summary, "Paris."]]
   scores = [
-    text_generation.score_texts(
+    text_scoring.score_texts(
       loaded.model, params, [row.document], responses, batch_size=1
     )
     for params in (jax.device_get(result.params), loaded.params)
@@ -93,7 +93,7 @@ def test_a_reward_model_is_trained_further(trained, tmp_path):
   row = {"inputs": np.array([5, 1]), "targets": np.array([6, 1]), "rating": 1.0}
   loaded = pretrained.load_scorer(folder, dropout_rate=0.1)
   further = reward.train(
-    source=batches.ArraySource(
+    source=batch_sources.ArraySource(
       train=[row] * 8,
       validation=[row],
       lengths=LENGTHS,
@@ -101,11 +101,11 @@ def test_a_reward_model_is_trained_further(trained, tmp_path):
       converter=converters.to_ratings,
     ),
     optimizer=optimizers.adafactor(0.0),
-    config=training.TrainConfig(train_steps=1, eval_period=1),
+    config=fit.TrainConfig(train_steps=1, eval_period=1),
     model_dir=str(tmp_path),
     initial=loaded,
     lengths=LENGTHS,
-    mesh=sharding.MeshConfig(data=8),
+    mesh=meshes.MeshConfig(data=8),
   )
   same = jax.tree.map(np.array_equal, further.params, loaded.params)
   assert all(jax.tree.leaves(same))
@@ -121,9 +121,9 @@ def test_a_language_model_is_no_reward_model():
 @pytest.fixture(scope="module")
 def conversations(tmp_path_factory):
   """A reward model of two steps on long conversations, and its source."""
-  from xlrm.data import jsonl
+  from xlrm.data import file_tasks
   from xlrm.data import registry
-  from xlrm.data import source
+  from xlrm.data import seqio_source
 
   folder = tmp_path_factory.mktemp("dialogue")
   path = folder / "pairs.jsonl"
@@ -140,19 +140,19 @@ def conversations(tmp_path_factory):
   path.write_text("".join(json.dumps(row) + "\n" for row in made))
   name = "same_preference.en"
   paths = {"train": str(path), "validation": str(path), "test": str(path)}
-  jsonl.register_preferences(name, paths, "en")
+  file_tasks.register_preferences(name, paths, "en")
   base = pretrained.load_language_model("nano")
   lengths = {"inputs": 40, "targets": 12}
-  data = source.SeqioSource(name, lengths, 4, tokenizer=base.tokenizer)
+  data = seqio_source.SeqioSource(name, lengths, 4, tokenizer=base.tokenizer)
   result = reward.train(
     source=data,
     optimizer=optimizers.adafactor(1e-3),
-    config=training.TrainConfig(train_steps=2, eval_period=2),
+    config=fit.TrainConfig(train_steps=2, eval_period=2),
     model_dir=str(folder / "rm"),
     initial=base,
     lengths=lengths,
     loss=reward.RewardLossConfig(margin=0.1, centring=0.01),
-    mesh=sharding.MeshConfig(data=4, model=2),
+    mesh=meshes.MeshConfig(data=4, model=2),
   )
   yield data, str(folder / "rm"), result
   registry.remove(name)
@@ -169,7 +169,7 @@ def test_g08_one_example_scores_the_same_in_every_job(conversations, tmp_path):
   rows = data.examples("test")
   texts = [row["responses"] for row in rows]
   documents = [row["reward_inputs"] for row in rows]
-  as_texts = scorer.load(path)(documents, texts)
+  as_texts = reward_models.load(path)(documents, texts)
   for i, (row, own) in enumerate(zip(rows, as_texts)):
     np.testing.assert_allclose(trained[i, : len(own)], own, atol=1e-5)
     assert (batch.ranks[i, : len(own)] == row["ranks"]).all()

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from xlrm.jobs import score
-from xlrm.miniworld import rows
+from xlrm.miniworld import world_rows
 
 SMALL = score.ScoreConfig(batch_size=8, chunk_size=1)
 
@@ -22,7 +22,7 @@ def file(tmp_path):
   path = tmp_path / "rows.jsonl"
   made = [
     {"prompt": row.document, "response": row.summary, "kept": number}
-    for number, row in enumerate(rows.rating_rows("ru", "test", 0, 40))
+    for number, row in enumerate(world_rows.rating_rows("ru", "test", 0, 40))
   ]
   text = "".join(json.dumps(x, ensure_ascii=False) + "\n" for x in made)
   path.write_text(text, encoding="utf-8")
@@ -63,14 +63,14 @@ def test_g18_killed_and_started_again_it_ends_with_the_same_bytes(
   whole = tmp_path / "whole.jsonl"
   score.run(input=file, output=str(whole), rewards=reward, config=SMALL)
   code = f"""
+from xlrm.rewards import reward_models
 from xlrm.jobs import score
-from xlrm import scorer
 import time
-real = scorer.RewardModel.score
+real = reward_models.RewardModel.score
 def slow(self, *args, **kwargs):
   time.sleep(.3)
   return real(self, *args, **kwargs)
-scorer.RewardModel.score = slow
+reward_models.RewardModel.score = slow
 score.run(input={file!r}, output={str(tmp_path / "out.jsonl")!r},
           rewards={reward!r},
           config=score.ScoreConfig(batch_size=8, chunk_size=1))

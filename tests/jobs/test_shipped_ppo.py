@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from xlrm import config
+from xlrm.config import gin_jobs
 
 TASK = "miniworld_summary.es"
 INCLUDES = re.compile(r"^include '(.*ppo.*)'", re.MULTILINE)
@@ -12,7 +12,7 @@ INCLUDES = re.compile(r"^include '(.*ppo.*)'", re.MULTILINE)
 
 def shipped() -> list[str]:
   """ppo.gin and whatever includes it."""
-  folder = config.gin_directory()
+  folder = gin_jobs.gin_directory()
   return sorted(
     str(path.relative_to(folder))
     for path in folder.rglob("*.gin")
@@ -30,7 +30,7 @@ def test_g23_a_shipped_ppo_file_dry_runs(gin_file, reward, tmp_path, capsys):
     "MODEL_DIR": str(tmp_path / "run"),
   }
   lines = [f"{name} = {value!r}" for name, value in macros.items()]
-  config.load([gin_file], lines).run(dry_run=True)
+  gin_jobs.load([gin_file], lines).run(dry_run=True)
   assert not (tmp_path / "run").exists()
   said = capsys.readouterr().out
   for part in ("policy optimizer", "value optimizer", "reference", "reward"):
@@ -43,7 +43,9 @@ def test_g23_a_shipped_ppo_file_dry_runs(gin_file, reward, tmp_path, capsys):
 def test_the_papers_files_say_what_the_paper_says(name, steps):
   needed = ("MODEL_DIR", "POLICY", "REWARD", "MIXTURE_OR_TASK_NAME")
   gin_file = f"experiments/paper/ppo_{name}.gin"
-  text = config.load([gin_file], [f"{macro} = 'x'" for macro in needed]).text()
+  text = gin_jobs.load(
+    [gin_file], [f"{macro} = 'x'" for macro in needed]
+  ).text()
   assert set(text.splitlines()) >= {
     f"TRAIN_STEPS = {steps}",
     "POLICY_START_STEP = 2000",

@@ -13,9 +13,9 @@ import pathlib
 import signal
 import sys
 
-from xlrm import configurables
+from xlrm.config import configurables
 from xlrm.launch import main
-from xlrm.launch import study_plan
+from xlrm.launch.studies import study_plan
 
 JUDGED = "verdicts.jsonl"
 TRAINED = "checkpoint_3/manifest.json"
@@ -84,10 +84,10 @@ if __name__ == "__main__":
       if name != "Study":
         here = f"JOBS.{name}" if name in JOBS else "anything"
         table[name] = f"fake_study:{here}"
-  from xlrm import config
+  from xlrm.config import gin_jobs
 
-  resolve = config._resolve
-  config._resolve = lambda target: (
+  resolve = gin_jobs._resolve
+  gin_jobs._resolve = lambda target: (
     resolve(target)
     if not target.startswith("fake_study:")
     else JOBS.get(target.removeprefix("fake_study:JOBS."), anything)

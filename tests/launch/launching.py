@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from xlrm.launch import launch_plan
+from xlrm.launch.targets import launch_plan
 
 GIN = "MODEL_DIR = 'gs://my-bucket/rm_en'\nX = 'a\\'b $(c) \"d\"'\n"
 

@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
-from xlrm import records as records_lib
-from xlrm.annotation import study
+from xlrm.annotation import annotation_study
+from xlrm.evaluation import records
 from xlrm.launch import main
 
 PEOPLE = pathlib.Path(__file__).parents[1] / "annotation"
@@ -31,7 +31,7 @@ OPTIONS = (
 
 @pytest.fixture
 def path(tmp_path):
-  records_lib.write(tmp_path / "records.jsonl", people.make_records())
+  records.write(tmp_path / "records.jsonl", people.make_records())
   return tmp_path / "records.jsonl"
 
 
@@ -95,7 +95,7 @@ def test_g18_killed_after_an_answer_it_is_there(path, folder):
       process.send_signal(signal.SIGKILL)
       process.wait()
   assert len(links) == 1  # links stay good
-  with study.opened(folder) as store:
+  with annotation_study.opened(folder) as store:
     assert list(store.answers()) == items
 
 
@@ -114,7 +114,7 @@ def test_from_records_to_verdicts(path, folder, tmp_path, capsys):
   # Datasets of 4 and 6 prompts count as 9.6: 9.6 / (9.6 + 1.96^2) = 71.4%.
   assert "wins 100.0% [71.4%, 100.0%] of 10 prompts" in said
   assert "ana and ben agree on 100.0%" in said
-  rows = records_lib.read(output, records_lib.Verdict)
+  rows = records.read(output, records.Verdict)
   assert len(rows) == 20 and {x.outcome for x in rows} == {"first"}
 
 
@@ -145,11 +145,11 @@ def test_records_that_changed(path, folder, capsys):
   rows = [
     dataclasses.replace(x, scores={"new": 1.0}) for x in people.make_records()
   ]
-  records_lib.write(path, rows)
+  records.write(path, rows)
   with served(command(path, folder)) as (_, clients):
     assert set(clients) == {"ana", "ben"}  # scores may come and go
   rows[3] = dataclasses.replace(rows[3], output="anders")
-  records_lib.write(path, rows)
+  records.write(path, rows)
   said = refused(capsys, *command(path, folder))
   assert "outputs in the records have changed" in said
 
@@ -184,7 +184,7 @@ def test_somebody_joins(path, folder, capsys):
   with served(command(path, folder, annotators="eva")) as (_, clients):
     assert clients["eva"].get()[1]["done"] == 1
     assert clients["ana"].get()[1]["done"] == 0
-  keys = study.read_key(folder).keys
+  keys = annotation_study.read_key(folder).keys
   assert [x.annotator for x in keys] == ["ana"] * 11 + ["eva"] * 11
 
 
@@ -218,11 +218,11 @@ def test_g28_verdicts_need_answers_and_their_key(folder, tmp_path, capsys):
   people.begin(folder)
   assert "nobody has judged a pair yet" in refused(capsys, *wanted)
   other = people.begin(tmp_path / "other")
-  (other / study.KEY).replace(folder / study.KEY)
+  (other / annotation_study.KEY).replace(folder / annotation_study.KEY)
   assert "key of another study" in refused(capsys, *wanted)
-  (folder / study.KEY).write_text("{}")
+  (folder / annotation_study.KEY).write_text("{}")
   assert "no key of a study" in refused(capsys, *wanted)
-  (folder / study.KEY).unlink()
+  (folder / annotation_study.KEY).unlink()
   assert "the key of the study is missing" in refused(capsys, *wanted)
   assert not output.exists()
 

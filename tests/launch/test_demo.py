@@ -9,7 +9,6 @@ import sys
 import numpy as np
 import pytest
 
-
 TARGETS, SOURCES = ("es", "ru"), ("en", "de")
 LANGUAGES = (*SOURCES, *TARGETS)
 PPO_PAIR = ("en", "es")

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from xlrm import pretrained
+from xlrm.checkpoints import pretrained
 
 COMMAND = [sys.executable, "-m", "xlrm.launch.main", "run"]
 JOBS = {

@@ -2,16 +2,16 @@
 
 import shlex
 
+import launching
 import pytest
 
-from xlrm import config
-from xlrm.launch import launch_kubernetes
-from xlrm.launch import launch_local
-from xlrm.launch import launch_plan
-from xlrm.launch import launch_slurm
-from xlrm.launch import launch_tpu
+from xlrm.config import gin_jobs
 from xlrm.launch import main
-import launching
+from xlrm.launch.targets import launch_kubernetes
+from xlrm.launch.targets import launch_local
+from xlrm.launch.targets import launch_plan
+from xlrm.launch.targets import launch_slurm
+from xlrm.launch.targets import launch_tpu
 
 GIN_FILE = "--gin_file=demo_sft.gin"
 TASK = "--gin.MIXTURE_OR_TASK_NAME='miniworld_summary.es'"
@@ -200,7 +200,7 @@ def test_it_prints_the_files_and_writes_them_with_go_only(
   for name in ("config.gin", "job.sbatch"):
     text = (folder / "launch" / name).read_text(encoding="utf-8")
     assert text.strip() in said
-  again = config.load([str(folder / "launch/config.gin")])
+  again = gin_jobs.load([str(folder / "launch/config.gin")])
   assert again.model_dir() == str(folder)
 
 

@@ -122,18 +122,18 @@ def test_vocab_reads_jsonl_and_names_the_broken_line(capsys, tmp_path):
 
 
 def test_vocab_of_miniworld_is_that_of_the_shipped_model(tmp_path):
-  from xlrm import pretrained
-  from xlrm import tokenizer
-  from xlrm.miniworld import rows
+  from xlrm.checkpoints import pretrained
+  from xlrm.miniworld import world_rows
+  from xlrm.text import tokenizer
 
   path = tmp_path / "spiece.model"
   assert main.main(["vocab", "--miniworld", f"--output={path}"]) == 0
   made = tokenizer.Tokenizer.load(path, 32)
   shipped = pretrained.load_tokenizer("nano")
   assert made.vocab_size == vocab.MINIWORLD_SIZE
-  for code in rows.LANGUAGES:
-    row = rows.summary_rows(code, "test", 0, 1)[0]
-    text = rows.policy_input(row)
+  for code in world_rows.LANGUAGES:
+    row = world_rows.summary_rows(code, "test", 0, 1)[0]
+    text = world_rows.policy_input(row)
     assert made.encode(text) == shipped.encode(text)
 
 

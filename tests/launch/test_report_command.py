@@ -2,7 +2,7 @@
 
 import pytest
 
-from xlrm.analysis import exhibits
+from xlrm.analysis.exhibits import exhibit
 from xlrm.launch import main
 
 
@@ -37,15 +37,15 @@ def test_without_matplotlib_the_way_out_is_named(capsys, tmp_path, monkeypatch):
 
 def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
   folder = tmp_path / "a" / "b"
-  exhibits.write(folder, {"tables/x.csv": b"1\n", "p.html": b"<p>"})
+  exhibit.write(folder, {"tables/x.csv": b"1\n", "p.html": b"<p>"})
   assert (tmp_path / "a/b/tables/x.csv").read_bytes() == b"1\n"
 
   def full(*_):
     raise OSError("no space left")
 
-  monkeypatch.setattr(exhibits.os, "replace", full)
+  monkeypatch.setattr(exhibit.os, "replace", full)
   with pytest.raises(OSError, match="no space left"):
-    exhibits.write(folder, {"p.html": b"<b>"})
+    exhibit.write(folder, {"p.html": b"<b>"})
   kept = sorted(x.name for x in (tmp_path / "a/b").iterdir())
   assert kept == ["p.html", "tables"]
   assert (tmp_path / "a/b/p.html").read_bytes() == b"<p>"

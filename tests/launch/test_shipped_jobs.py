@@ -7,12 +7,12 @@ import pathlib
 import jax
 import pytest
 
-from xlrm import config
-from xlrm import pretrained
-from xlrm import sharding
-from xlrm import study_cells
+from xlrm.checkpoints import pretrained
+from xlrm.config import gin_jobs
+from xlrm.distributed import meshes
 from xlrm.launch import demo
-from xlrm.launch import study_plan
+from xlrm.launch.studies import study_plan
+from xlrm.studies import study_cells
 
 # A dry run and the run after it compile the same step, as users' do.
 pytestmark = pytest.mark.usefixtures("compile_once")
@@ -37,9 +37,9 @@ class Chain:
     macros = {"MODEL_DIR": self.path(name), **macros}
     lines = [*(f"{k} = {v!r}" for k, v in macros.items()), *bindings]
     before = sorted(self.folder.rglob("*"))
-    config.load([gin_file], lines).run(dry_run=True)
+    gin_jobs.load([gin_file], lines).run(dry_run=True)
     assert sorted(self.folder.rglob("*")) == before
-    config.load([gin_file], lines).run()
+    gin_jobs.load([gin_file], lines).run()
     assert (pathlib.Path(macros["MODEL_DIR"]) / "config.gin").exists()
     self.ran.add(gin_file)
     return pathlib.Path(macros["MODEL_DIR"])
@@ -48,13 +48,13 @@ class Chain:
 @pytest.fixture(scope="module", autouse=True)
 def two_devices():
   """A mesh, but not of eight devices that two cores take turns to be."""
-  build = sharding.MeshConfig.build
+  build = meshes.MeshConfig.build
 
   def build_small(self, devices=None):
     return build(self, jax.devices()[:2] if devices is None else devices)
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(sharding.MeshConfig, "build", build_small)
+    patch.setattr(meshes.MeshConfig, "build", build_small)
     yield
 
 
@@ -170,7 +170,7 @@ def test_g23_soft_best_of_n_and_a_file_of_prompts(chain):
 
 
 def test_the_winners_of_best_of_n_are_learnt_from(chain):
-  from xlrm import model_files
+  from xlrm.checkpoints import model_files
 
   distilled = pretrained.read_description(chain.path("distilled_es"))
   assert distilled.history[-1] == "SFT on the winners of best-of-n"
@@ -191,7 +191,7 @@ def test_what_a_model_directory_tells_of_itself(chain):
 def test_g23_the_saved_configuration_alone_reruns_a_job(chain, tmp_path):
   saved = pathlib.Path(chain.path("bon_es"), "config.gin")
   again = tmp_path / "again"
-  config.load([str(saved)], [f"MODEL_DIR = {str(again)!r}"]).run()
+  gin_jobs.load([str(saved)], [f"MODEL_DIR = {str(again)!r}"]).run()
   first = pathlib.Path(chain.path("bon_es"), "records.jsonl").read_bytes()
   assert (again / "records.jsonl").read_bytes() == first
 
@@ -306,7 +306,7 @@ def demo_cells(*options: str) -> dict[str, study_cells.Cell]:
 def test_the_demo_runs_shipped_files_only():
   cells = demo_cells()
   for cell in cells.values():
-    assert (config.gin_directory() / cell.gin_file).exists()
+    assert (gin_jobs.gin_directory() / cell.gin_file).exists()
   # SFT, reward models, best-of-n, PPO and what it says, diagnosis, report.
   assert len(cells) == 4 + 4 + 2 + 2 + 2
   languages = ("en", "de", "es", "ru")

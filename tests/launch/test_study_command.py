@@ -11,12 +11,12 @@ import sys
 
 import pytest
 
-from xlrm import model_files
-from xlrm import study_cells
+from xlrm.checkpoints import model_files
 from xlrm.launch import main
-from xlrm.launch import study_plan
-from xlrm.launch import study_runner
-from xlrm.launch import study_state
+from xlrm.launch.studies import study_plan
+from xlrm.launch.studies import study_runner
+from xlrm.launch.studies import study_state
+from xlrm.studies import study_cells
 
 FAKE = pathlib.Path(__file__).with_name("fake_study.py")
 STUDY = """
@@ -209,7 +209,7 @@ def test_training_with_other_settings_is_refused(finished):
 
 def test_a_changed_gin_file_is_noticed_and_a_comment_is_not(finished):
   path = finished.folder / "sft.gin"  # beside the study: found first
-  shipped = study_plan.config.gin_directory() / "sft.gin"
+  shipped = study_plan.gin_jobs.gin_directory() / "sft.gin"
   path.write_text("# mine\n" + shipped.read_text())
   given = f"Study.jobs = {{'sft': {str(path)!r}}}"
   assert set(finished.states(given).values()) == {"exists"}

@@ -6,8 +6,8 @@ from xlrm.miniworld import documents
 from xlrm.miniworld import faults
 from xlrm.miniworld import gold
 from xlrm.miniworld import randomness
-from xlrm.miniworld import rows
 from xlrm.miniworld import world
+from xlrm.miniworld import world_rows
 
 FACTS = world.Facts("fire", "belova", "cairo", 22, "tuesday")
 GOOD = {
@@ -124,9 +124,9 @@ def test_a_foreign_summary_is_worth_a_tenth():
 
 
 def test_judge_example_finds_the_event():
-  (row,) = rows.summary_rows("de", "test", 3, 1)
+  (row,) = world_rows.summary_rows("de", "test", 3, 1)
   assert gold.judge_example(row.id, row.summary).quality == 1
-  event = rows.event_of(row.id)
+  event = world_rows.event_of(row.id)
   rng = randomness.stream("other")
   assert (
     gold.judge_example(row.id, documents.memory(event, "de", rng)).quality < 0.2

@@ -4,14 +4,14 @@ import pytest
 
 from xlrm.evaluation import language_id
 from xlrm.miniworld import identification
-from xlrm.miniworld import rows
+from xlrm.miniworld import world_rows
 
 IDENTIFIER = identification.WordIdentifier()
 
 
 @pytest.mark.parametrize("code", IDENTIFIER.languages)
 def test_references_and_documents_are_in_their_language(code):
-  for row in rows.summary_rows(code, "test", 0, 60):
+  for row in world_rows.summary_rows(code, "test", 0, 60):
     assert IDENTIFIER.identify(row.summary) == code
     assert IDENTIFIER.identify(row.document) == code
 

@@ -7,8 +7,8 @@ from xlrm.miniworld import documents
 from xlrm.miniworld import parsing
 from xlrm.miniworld import pretraining
 from xlrm.miniworld import randomness
-from xlrm.miniworld import rows
 from xlrm.miniworld import world
+from xlrm.miniworld import world_rows
 
 ROWS = [pretraining.pretraining_row(index) for index in range(800)]
 
@@ -42,7 +42,8 @@ def test_uncorrupted_targets_are_grammatical_and_corrupted_ones_differ():
   for row in ROWS:
     if row.kind == "detect" and not row.replaced[-1]:
       assert any(
-        parsing.is_grammatical(row.targets, code) for code in rows.LANGUAGES
+        parsing.is_grammatical(row.targets, code)
+        for code in world_rows.LANGUAGES
       )
 
 
@@ -75,7 +76,7 @@ def test_translations_say_the_same():
     assert all(sentence.role for sentence in told), row
     sources = [
       [(s.role, s.kind, {m.value for m in s.mentions}) for s in read]
-      for code in rows.LANGUAGES
+      for code in world_rows.LANGUAGES
       if code != target_code
       for read in [parsing.read(source, code)]
     ]
@@ -88,7 +89,7 @@ def test_summaries_are_clean():
   for row in ROWS:
     if row.kind == "summarise":
       code = row.inputs[1:3]
-      assert row.inputs.startswith(rows.LANGUAGE_TAGS[code])
+      assert row.inputs.startswith(world_rows.LANGUAGE_TAGS[code])
       assert parsing.is_grammatical(row.targets, code)
 
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xlrm import losses
+from xlrm.losses import vocabulary_head
 from xlrm.models import language_model
 
 INPUTS = np.array([[5, 6, 7, 1], [8, 9, 1, 0]], np.int32)
@@ -243,7 +243,7 @@ def test_no_implicit_promotion(tiny, tiny_params, dtype):
     cache = begin(model, params, 3, 5)
     state, _ = model.step(params, cache, *[jnp.zeros((2, 3), jnp.int32)] * 2)
     assert hidden.dtype == state.dtype == dtype
-    statistics = losses.token_statistics(
+    statistics = vocabulary_head.token_statistics(
       hidden,
       model.output_matrix(params),
       TARGETS,

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xlrm import losses
+from xlrm.losses import token_losses
+from xlrm.losses import vocabulary_head
 from xlrm.models import attention
 from xlrm.models import language_model
 from xlrm.models import t5
@@ -116,8 +117,8 @@ def outputs(request, golden, t5x_model, t5x_params):
     memory = t5x_model.encode(params, expected["inputs"])
     hidden = t5x_model.hidden(params, memory, targets)
     matrix = t5x_model.output_matrix(params)
-    loss = losses.language_model_loss(hidden, matrix, targets, weights)
-    statistics = losses.token_statistics(
+    loss = token_losses.language_model_loss(hidden, matrix, targets, weights)
+    statistics = vocabulary_head.token_statistics(
       hidden, matrix, targets, mask=weights > 0
     )
     return memory, hidden @ matrix, loss, statistics

@@ -7,11 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from xlrm import conversion
-from xlrm import pretrained
-from xlrm import text_generation
-from xlrm import tokenizer
+from xlrm.checkpoints import conversion
+from xlrm.checkpoints import pretrained
 from xlrm.models import verdict_scorer
+from xlrm.rewards import text_scoring
+from xlrm.text import tokenizer
 
 DOCUMENT = "Weber öffnete am Montag eine Schule mit 12 Räumen in Rom."
 SUMMARIES = ["Eine Schule in Rom.", "1 1 1", "Weber war in Kairo."]
@@ -46,7 +46,7 @@ def by_hand(metric, document, summary) -> float:
 
 
 def test_the_score_is_the_log_odds_of_the_two_answers(metric):
-  scores = text_generation.score_texts(
+  scores = text_scoring.score_texts(
     metric.model, metric.params, [DOCUMENT], [SUMMARIES], batch_size=2
   )
   expected = [by_hand(metric, DOCUMENT, summary) for summary in SUMMARIES]

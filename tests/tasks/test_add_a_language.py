@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from xlrm import batches
+from xlrm.batches import batch_sources
 from xlrm.data import registry
-from xlrm.data import source
+from xlrm.data import seqio_source
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "add_a_language.md"
 LENGTHS = {"inputs": 72, "targets": 32}
@@ -39,7 +39,7 @@ def page(tmp_path, monkeypatch):
 
 
 def test_the_file_of_the_page_registers_its_tasks(page):
-  made = source.SeqioSource(
+  made = seqio_source.SeqioSource(
     "gazette_summary.ca", LENGTHS, 4, module="catalan.py"
   )
   assert next(made.train_batches(0)).inputs.shape == (4, 72)
@@ -48,12 +48,12 @@ def test_the_file_of_the_page_registers_its_tasks(page):
   start = "Summarize the following text in Catalan: "
   assert row["inputs_pretokenized"] == start + ROW["body"]
   assert (row["id"], row["language"]) == ("17", "ca")
-  rated = source.SeqioSource("gazette_rating.ca", LENGTHS, 2)
+  rated = seqio_source.SeqioSource("gazette_rating.ca", LENGTHS, 2)
   assert next(rated.train_batches(0)).ratings.tolist() == [[1.0], [1.0]]
 
 
 def test_the_other_programs_of_the_page_run(page):
-  source.import_module("catalan.py")
+  seqio_source.import_module("catalan.py")
   registry.register(
     "gazette_summary.oc", lambda split: [], kind="summary", splits=("train",)
   )
@@ -66,5 +66,5 @@ def test_the_other_programs_of_the_page_run(page):
     "gazette_summary.oc": 1.0,
   }
   read = scope["read_there"]
-  assert isinstance(read, batches.ArraySource)
+  assert isinstance(read, batch_sources.ArraySource)
   assert read.examples("test")[0]["targets_pretokenized"] == "Nou"

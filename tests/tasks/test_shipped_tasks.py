@@ -8,10 +8,10 @@ import sys
 import pytest
 import seqio
 
-from xlrm import pretrained
+from xlrm.checkpoints import pretrained
 from xlrm.data import registry
-from xlrm.data import source
-from xlrm.miniworld import rows
+from xlrm.data import seqio_source
+from xlrm.miniworld import world_rows
 import xlrm.tasks.debsum
 import xlrm.tasks.miniworld
 import xlrm.tasks.seahorse
@@ -37,7 +37,9 @@ def test_every_language_has_its_tasks_and_every_kind_its_mixture():
     "debsum_bare",
   ):
     tasks = [task.name for task in seqio.get_mixture_or_task(kind).tasks]
-    assert sorted(tasks) == [f"{kind}.{x}" for x in sorted(rows.LANGUAGES)]
+    assert sorted(tasks) == [
+      f"{kind}.{x}" for x in sorted(world_rows.LANGUAGES)
+    ]
     assert registry.kind_of(tasks[0]) == (
       "rating" if kind.endswith("rating") else "summary"
     )
@@ -45,26 +47,26 @@ def test_every_language_has_its_tasks_and_every_kind_its_mixture():
 
 @pytest.mark.parametrize("language", ["ru", "vi"])
 def test_miniworld_summaries_carry_a_tag_for_the_policy_only(language):
-  made = source.SeqioSource(f"miniworld_summary.{language}", LENGTHS, 8)
+  made = seqio_source.SeqioSource(f"miniworld_summary.{language}", LENGTHS, 8)
   found = made.examples("test")
-  assert len(found) == rows.SUMMARY_SIZES["test"]
+  assert len(found) == world_rows.SUMMARY_SIZES["test"]
   for row in found:
     tagged = f"<{language}> {row['reward_inputs']}"
     assert row["inputs_pretokenized"] == tagged
     assert row["language"] == language
-  assert rows.event_of(found[0]["id"])
+  assert world_rows.event_of(found[0]["id"])
 
 
 def test_miniworld_ratings_say_what_is_wrong_and_read_no_tag():
-  made = source.SeqioSource("miniworld_rating.tr", LENGTHS, 8)
+  made = seqio_source.SeqioSource("miniworld_rating.tr", LENGTHS, 8)
   found = made.examples("validation")
-  assert len(found) == rows.RATING_SIZES["validation"]
+  assert len(found) == world_rows.RATING_SIZES["validation"]
   for row in found:
     assert row["inputs_pretokenized"] == row["reward_inputs"]
-    assert row["rating"] == float(row["fault"] == rows.NO_FAULT)
+    assert row["rating"] == float(row["fault"] == world_rows.NO_FAULT)
   batch = next(made.train_batches(0))
   assert batch.ratings.shape == (8, 1)
-  assert len(made.examples(rows.WRONG_LANGUAGE)) == 200
+  assert len(made.examples(world_rows.WRONG_LANGUAGE)) == 200
 
 
 def test_pretraining_batches_are_reproducible():
@@ -85,12 +87,12 @@ def test_pretraining_batches_are_reproducible():
 
 def test_debsum_has_its_published_counts(real_data):
   for language, counts in DEBSUM.items():
-    made = source.SeqioSource(f"debsum_summary.{language}", LENGTHS, 8)
+    made = seqio_source.SeqioSource(f"debsum_summary.{language}", LENGTHS, 8)
     found = [made.examples(split) for split in ("train", "validation")]
     assert tuple(map(len, found)) == counts
     ids = [{row["id"] for row in split} for split in found]
     assert not ids[0] & ids[1]
-  bare = source.SeqioSource("debsum_bare.vi", LENGTHS, 8)
+  bare = seqio_source.SeqioSource("debsum_bare.vi", LENGTHS, 8)
   row = bare.examples("validation")[0]
   assert row["reward_inputs"] == ""
   assert row["inputs_pretokenized"].endswith(found[1][0]["reward_inputs"])
@@ -100,7 +102,7 @@ def test_g28_without_the_data_the_variable_is_named(monkeypatch):
   monkeypatch.delenv("XLRM_REAL_DATA", raising=False)
   xlrm.tasks.debsum.register("here_summary")
   try:
-    made = source.SeqioSource("here_summary.de", LENGTHS, 8)
+    made = seqio_source.SeqioSource("here_summary.de", LENGTHS, 8)
     with pytest.raises(ValueError, match="variable XLRM_REAL_DATA is not set"):
       made.examples("train")
   finally:
@@ -121,6 +123,6 @@ def test_g24_tasks_beside_xlrm_tasks_cannot_register_twice():
   with pytest.raises(ValueError, match="this package is xlrm.tasks"):
     sys.path.insert(0, str(ROOT))
     try:
-      source.import_module("tasks.miniworld")
+      seqio_source.import_module("tasks.miniworld")
     finally:
       sys.path.remove(str(ROOT))

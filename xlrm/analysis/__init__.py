@@ -1,0 +1,1 @@
+"""Analysis: the numbers of transfer, over all (source, target) pairs."""

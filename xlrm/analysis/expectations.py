@@ -7,10 +7,10 @@ the numbers stand beside it.
 from collections.abc import Mapping, Sequence
 import dataclasses
 
-from xlrm.analysis import cells
 from xlrm.analysis import findings
 from xlrm.analysis import names
 from xlrm.analysis import report_inputs
+from xlrm.analysis import transfer_matrices
 from xlrm.evaluation import accuracy
 
 # Chance, with room for the 95% interval of a few hundred ratings.
@@ -28,7 +28,7 @@ class Finding:
 
 def _expects_wins(
   text: str,
-  matrices: Mapping[tuple[str, str], cells.Matrix],
+  matrices: Mapping[tuple[str, str], transfer_matrices.Matrix],
   found: findings.Results,
   goal: report_inputs.Expectations,
 ) -> Finding:
@@ -127,7 +127,9 @@ def _expects_quality(
   text = f"Samples of every SFT model have gold quality {goal.sft_quality}+"
   if "gold" not in found.judges:
     return Finding(text, None)
-  means = cells.mean_scores(inputs.records, judge="gold", method="sample")
+  means = transfer_matrices.mean_scores(
+    inputs.records, judge="gold", method="sample"
+  )
   details = tuple(
     f"{names.language(target)}: {mean:.3f}, n = {n}"
     for target, (mean, n) in means.items()

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 import dataclasses
 
-from xlrm.analysis import cells
 from xlrm.analysis import names
 from xlrm.analysis import report_inputs
+from xlrm.analysis import transfer_matrices
 from xlrm.analysis import verdict_judges
 from xlrm.evaluation import accuracy
 from xlrm.evaluation import win_rates
@@ -27,13 +27,13 @@ class Results:
   """
 
   judges: tuple[str, ...]
-  matrices: Mapping[tuple[str, str], cells.Matrix]
-  ppo: Mapping[tuple[str, str], cells.Matrix]
+  matrices: Mapping[tuple[str, str], transfer_matrices.Matrix]
+  ppo: Mapping[tuple[str, str], transfer_matrices.Matrix]
   averages: Mapping[tuple[str, str], win_rates.WinRate | None]
   said: Mapping[str, verdict_judges.Said]
 
   @property
-  def deciding(self) -> tuple[cells.Matrix, ...]:
+  def deciding(self) -> tuple[transfer_matrices.Matrix, ...]:
     """Best-of-n and PPO against one sample by the deciding judge, where they
     were run."""
     both = (self.matrices, self.ppo)
@@ -51,9 +51,9 @@ class Verdict:
 
 def _matrices(
   inputs: report_inputs.ReportInputs, judges: tuple[str, ...], method: str
-) -> dict[tuple[str, str], cells.Matrix]:
+) -> dict[tuple[str, str], transfer_matrices.Matrix]:
   return {
-    (judge, baseline): cells.transfer_matrix(
+    (judge, baseline): transfer_matrices.transfer_matrix(
       inputs.records, judge=judge, method=method, baseline=baseline
     )
     for judge in judges
@@ -67,7 +67,8 @@ def results(inputs: report_inputs.ReportInputs) -> Results:
   matrices = _matrices(inputs, judges, "best_of_n")
   ppo = _matrices(inputs, judges, "ppo")
   averages = {
-    key: cells.cross_lingual_average(matrix) for key, matrix in matrices.items()
+    key: transfer_matrices.cross_lingual_average(matrix)
+    for key, matrix in matrices.items()
   }
   said = verdict_judges.said_by(inputs.records, inputs.verdicts)
   return Results(judges, matrices, ppo, averages, said)
@@ -82,7 +83,7 @@ def interval(low: float, high: float) -> str:
   return f"[{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def intervals(cell: cells.Cell) -> str:
+def intervals(cell: transfer_matrices.Cell) -> str:
   """Over prompts and, where there are several seeds, between them."""
   text = interval(cell.win.low, cell.win.high)
   between = cell.between_seeds
@@ -133,14 +134,14 @@ def _accuracy_sentence(inputs: report_inputs.ReportInputs) -> list[str]:
 
 
 def _asked_about(
-  inputs: report_inputs.ReportInputs, matrix: cells.Matrix
+  inputs: report_inputs.ReportInputs, matrix: transfer_matrices.Matrix
 ) -> str:
   """How many prompts a judge compared two outputs of: it is not asked where
   they are equal."""
   prompts, equal, pairs = set(), 0, 0
   for cell in matrix.cross_lingual:
     ours, theirs = (
-      cells.by_prompt(inputs.records, method, source, cell.target)
+      transfer_matrices.by_prompt(inputs.records, method, source, cell.target)
       for method, source in (
         (matrix.method, cell.source),
         (matrix.baseline, ""),
@@ -184,7 +185,7 @@ def _also(found: Results, inputs: report_inputs.ReportInputs) -> list[str]:
       )
   for other in verdict_judges.shown(found.said):
     matrix = verdict_judges.matrix(inputs.records, other, found.said[other])
-    win = cells.cross_lingual_average(matrix)
+    win = transfer_matrices.cross_lingual_average(matrix)
     if win:
       sentences.append(
         f"{names.by_judge(other)}, {_asked_about(inputs, matrix)}, the win "
@@ -193,7 +194,7 @@ def _also(found: Results, inputs: report_inputs.ReportInputs) -> list[str]:
   return sentences
 
 
-def _between_seeds(pairs: Sequence[cells.Cell]) -> list[str]:
+def _between_seeds(pairs: Sequence[transfer_matrices.Cell]) -> list[str]:
   """What other seeds would give; the other intervals do not say it."""
   several = [x for x in pairs if x.between_seeds]
   if not several:

@@ -14,13 +14,13 @@ import statistics
 
 import numpy as np
 
-from xlrm import records as records_lib
-from xlrm.analysis import cells
 from xlrm.analysis import pair_tables
 from xlrm.analysis import transfer_factors
+from xlrm.analysis import transfer_matrices
 from xlrm.analysis import verdict_judges
 from xlrm.evaluation import agreement
 from xlrm.evaluation import rankings
+from xlrm.evaluation import records as records_lib
 from xlrm.evaluation import win_rates
 
 Records = Sequence[records_lib.EvalRecord]
@@ -80,7 +80,7 @@ def judges_of(
   scored = {
     name for x in records if x.target == target for name in sorted(x.scores)
   }
-  shown = [judge.replace(cells.TARGET, target) for judge in judges]
+  shown = [judge.replace(transfer_matrices.TARGET, target) for judge in judges]
   rewards = sorted(x for x in scored if x.startswith(REWARD))
   return [x for x in dict.fromkeys([*shown, *rewards]) if x in scored]
 
@@ -89,7 +89,7 @@ def _pairs(
   records: Records, target: str, judges: Sequence[str]
 ) -> Iterator[tuple[records_lib.EvalRecord, records_lib.EvalRecord]]:
   """Two outputs for a prompt, each two of them once; none by the judges."""
-  samples = cells.by_prompt(records, "sample", "", target)
+  samples = transfer_matrices.by_prompt(records, "sample", "", target)
   seen = set()
   for x in records:
     if x.target != target or x.method not in METHODS:
@@ -177,7 +177,7 @@ def all_instances(
   found = []
   for target in targets:
     deciding, *others = judges_of(records, judges, target) or [""]
-    if deciding == judges[0].replace(cells.TARGET, target):
+    if deciding == judges[0].replace(transfer_matrices.TARGET, target):
       for x in (*others, *said):
         made = instances(records, deciding, x, target, said)
         if x not in said or _asked(made):
@@ -204,7 +204,9 @@ def among(
   return found
 
 
-def _without(matrix: cells.Matrix, judge: str) -> pair_tables.PairTable:
+def _without(
+  matrix: transfer_matrices.Matrix, judge: str
+) -> pair_tables.PairTable:
   """Cross-lingual rates without those of the judge's own language."""
   table = pair_tables.of_matrix(matrix)
   kept = {
@@ -216,7 +218,7 @@ def _without(matrix: cells.Matrix, judge: str) -> pair_tables.PairTable:
 
 
 def ranking(
-  first: cells.Matrix, second: cells.Matrix, judge: str
+  first: transfer_matrices.Matrix, second: transfer_matrices.Matrix, judge: str
 ) -> Ranking | None:
   """Of two matrices of one method; None without two sources on a target."""
   ours, theirs = (_without(x, judge) for x in (first, second))
@@ -239,9 +241,9 @@ def all_rankings(
   """Every other judge: those that are shown, then single reward models, then
   those that gave verdicts."""
   names = sorted({x for r in records for x in r.scores if x.startswith(REWARD)})
-  deciding = cells.transfer_matrix(records, judge=judges[0])
+  deciding = transfer_matrices.transfer_matrix(records, judge=judges[0])
   matrices = {
-    judge: cells.transfer_matrix(records, judge=judge)
+    judge: transfer_matrices.transfer_matrix(records, judge=judge)
     for judge in dict.fromkeys([*judges[1:], *names])
   } | {
     judge: verdict_judges.matrix(records, judge, said[judge])

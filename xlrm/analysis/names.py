@@ -1,16 +1,16 @@
 """How languages and judges are called in reports."""
 
-from xlrm import language_names
-from xlrm.analysis import cells
+from xlrm.analysis import transfer_matrices
+from xlrm.text import language_names
 
 JUDGES = {
   "gold": "gold judge",
-  f"reward/{cells.TARGET}": "target-language reward model",
+  f"reward/{transfer_matrices.TARGET}": "target-language reward model",
   "chrf": "chrF against the reference",
   "rouge_l": "ROUGE-L against the reference",
 }
 SHORT_JUDGES = {  # beside a figure; at the colon a second line begins
-  f"reward/{cells.TARGET}": "reward model:of the target",
+  f"reward/{transfer_matrices.TARGET}": "reward model:of the target",
   "chrf": "chrF",
   "rouge_l": "ROUGE-L",
 }
@@ -43,13 +43,15 @@ def judge(name: str) -> str:
 def judge_title(name: str) -> str:
   """At the beginning of a line; 'chrF' stays as it is."""
   text = judge(name)
-  known = ("gold", f"reward/{cells.TARGET}", "people")
+  known = ("gold", f"reward/{transfer_matrices.TARGET}", "people")
   return text[:1].upper() + text[1:] if name in known else text
 
 
 def by_judge(name: str) -> str:
   """'By the gold judge', 'By chrF against the reference', 'By people'."""
-  article = "the " if name in ("gold", f"reward/{cells.TARGET}") else ""
+  article = (
+    "the " if name in ("gold", f"reward/{transfer_matrices.TARGET}") else ""
+  )
   return f"By {article}{judge(name)}"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import statistics
 
-from xlrm.analysis import cells
+from xlrm.analysis import transfer_matrices
 
 Pair = tuple[str, str]
 
@@ -65,7 +65,7 @@ class PairTable:
     return dataclasses.replace(self, values=values)
 
 
-def of_matrix(matrix: cells.Matrix) -> PairTable:
+def of_matrix(matrix: transfer_matrices.Matrix) -> PairTable:
   """The win rates of a measured transfer matrix."""
   return PairTable(
     matrix.method,

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 import dataclasses
 
-from xlrm import records as records_lib
-from xlrm.analysis import cells
-from xlrm.analysis import curves
+from xlrm.analysis import pool_curves as pool_curves_lib
+from xlrm.analysis import transfer_matrices
 from xlrm.evaluation import accuracy as accuracy_lib
 from xlrm.evaluation import language_id
+from xlrm.evaluation import records as records_lib
 
 History = Sequence[Mapping[str, int | float]]
 
@@ -88,7 +88,7 @@ class ReportInputs:
   facts: Mapping[str, str] = dataclasses.field(default_factory=dict)
   base_history: Sequence[str] = ()
   accuracy: Sequence[accuracy_lib.AccuracyRow] = ()
-  pool_curves: curves.Curves = dataclasses.field(default_factory=dict)
+  pool_curves: pool_curves_lib.Curves = dataclasses.field(default_factory=dict)
   curve_judge: str = "gold"
   training: Mapping[str, History] = dataclasses.field(default_factory=dict)
   panels: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
@@ -112,7 +112,7 @@ class ReportInputs:
       raise ValueError(f"num_examples {self.num_examples} is below 0")
 
 
-KNOWN_JUDGES = ("gold", f"reward/{cells.TARGET}", "chrf", "rouge_l")
+KNOWN_JUDGES = ("gold", f"reward/{transfer_matrices.TARGET}", "chrf", "rouge_l")
 
 
 def judges_of(inputs: ReportInputs) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ def judges_of(inputs: ReportInputs) -> tuple[str, ...]:
     judge
     for judge in KNOWN_JUDGES
     if any(
-      judge.replace(cells.TARGET, record.target) in record.scores
+      judge.replace(transfer_matrices.TARGET, record.target) in record.scores
       for record in inputs.records
     )
   )

@@ -14,9 +14,9 @@ import statistics
 
 import numpy as np
 
-from xlrm.analysis import cells
 from xlrm.analysis import pair_tables
 from xlrm.analysis import source_rankings
+from xlrm.analysis import transfer_matrices
 from xlrm.evaluation import significance
 from xlrm.evaluation import win_rates
 
@@ -46,8 +46,12 @@ class Comparison:
   adjusted: float
 
 
-def _compared(first: cells.Cell, second: cells.Cell) -> Comparison | None:
-  found = [cells.over_seeds(cell.outcomes) for cell in (first, second)]
+def _compared(
+  first: transfer_matrices.Cell, second: transfer_matrices.Cell
+) -> Comparison | None:
+  found = [
+    transfer_matrices.over_seeds(cell.outcomes) for cell in (first, second)
+  ]
   prompts = [x for x in found[0] if x in found[1]]
   if not prompts:
     return None
@@ -61,7 +65,7 @@ def _compared(first: cells.Cell, second: cells.Cell) -> Comparison | None:
   )
 
 
-def comparisons(matrix: cells.Matrix) -> list[Comparison]:
+def comparisons(matrix: transfer_matrices.Matrix) -> list[Comparison]:
   """Every two sources of every target, its own language among them."""
   found = []
   for target in matrix.targets:
@@ -80,9 +84,14 @@ def comparisons(matrix: cells.Matrix) -> list[Comparison]:
   ]
 
 
-def _covariance(first: cells.Outcomes, second: cells.Outcomes) -> float:
+def _covariance(
+  first: transfer_matrices.Outcomes, second: transfer_matrices.Outcomes
+) -> float:
   """Of two macro-averaged win rates, over the prompts that both have."""
-  ours, theirs = cells.over_seeds(first), cells.over_seeds(second)
+  ours, theirs = (
+    transfer_matrices.over_seeds(first),
+    transfer_matrices.over_seeds(second),
+  )
   parts: dict[tuple[str, str], list[tuple[float, float]]] = {}
   for prompt in ours:
     if prompt in theirs:
@@ -135,7 +144,7 @@ class Overall:
     return self._interval(self.effects[first] - self.effects[second], variance)
 
 
-def overall(matrix: cells.Matrix) -> Overall | None:
+def overall(matrix: transfer_matrices.Matrix) -> Overall | None:
   """None where fewer than two sources can be compared.
 
   That is so where no chain of shared targets leads from one to the other.

@@ -8,8 +8,8 @@ import functools
 import operator
 import statistics
 
-from xlrm import best_of_n
 from xlrm.analysis import pair_tables
+from xlrm.best_of_n import estimators
 from xlrm.evaluation import agreement
 from xlrm.evaluation import rankings
 
@@ -121,4 +121,4 @@ def best_of_n_line(sizes: Sequence[int]) -> list[tuple[float, float]]:
   The KL is the bound log n - (n-1)/n, the win rate over one sample n/(n+1):
   exact where no two outputs have the same reward, bounds elsewhere.
   """
-  return [(best_of_n.kl_bound(n), n / (n + 1)) for n in sizes]
+  return [(estimators.kl_bound(n), n / (n + 1)) for n in sizes]

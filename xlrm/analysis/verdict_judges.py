@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import statistics
 
-from xlrm import records as records_lib
-from xlrm.analysis import cells
+from xlrm.analysis import transfer_matrices
 from xlrm.evaluation import pair_verdicts
+from xlrm.evaluation import records as records_lib
 from xlrm.evaluation import win_rates
 
 PERSON = "person/"  # before the name of an annotator
@@ -159,8 +159,8 @@ def _comparison(ours, theirs) -> Comparison:
 
 def _grouped(
   said: Said, by_id: By
-) -> dict[Comparison, dict[Ids, cells.Prompt]]:
-  found: dict[Comparison, dict[Ids, cells.Prompt]] = {}
+) -> dict[Comparison, dict[Ids, transfer_matrices.Prompt]]:
+  found: dict[Comparison, dict[Ids, transfer_matrices.Prompt]] = {}
   for ids in said.kinds:
     ours, theirs = (by_id[x] for x in ids)
     found.setdefault(_comparison(ours, theirs), {})[ids] = ours.prompt
@@ -168,8 +168,8 @@ def _grouped(
 
 
 def _outcomes(
-  said: Said, prompts: Mapping[Ids, cells.Prompt]
-) -> dict[cells.Prompt, float]:
+  said: Said, prompts: Mapping[Ids, transfer_matrices.Prompt]
+) -> dict[transfer_matrices.Prompt, float]:
   return {
     prompt: said.outcomes[ids]
     for ids, prompt in prompts.items()
@@ -182,7 +182,7 @@ def matrix(
   judge: str,
   said: Said,
   method: str = "best_of_n",
-) -> cells.Matrix:
+) -> transfer_matrices.Matrix:
   """As `cells.transfer_matrix` against one SFT sample; means are the shares of
   wins of either side."""
   by_id = {record.id: record for record in records}
@@ -191,13 +191,13 @@ def matrix(
     outcomes = _outcomes(said, prompts)
     wanted = (x.method, x.baseline, x.baseline_source)
     if outcomes and x.source and wanted == (method, "sample", ""):
-      win = cells.win_rate(outcomes)
+      win = transfer_matrices.win_rate(outcomes)
       left_out = len(prompts) - len(outcomes)
-      made[x.source, x.target] = cells.Cell(
+      made[x.source, x.target] = transfer_matrices.Cell(
         x.source, x.target, win, win.rate, 1 - win.rate, left_out, outcomes
       )
   sources, targets = (dict.fromkeys(pair[i] for pair in made) for i in (0, 1))
-  return cells.Matrix(
+  return transfer_matrices.Matrix(
     judge, method, "sample", tuple(sources), tuple(targets), made
   )
 
@@ -207,15 +207,19 @@ Sides = tuple[dict, dict]  # prompt -> record, of the method and the baseline
 
 def _sides(records: Sequence[records_lib.EvalRecord], x: Comparison) -> Sides:
   """Both outputs of every prompt that both answered."""
-  ours = cells.by_prompt(records, x.method, x.source, x.target)
-  theirs = cells.by_prompt(records, x.baseline, x.baseline_source, x.target)
+  ours = transfer_matrices.by_prompt(records, x.method, x.source, x.target)
+  theirs = transfer_matrices.by_prompt(
+    records, x.baseline, x.baseline_source, x.target
+  )
   prompts = [prompt for prompt in ours if prompt in theirs]
   return {p: ours[p] for p in prompts}, {p: theirs[p] for p in prompts}
 
 
-def _scored(sides: Sides, x: Comparison, judge: str) -> cells.Outcomes:
+def _scored(
+  sides: Sides, x: Comparison, judge: str
+) -> transfer_matrices.Outcomes:
   """Outcomes by a judge that scores; none where it judges its own choice."""
-  name = judge.replace(cells.TARGET, x.target)
+  name = judge.replace(transfer_matrices.TARGET, x.target)
   if name in (f"reward/{x.source}", f"reward/{x.baseline_source}"):
     return {}
   prompts = [
@@ -230,11 +234,13 @@ def _scored(sides: Sides, x: Comparison, judge: str) -> cells.Outcomes:
   return dict(zip(prompts, found.tolist(), strict=True))
 
 
-def _win(outcomes: cells.Outcomes) -> win_rates.WinRate | None:
-  return cells.win_rate(outcomes) if outcomes else None
+def _win(outcomes: transfer_matrices.Outcomes) -> win_rates.WinRate | None:
+  return transfer_matrices.win_rate(outcomes) if outcomes else None
 
 
-def _among(outcomes: cells.Outcomes, prompts) -> cells.Outcomes:
+def _among(
+  outcomes: transfer_matrices.Outcomes, prompts
+) -> transfer_matrices.Outcomes:
   return {x: outcomes[x] for x in prompts if x in outcomes}
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from xlrm.analysis import verdict_cells
+from xlrm.analysis import verdict_matrices
 from xlrm.evaluation import fidelity
 from xlrm.evaluation import language_changes
 from xlrm.evaluation import language_id
@@ -39,16 +39,16 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 
 
 def text(
-  tallies: Sequence[verdict_cells.Tally], method: str, baseline: str
+  counted: Sequence[verdict_matrices.VerdictCounts], method: str, baseline: str
 ) -> str:
   """Win rates with 95% intervals and what they are made of.
 
   Identical pairs are among the ties.
   """
-  rates = {"win rate [95%]": verdict_cells.hard}
-  if any(tally.has_probabilities for tally in tallies):
-    rates["both orders averaged"] = verdict_cells.averaged
-    rates["mean probability"] = verdict_cells.soft
+  rates = {"win rate [95%]": verdict_matrices.hard}
+  if any(one.has_probabilities for one in counted):
+    rates["both orders averaged"] = verdict_matrices.averaged
+    rates["mean probability"] = verdict_matrices.soft
   counts = {
     "wins": pair_verdicts.WIN,
     "losses": pair_verdicts.LOSS,
@@ -58,22 +58,22 @@ def text(
   }
   head = [f"{method} against {baseline}", "pairs", *rates, *counts]
   rows = [[*head, "identical", "first shown wins"]]
-  for tally in tallies:
+  for one in counted:
     rows.append(
       [
-        cell(tally.source, tally.target),
-        str(len(tally.pairs)),
-        *(rate(tally.win_rate(outcome)) for outcome in rates.values()),
-        *(str(tally.count(kind)) for kind in counts.values()),
-        str(tally.identical),
-        percent(tally.first_shown),
+        cell(one.source, one.target),
+        str(len(one.pairs)),
+        *(rate(one.win_rate(outcome)) for outcome in rates.values()),
+        *(str(one.count(kind)) for kind in counts.values()),
+        str(one.identical),
+        percent(one.first_shown),
       ]
     )
   return aligned(rows)
 
 
 def languages(
-  tallies: Sequence[verdict_cells.Tally],
+  counted: Sequence[verdict_matrices.VerdictCounts],
   identifier: language_id.Identifier | None,
 ) -> str:
   """Outputs in the language asked, and wins that came with a change of it."""
@@ -81,12 +81,12 @@ def languages(
     return f"language of outputs: {language_id.NOT_MEASURED}"
   head = ("in the language asked", "method", "baseline", "wins")
   rows = [[*head, "language left", "returned to", "changed otherwise"]]
-  for tally in tallies:
-    outcomes = [verdict.hard for verdict in tally.verdicts]
-    changes = language_changes.of_wins(tally.pairs, outcomes, identifier)
+  for one in counted:
+    outcomes = [verdict.hard for verdict in one.verdicts]
+    changes = language_changes.of_wins(one.pairs, outcomes, identifier)
     shares = (
-      fidelity.in_language([getattr(x, side) for x in tally.pairs], identifier)
-      if tally.pairs
+      fidelity.in_language([getattr(x, side) for x in one.pairs], identifier)
+      if one.pairs
       else None
       for side in ("ours", "theirs")
     )
@@ -99,7 +99,11 @@ def languages(
       )
     )
     rows.append(
-      [cell(tally.source, tally.target), *map(percent, shares), *numbers]
+      [
+        cell(one.source, one.target),
+        *map(percent, shares),
+        *numbers,
+      ]
     )
   known = ", ".join(identifier.languages[:12])
   return f"{aligned(rows)}\n(by {identifier.name} among {known})"

@@ -14,10 +14,10 @@ import io
 import math
 import os
 
-from xlrm import files
 from xlrm.annotation import answers as answers_lib
 from xlrm.annotation import design
 from xlrm.annotation import store as store_lib
+from xlrm.storage import files
 
 TEXTS = ("language", "input", "left", "right")
 COLUMNS = ("annotator", "item", *TEXTS, "answer", "seconds")

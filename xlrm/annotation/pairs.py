@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 import dataclasses
 import hashlib
 
-from xlrm import records as records_lib
-from xlrm.analysis import cells
+from xlrm.analysis import transfer_matrices
+from xlrm.evaluation import records as records_lib
 
 Record = records_lib.EvalRecord
 
@@ -48,9 +48,9 @@ def of_records(
     ValueError: two studies, two outputs for one prompt, two inputs of one
       prompt, or no pair at all.
   """
-  cells.check_one_study(records)
-  ours = cells.by_prompt(records, method, source, language)
-  theirs = cells.by_prompt(records, baseline, "", language)
+  transfer_matrices.check_one_study(records)
+  ours = transfer_matrices.by_prompt(records, method, source, language)
+  theirs = transfer_matrices.by_prompt(records, baseline, "", language)
   found = [Pair(ours[x], theirs[x]) for x in sorted(ours) if x in theirs]
   for pair in found:
     if pair.first.input != pair.second.input:

@@ -18,8 +18,8 @@ import sys
 from typing import Any
 import urllib.parse
 
-from xlrm.annotation import answers as answers_lib
-from xlrm.annotation import page as page_lib
+from xlrm.annotation import annotation_page
+from xlrm.annotation import answers
 from xlrm.annotation import store as store_lib
 
 LOOPBACK = "127.0.0.1"
@@ -64,7 +64,7 @@ class Server(http.server.ThreadingHTTPServer):
   def __init__(self, store: store_lib.Store, host: str, port: int):
     self.store, self.host = store, host
     self.tokens = store.tokens
-    self.page = page_lib.render(store.page).encode()
+    self.page = annotation_page.render(store.page).encode()
     if ":" in host:
       self.address_family = socket.AF_INET6
     super().__init__((host, port), Handler)
@@ -130,7 +130,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
       status, location = refusal.status, refusal.location
       kind = "text/plain; charset=utf-8"
       body = str(refusal).encode()
-    except answers_lib.Unavailable as error:
+    except answers.Unavailable as error:
       print(f"xlrm annotate: {error}", file=sys.stderr, flush=True)
       status, kind = 503, "application/json"
       body = json.dumps({"error": error.reason}).encode()
@@ -170,8 +170,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     if name == "":
       return 200, "text/html; charset=utf-8", self.server.page
     self._check_site()
-    if name in page_lib.TYPES:
-      return 200, page_lib.TYPES[name], page_lib.asset(name)
+    if name in annotation_page.TYPES:
+      return 200, annotation_page.TYPES[name], annotation_page.asset(name)
     if name == "state":
       return _state(self.server.store.state(annotator))
     raise Refused(404, "no such page")
@@ -192,7 +192,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     body = self._body()
     try:
       return _state(_act(self.server.store, annotator, name, body))
-    except answers_lib.Conflict:
+    except answers.Conflict:
       return _state(self.server.store.state(annotator), 409)
     except (KeyError, TypeError, ValueError):
       raise Refused(400, "not a request of the page") from None
@@ -215,9 +215,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Nothing: the path holds the token."""
 
 
-def _state(
-  state: answers_lib.State, status: int = 200
-) -> tuple[int, str, bytes]:
+def _state(state: answers.State, status: int = 200) -> tuple[int, str, bytes]:
   """What the browser is told, field by field."""
   task = state.task
   body = {
@@ -239,7 +237,7 @@ def _state(
 
 def _act(
   store: store_lib.Store, annotator: str, name: str, body: Mapping[str, Any]
-) -> answers_lib.State:
+) -> answers.State:
   if name == "answer":
     seconds = float(body["seconds"])
     if not (math.isfinite(seconds) and 0 <= seconds):

@@ -11,11 +11,11 @@ import statistics
 
 import numpy as np
 
-from xlrm import records as records_lib
 from xlrm.annotation import answers as answers_lib
 from xlrm.annotation import design
-from xlrm.annotation import key as key_lib
+from xlrm.annotation import study_key
 from xlrm.evaluation import agreement as agreement_lib
+from xlrm.evaluation import records
 from xlrm.evaluation import win_rates
 
 VALUES = {"first": 1.0, "second": 0.0, "tie": 0.5}
@@ -61,8 +61,8 @@ def _judge(annotator: str) -> str:
 
 
 def verdicts(
-  key: key_lib.StudyKey, answers: Answers
-) -> list[records_lib.Verdict]:
+  key: study_key.StudyKey, answers: Answers
+) -> list[records.Verdict]:
   """The judgments of pairs, by annotator and pair."""
   rows = []
   for entry in key.keys:
@@ -71,7 +71,7 @@ def verdicts(
       continue
     seconds = answer.seconds
     rows.append(
-      records_lib.Verdict(
+      records.Verdict(
         first=entry.first,
         second=entry.second,
         judge=_judge(entry.annotator),
@@ -84,7 +84,7 @@ def verdicts(
 
 
 def win_rate(
-  key: key_lib.StudyKey, answers: Answers
+  key: study_key.StudyKey, answers: Answers
 ) -> win_rates.WinRate | None:
   """Of the method, over prompts; None if nobody judged one.
 
@@ -109,7 +109,7 @@ def win_rate(
 
 
 def agreement(
-  key: key_lib.StudyKey, answers: Answers
+  key: study_key.StudyKey, answers: Answers
 ) -> dict[tuple[str, str], agreement_lib.JudgeAgreement]:
   """Of every two annotators, without what one of them skipped."""
   said: dict[str, dict[str, str]] = {}
@@ -121,7 +121,7 @@ def agreement(
   return agreement_lib.of_every_two(said)
 
 
-def annotators(key: key_lib.StudyKey, answers: Answers) -> list[Annotator]:
+def annotators(key: study_key.StudyKey, answers: Answers) -> list[Annotator]:
   """What each of them did, in the order of the key."""
   names = dict.fromkeys(entry.annotator for entry in key.keys)
   return [
@@ -153,7 +153,7 @@ def _annotator(
   )
 
 
-def summary(key: key_lib.StudyKey, answers: Answers) -> str:
+def summary(key: study_key.StudyKey, answers: Answers) -> str:
   """What people said, for the terminal."""
   settings = key.settings
   name = f"{settings.method} ({settings.source})".replace(" ()", "")

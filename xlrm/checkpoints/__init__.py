@@ -1,0 +1,1 @@
+"""Checkpoints: ours, T5X's and Hugging Face's, read, written, converted."""

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from xlrm import types
-from xlrm.checkpoints import huggingface_names as names_lib
+from xlrm.checkpoints import huggingface_names
 from xlrm.checkpoints import safetensors_files
 from xlrm.checkpoints import stored
 from xlrm.models import t5
@@ -181,7 +181,7 @@ def _is_scaled(fields: Mapping[str, Any]) -> bool:
 
 
 def _paths(fields: Mapping[str, Any]) -> Iterator[str]:
-  return names_lib.paths(
+  return huggingface_names.paths(
     fields["num_layers"],
     fields.get("num_decoder_layers") or fields["num_layers"],
     len(ACTIVATIONS[fields.get("feed_forward_proj", "relu")]),
@@ -205,10 +205,10 @@ def read(path: str | os.PathLike) -> dict[str, stored.StoredArray]:
     raise CheckpointError(_no_directory(directory))
   fields = read_config(directory)
   files = _files(directory)
-  names = {names_lib.hub_name(path): path for path in _paths(fields)}
+  names = {huggingface_names.hub_name(path): path for path in _paths(fields)}
   result = {}
   for name, file in files.items():
-    if names_lib.IGNORED.fullmatch(name):
+    if huggingface_names.IGNORED.fullmatch(name):
       continue
     if name not in names:
       near = difflib.get_close_matches(name, names, 1, 0.3)
@@ -219,7 +219,9 @@ def read(path: str | os.PathLike) -> dict[str, stored.StoredArray]:
       )
     array = safetensors_files.tensor(file, name)
     path_name = names[name]
-    matrix = names_lib.is_transposed(path_name) and len(array.shape) == 2
+    matrix = (
+      huggingface_names.is_transposed(path_name) and len(array.shape) == 2
+    )
     result[path_name] = array.transposed if matrix else array
   _require_embedding(directory, result, files)
   embedding = result["token_embedder/embedding"].transposed
@@ -328,9 +330,13 @@ def write(
         f"{', '.join(str(x) for x in safetensors_files.CODES)}"
       )
     bare = name.removeprefix("backbone/")
-    matrix = names_lib.is_transposed(bare) and len(array.shape) == 2
+    matrix = huggingface_names.is_transposed(bare) and len(array.shape) == 2
     items.append(
-      (names_lib.hub_name(name), array.transposed if matrix else array, kept)
+      (
+        huggingface_names.hub_name(name),
+        array.transposed if matrix else array,
+        kept,
+      )
     )
   items.sort(key=lambda item: item[0])
   fields = config_fields(config, dtype=str(items[0][2]) if items else "float32")

@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 
-from xlrm import optimizers
+from xlrm.distributed import sharding
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -33,7 +33,7 @@ class DamagedError(CheckpointError):
 def flat(tree: Any) -> dict[str, Any]:
   """Leaves by dotted path: {'decoder.layers_0.mlp.wo.kernel': array}."""
   return {
-    optimizers.path_name(path).replace("/", "."): leaf
+    sharding.path_name(path).replace("/", "."): leaf
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
   }
 

@@ -19,10 +19,10 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from xlrm import processes
 from xlrm import types
 from xlrm.checkpoints import manifest
 from xlrm.checkpoints import stored
+from xlrm.distributed import processes
 
 BEST = "best.json"
 ITEMS = ("params", "rest")

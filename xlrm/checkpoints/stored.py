@@ -18,9 +18,9 @@ import jax
 import numpy as np
 import tensorstore as ts
 
-from xlrm import optimizers
 from xlrm import types
 from xlrm.checkpoints import manifest
+from xlrm.distributed import sharding as sharding_lib
 
 CheckpointError = manifest.CheckpointError
 Index = tuple[slice, ...]
@@ -94,7 +94,7 @@ def as_type(array: StoredArray, dtype: Any) -> StoredArray:
 def of_tree(tree: types.Params) -> dict[str, StoredArray]:
   """The leaves of a tree by path."""
   return {
-    optimizers.path_name(path): StoredArray.of(leaf)
+    sharding_lib.path_name(path): StoredArray.of(leaf)
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
   }
 
@@ -119,7 +119,7 @@ def check(stored: Stored, abstract: types.Params, where: Any) -> None:
       shape, and the nearest name.
   """
   expected = {
-    optimizers.path_name(path): tuple(leaf.shape)
+    sharding_lib.path_name(path): tuple(leaf.shape)
     for path, leaf in jax.tree_util.tree_leaves_with_path(abstract)
   }
   for name, shape in expected.items():
@@ -157,7 +157,7 @@ def place(stored: Stored, abstract: types.Params, where: Any) -> types.Params:
   single = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
   def one(path, leaf):
-    array = stored[optimizers.path_name(path)]
+    array = stored[sharding_lib.path_name(path)]
 
     def part(index):
       bounds = (x.indices(n) for x, n in zip(index, array.shape))

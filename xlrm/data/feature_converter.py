@@ -12,8 +12,8 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
-from xlrm import converters
 from xlrm import types
+from xlrm.batches import converters
 
 COLUMNS = {
   "summary": ("inputs", "targets"),

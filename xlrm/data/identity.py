@@ -12,7 +12,6 @@ import hashlib
 import types
 from typing import Any
 
-
 LONGEST = 200  # characters of one value that are shown; its hash follows
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from xlrm import converters
-from xlrm import tokenizer as tokenizer_lib
 from xlrm import types
-from xlrm.data import source as source_lib
+from xlrm.batches import converters
+from xlrm.data import seqio_source
 from xlrm.evaluation import agreement
 from xlrm.evaluation import bag_of_words
+from xlrm.text import tokenizer as tokenizer_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _part(
 
 
 def inspect(
-  source: source_lib.SeqioSource,
+  source: seqio_source.SeqioSource,
   split: str,
   *,
   num_samples: int = 3,

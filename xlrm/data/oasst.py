@@ -18,8 +18,8 @@ from typing import Any
 from xlrm.data import dialogue
 from xlrm.data import oasst_files
 from xlrm.data import registry
+from xlrm.data import row_counts
 from xlrm.data import splits
-from xlrm.data import tally as tally_lib
 
 BELOW = "below a message left out"
 
@@ -63,7 +63,7 @@ def _own_fault(
 
 
 def _kept(
-  messages: Sequence[oasst_files.Message], language: str, split: str, tally
+  messages: Sequence[oasst_files.Message], language: str, split: str, counts
 ) -> dict[str, oasst_files.Message]:
   """Those that can be read, with everything above them, by id."""
   by_id: dict[str, oasst_files.Message] = {}
@@ -75,7 +75,7 @@ def _kept(
   inside = {x.id: x for x in by_id.values() if splits.split_of(x.tree) == split}
   for message in repeated:
     if message.id in inside:
-      tally.drop("repeated message_id", message.id)
+      counts.drop("repeated message_id", message.id)
   faults = {x.id: _own_fault(x, by_id, language) for x in inside.values()}
   kept = {}
   for message in inside.values():
@@ -86,20 +86,20 @@ def _kept(
     if fault is None:
       kept[message.id] = message
     else:
-      tally.drop(fault, message.id)
+      counts.drop(fault, message.id)
   return kept
 
 
-def _count_before_filters(messages, tally) -> None:
+def _count_before_filters(messages, counts) -> None:
   """Of the language, whatever else is wrong with them."""
   groups: dict[str, int] = {}
   for message in messages:
     if message.rank is not None and message.role == oasst_files.ASSISTANT:
       groups[message.parent] = groups.get(message.parent, 0) + 1
   sizes = [size for size in groups.values() if size > 1]
-  tally.count("prompts with two ranked replies or more", len(sizes))
+  counts.count("prompts with two ranked replies or more", len(sizes))
   pairs = sum(size * (size - 1) // 2 for size in sizes)
-  tally.count("pairs of them, before filters", pairs)
+  counts.count("pairs of them, before filters", pairs)
 
 
 def _turns(
@@ -112,15 +112,15 @@ def _turns(
 
 
 def _replies(
-  found: Sequence[oasst_files.Message], tally
+  found: Sequence[oasst_files.Message], counts
 ) -> list[tuple[str, int]]:
   """Ranked replies, best first; of identical texts the best-ranked."""
   replies: dict[str, int] = {}
   for reply in sorted(found, key=lambda x: (x.rank is None, x.rank, x.id)):
     if reply.rank is None:
-      tally.drop("reply without a rank", reply.id)
+      counts.drop("reply without a rank", reply.id)
     elif reply.text.strip() in map(str.strip, replies):
-      tally.drop("reply identical to a better one", reply.id)
+      counts.drop("reply identical to a better one", reply.id)
     else:
       replies[reply.text] = reply.rank
   return list(replies.items())
@@ -128,7 +128,7 @@ def _replies(
 
 def conversations(
   split: str, *, file: str, language: str
-) -> tuple[list[Conversation], tally_lib.Tally]:
+) -> tuple[list[Conversation], row_counts.RowCounts]:
   """Every readable conversation of one language that ends with a user's turn.
 
   Args:
@@ -136,16 +136,16 @@ def conversations(
     file: path or glob.
     language: every message must be in it.
   """
-  tally = tally_lib.Tally(f"OpenAssistant {language} {split}")
+  counts = row_counts.RowCounts(f"OpenAssistant {language} {split}")
   messages = oasst_files.messages(file)
   inside = [
     x
     for x in messages
     if x.language == language and splits.split_of(x.tree) == split
   ]
-  tally.count("messages", len(inside))
-  _count_before_filters(inside, tally)
-  kept = _kept(messages, language, split, tally)
+  counts.count("messages", len(inside))
+  _count_before_filters(inside, counts)
+  kept = _kept(messages, language, split, counts)
   replies: dict[str, list[oasst_files.Message]] = {}
   for message in kept.values():
     if message.role == oasst_files.ASSISTANT:
@@ -154,13 +154,13 @@ def conversations(
     Conversation(
       message.id,
       _turns(message, kept),
-      tuple(_replies(replies.get(message.id, ()), tally)),
+      tuple(_replies(replies.get(message.id, ()), counts)),
     )
     for message in kept.values()
     if message.role == oasst_files.PROMPTER
   ]
-  tally.count("conversations that can be read", len(found))
-  return found, tally
+  counts.count("conversations that can be read", len(found))
+  return found, counts
 
 
 def _row(conversation: Conversation, language: str, target: str) -> dict:
@@ -178,23 +178,23 @@ def _row(conversation: Conversation, language: str, target: str) -> dict:
 
 def sft_rows(split: str, *, file: str, language: str) -> list[dict[str, Any]]:
   """Per conversation the reply that people ranked first."""
-  found, tally = conversations(split, file=file, language=language)
+  found, counts = conversations(split, file=file, language=language)
   rows = []
   for conversation in found:
     if conversation.replies:
       best = conversation.replies[0][0]
       rows.append(_row(conversation, language, best))
     else:
-      tally.drop("conversation without a ranked reply", conversation.id)
-  return tally.close(rows)
+      counts.drop("conversation without a ranked reply", conversation.id)
+  return counts.close(rows)
 
 
 def prompt_rows(
   split: str, *, file: str, language: str
 ) -> list[dict[str, Any]]:
   """Every conversation; `targets` is the best reply, or empty."""
-  found, tally = conversations(split, file=file, language=language)
-  return tally.close(
+  found, counts = conversations(split, file=file, language=language)
+  return counts.close(
     [_row(x, language, x.replies[0][0] if x.replies else "") for x in found]
   )
 
@@ -203,24 +203,24 @@ def ranking_rows(
   split: str, *, file: str, language: str
 ) -> list[dict[str, Any]]:
   """One row per conversation: all its ranked replies; equal ranks are ties."""
-  found, tally = conversations(split, file=file, language=language)
+  found, counts = conversations(split, file=file, language=language)
   rows = []
   for conversation in found:
     replies = conversation.replies
     if len({rank for _, rank in replies}) < 2:
-      tally.drop("conversation with nothing to compare", conversation.id)
+      counts.drop("conversation with nothing to compare", conversation.id)
       continue
     row = _row(conversation, language, replies[0][0])
     row["responses"] = [text for text, _ in replies]
     row["ranks"] = [rank for _, rank in replies]
     rows.append(row)
-  return tally.close(rows)
+  return counts.close(rows)
 
 
 def pair_rows(split: str, *, file: str, language: str) -> list[dict[str, Any]]:
   """One row per two replies of different rank, the better one first."""
-  found, tally = conversations(split, file=file, language=language)
-  tally.unit = "pairs"
+  found, counts = conversations(split, file=file, language=language)
+  counts.unit = "pairs"
   rows = []
   for conversation in found:
     replies = conversation.replies
@@ -228,9 +228,9 @@ def pair_rows(split: str, *, file: str, language: str) -> list[dict[str, Any]]:
       for j, (worse, low) in enumerate(replies[i + 1 :], i + 1):
         name = f"{conversation.id}/{i}-{j}"
         if high == low:
-          tally.drop("pair of equal rank", name)
+          counts.drop("pair of equal rank", name)
           continue
         row = _row(conversation, language, better)
         pair = {"id": name, "responses": [better, worse], "ranks": [0, 1]}
         rows.append({**row, **pair})
-  return tally.close(rows)
+  return counts.close(rows)

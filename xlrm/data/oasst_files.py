@@ -1,4 +1,4 @@
-"""OpenAssistant's files: trees, nested messages, flat messages, one form out.
+"""OpenAssistant's files: trees, nested messages, flat messages, one format out.
 
 A tree holds its root in `prompt`, every message its `replies`; in flat files a
 message names its `parent_id`. JSON lines or Parquet.
@@ -11,7 +11,7 @@ import math
 import os
 from typing import Any
 
-from xlrm import files
+from xlrm.storage import files
 
 PROMPTER, ASSISTANT = ROLES = ("prompter", "assistant")
 FINISHED = "ready_for_export"

@@ -14,9 +14,9 @@ from typing import Any
 import seqio
 import tensorflow as tf
 
-from xlrm import language_names
-from xlrm import pretrained
+from xlrm.checkpoints import pretrained
 from xlrm.data import identity
+from xlrm.text import language_names
 
 INSTRUCTION = "Summarize the following text in {language}: "
 TEXTS = ("id", "language", "dataset", "inputs", "reward_inputs", "targets")

@@ -14,9 +14,9 @@ import json
 import os
 from typing import Any
 
-from xlrm import files
+from xlrm.data import row_counts
 from xlrm.data import splits
-from xlrm.data import tally as tally_lib
+from xlrm.storage import files
 
 LANGUAGES = {
   "de": "de",
@@ -177,11 +177,11 @@ def _rating(row: Mapping[str, str], questions, aggregate) -> float:
   given = [row[f"question{number}"].strip() for number in questions]
   unknown = [x for x in given if x not in ("Yes", "No", "Unsure", "")]
   if unknown:
-    raise tally_lib.Dropped(f"answer {unknown[0]!r}")
+    raise row_counts.Dropped(f"answer {unknown[0]!r}")
   rating = aggregate([ANSWERS.get(answer) for answer in given])
   if rating is None:
     unsure = "Unsure" in given
-    raise tally_lib.Dropped("Unsure" if unsure else "blank")
+    raise row_counts.Dropped("Unsure" if unsure else "blank")
   return float(rating)
 
 
@@ -222,7 +222,9 @@ def ratings(
     texts = read_articles(*patterns)
   questions = (question,) if isinstance(question, int) else tuple(question)
   names = ", ".join(f"{x} ({QUESTIONS[x - 1]})" for x in questions)
-  tally = tally_lib.Tally(f"SEAHORSE {language} {split}, question {names}")
+  counts = row_counts.RowCounts(
+    f"SEAHORSE {language} {split}, question {names}"
+  )
   rows, without = [], {}
   for path in paths:
     for number, row in enumerate(read(path)):
@@ -233,12 +235,12 @@ def ratings(
       try:
         rating = _rating(row, questions, aggregate)
         if not row["summary"].strip():
-          raise tally_lib.Dropped("blank summary")
+          raise row_counts.Dropped("blank summary")
         if texts is not None and row["gem_id"] not in texts:
           without[row["gem_id"]] = None
-          raise tally_lib.Dropped("no article")
-      except tally_lib.Dropped as reason:
-        tally.drop(str(reason), row["gem_id"])
+          raise row_counts.Dropped("no article")
+      except row_counts.Dropped as reason:
+        counts.drop(str(reason), row["gem_id"])
         continue
       article = "" if texts is None else texts[row["gem_id"]]
       rows.append(_rated(row, number, split, article, rating))
@@ -246,7 +248,7 @@ def ratings(
     warn_bare(str(file))
   if unjoined is not None and without:
     _write_ids(f"{unjoined}.{language}.{split}.txt", without)
-  return tally.close(rows)
+  return counts.close(rows)
 
 
 def _write_ids(path: str, ids: Mapping[str, None]) -> None:

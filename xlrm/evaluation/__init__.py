@@ -1,0 +1,1 @@
+"""Evaluation: records, judges, win rates and their statistics."""

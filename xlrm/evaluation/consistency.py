@@ -9,9 +9,9 @@ import dataclasses
 
 import numpy as np
 
-from xlrm import records
 from xlrm.evaluation import agreement
 from xlrm.evaluation import pair_verdicts
+from xlrm.evaluation import records
 from xlrm.evaluation import win_rates
 
 Pair = tuple[str, str]  # ids of two records, in the order of their letters

@@ -7,8 +7,8 @@ repeat themselves, or are all the same; these shares show it.
 from collections.abc import Sequence
 import dataclasses
 
-from xlrm import records as records_lib
 from xlrm.evaluation import language_id
+from xlrm.evaluation import records as records_lib
 from xlrm.evaluation import text_metrics
 
 ORDER = 3  # words of the pieces that copying and repetition are counted in

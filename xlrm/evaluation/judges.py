@@ -9,7 +9,7 @@ import dataclasses
 import math
 from typing import Protocol, runtime_checkable
 
-from xlrm import records as records_lib
+from xlrm.evaluation import records as records_lib
 from xlrm.evaluation import text_metrics
 from xlrm.miniworld import gold
 

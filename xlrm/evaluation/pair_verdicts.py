@@ -10,7 +10,7 @@ half, like a tie, and is reported apart from ties.
 from collections.abc import Sequence
 import dataclasses
 
-from xlrm import records
+from xlrm.evaluation import records
 
 WIN, LOSS, TIE = "win", "loss", "tie"
 INCONSISTENT, INVALID = "inconsistent", "invalid"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 import dataclasses
 
-from xlrm import records as records_lib
+from xlrm.evaluation import records as records_lib
 
 Records = Sequence[records_lib.EvalRecord]
 

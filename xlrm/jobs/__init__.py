@@ -1,0 +1,1 @@
+"""Jobs: one public function each; gin binds their data and options."""

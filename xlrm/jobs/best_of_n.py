@@ -15,20 +15,22 @@ from typing import Any
 
 import jax
 
-from xlrm import batches
-from xlrm import chunked_files
-from xlrm import draws
-from xlrm import memory_plan
-from xlrm import model_files
-from xlrm import pools as pools_lib
-from xlrm import pretrained
-from xlrm import processes
-from xlrm import records
-from xlrm import sampling
-from xlrm import sampling_config
-from xlrm import scorer as scorer_lib
-from xlrm import sharding
-from xlrm import text_generation
+from xlrm.batches import batch_sources
+from xlrm.best_of_n import pools as pools_lib
+from xlrm.checkpoints import model_files
+from xlrm.checkpoints import pretrained
+from xlrm.distributed import device_memory
+from xlrm.distributed import meshes
+from xlrm.distributed import processes
+from xlrm.evaluation import records
+from xlrm.rewards import reward_models
+from xlrm.rewards import score_files
+from xlrm.sampling import sample_files
+from xlrm.sampling import sampling_config
+from xlrm.sampling import sampling_memory
+from xlrm.sampling import text_generation
+from xlrm.sampling import text_sampler
+from xlrm.storage import chunked_files
 
 RECORDS = "records.jsonl"
 POOLS = pools_lib.FILE
@@ -105,7 +107,7 @@ class _Drawing:
       "greedy": (greedy, 1),
     }
     return {
-      name: draws.generator_of(
+      name: sample_files.generator_of(
         self.loaded,
         sampler,
         self.lengths,
@@ -121,7 +123,7 @@ class _Drawing:
     config = dataclasses.replace(
       self.config, score_batch_size=1, soft_scale=None, alpaca_eval=False
     )
-    return draws.identity(
+    return chunked_files.identity(
       model_files.fingerprint(self.policy),
       config,
       self.sampler,
@@ -138,7 +140,7 @@ class _Drawing:
       file = chunked_files.ChunkedFile(
         folder / f"{name}.jsonl", self.identity(), len(self.rows), keep=True
       )
-      draws.write(
+      sample_files.write(
         file,
         generator,
         self.loaded.lazy_params,
@@ -160,13 +162,15 @@ def _print_plan(drawing, scorers, model_dir, named) -> None:
     f"into {model_dir}"
   )
   samples = drawing.generators()["samples"]
-  print(f"sampling: {draws.plan_of(samples, len(drawing.rows)).text(named)}")
-  batch_size = sharding.fitting_batch_size(
+  print(
+    f"sampling: {sample_files.plan_of(samples, len(drawing.rows)).text(named)}"
+  )
+  batch_size = meshes.fitting_batch_size(
     config.score_batch_size, len(drawing.rows), drawing.mesh
   )
   for name, scorer in scorers.items():
     for member in scorer.members:
-      plan = memory_plan.scoring_plan(
+      plan = sampling_memory.scoring_plan(
         member.model,
         drawing.mesh,
         batch_size=batch_size,
@@ -177,9 +181,9 @@ def _print_plan(drawing, scorers, model_dir, named) -> None:
 
 def run(
   *,
-  source: batches.BatchSource,
+  source: batch_sources.BatchSource,
   policy: str,
-  rewards: Mapping[str, scorer_lib.Spec],
+  rewards: Mapping[str, reward_models.Spec],
   model_dir: str,
   config: BestOfNConfig = BestOfNConfig(),
   sampler: sampling_config.SamplingConfig = sampling_config.SamplingConfig(),
@@ -187,7 +191,7 @@ def run(
   split: str = "test",
   study: str = "best_of_n",
   dtype: str = "float32",
-  mesh: sharding.MeshConfig = sharding.MeshConfig(),
+  mesh: meshes.MeshConfig = meshes.MeshConfig(),
   dry_run: bool | str = False,
 ) -> list[records.EvalRecord]:
   """Samples, scores, chooses.
@@ -214,12 +218,13 @@ def run(
     raise ValueError("no reward model to choose by: rewards are empty")
   loaded = pretrained.load_language_model(policy, dtype=dtype)
   scorers = {
-    name: scorer_lib.load(spec, dtype=dtype) for name, spec in rewards.items()
+    name: reward_models.load(spec, dtype=dtype)
+    for name, spec in rewards.items()
   }
   rows = source.examples(split)[: config.max_prompts]
   if not rows:
     raise ValueError(f"the split {split!r} has no prompts to sample for")
-  lengths = lengths or sampling.lengths_of(loaded.description)
+  lengths = lengths or text_sampler.lengths_of(loaded.description)
   drawing = _Drawing(
     policy,
     loaded,
@@ -230,7 +235,7 @@ def run(
     mesh.build_own(),
   )
   if dry_run:
-    named = memory_plan.devices(dry_run) if isinstance(dry_run, str) else None
+    named = device_memory.devices(dry_run) if isinstance(dry_run, str) else None
     _print_plan(drawing, scorers, model_dir, named)
     return []
   directory = pathlib.Path(model_dir)
@@ -241,15 +246,15 @@ def run(
     for a, b in zip(drawn["samples"], drawn["greedy"], strict=True)
   ]
   scores = {
-    name: draws.write_scores(
+    name: score_files.write_scores(
       folder,
       name,
       scorer.on(drawing.mesh),
       rows,
       texts,
-      identity=draws.identity(
+      identity=chunked_files.identity(
         drawing.identity(),
-        scorer_lib.identity(rewards[name]),
+        reward_models.identity(rewards[name]),
         config.score_batch_size,
       ),
       chunk_size=config.chunk_size,

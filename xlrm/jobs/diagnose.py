@@ -17,29 +17,29 @@ from typing import Any
 import jax
 import numpy as np
 
-from xlrm import batches
-from xlrm import pretrained
-from xlrm import processes
-from xlrm import scorer as scorer_lib
-from xlrm import sharding
-from xlrm import shares
-from xlrm.analysis import diagnosis_page
-from xlrm.analysis import diagnosis_tables
+from xlrm.analysis.reports import diagnosis_page
+from xlrm.analysis.reports import diagnosis_tables
+from xlrm.batches import batch_sources
+from xlrm.checkpoints import pretrained
+from xlrm.distributed import meshes
+from xlrm.distributed import processes
+from xlrm.distributed import row_shards
 from xlrm.evaluation import accuracy
 from xlrm.evaluation import accuracy_files
 from xlrm.evaluation import agreement
 from xlrm.evaluation import diagnosis
 from xlrm.evaluation import judgments as judgments_lib
 from xlrm.jobs import random_heads
+from xlrm.rewards import reward_models
 
 ACCURACY = "accuracy.json"
 SCORES = "scores.jsonl"
 PAGE = "diagnosis.html"
-Judge = scorer_lib.RewardModel | random_heads.RandomHeads
+Judge = reward_models.RewardModel | random_heads.RandomHeads
 
 
 def load_judge(
-  spec: scorer_lib.Spec,
+  spec: reward_models.Spec,
   lengths: Mapping[str, int],
   seed: int = 0,
   mesh: jax.sharding.Mesh | None = None,
@@ -49,7 +49,7 @@ def load_judge(
     kind = pretrained.read_description(spec).kind
     if kind != pretrained.RESPONSE_SCORER:
       return random_heads.load(spec, lengths, seed, mesh)
-  return scorer_lib.load(spec).on(mesh)
+  return reward_models.load(spec).on(mesh)
 
 
 def _accuracy_row(
@@ -84,7 +84,7 @@ def accuracy_of_heads(
   counts = [len(group) for group in judgments.texts]
   prompts = [x for x, n in zip(judgments.prompts, counts) for _ in range(n)]
   texts = [x for group in judgments.texts for x in group]
-  by_text = shares.each(
+  by_text = row_shards.each(
     len(texts),
     lambda own: heads.scores(prompts[own], texts[own], batch_size).T,
   )
@@ -130,7 +130,7 @@ class Results:
 
 
 def _splits(
-  source: batches.BatchSource, split: str, language: str, most: int
+  source: batch_sources.BatchSource, split: str, language: str, most: int
 ) -> tuple[
   judgments_lib.Judgments, judgments_lib.Judgments, judgments_lib.Judgments
 ]:
@@ -162,7 +162,7 @@ class Language:
 
 def _language(
   code: str,
-  source: batches.BatchSource,
+  source: batch_sources.BatchSource,
   split: str,
   max_training_rows: int,
   found: Results,
@@ -204,16 +204,16 @@ def _rows(
 
 def _ask(
   name: str,
-  judge: scorer_lib.RewardModel,
+  judge: reward_models.RewardModel,
   language: Language,
   batch_size: int,
   found: Results,
 ) -> None:
   """Adds what a reward model says in one language."""
-  size = shares.batch_size(batch_size, judge.mesh)
+  size = row_shards.batch_size(batch_size, judge.mesh)
 
   def score(of: judgments_lib.Judgments) -> list[list[float]]:
-    return shares.each(
+    return row_shards.each(
       len(of),
       lambda own: judge.score(of.prompts[own], of.texts[own], batch_size=size),
     )
@@ -237,8 +237,8 @@ def _ask(
 
 
 def diagnose(
-  rewards: Mapping[str, scorer_lib.Spec],
-  sources: Mapping[str, batches.BatchSource],
+  rewards: Mapping[str, reward_models.Spec],
+  sources: Mapping[str, batch_sources.BatchSource],
   *,
   lengths: Mapping[str, int],
   split: str,
@@ -303,8 +303,8 @@ def write(directory: pathlib.Path, found: Results, title: str) -> None:
 
 def run(
   *,
-  sources: Mapping[str, batches.BatchSource],
-  rewards: Mapping[str, scorer_lib.Spec],
+  sources: Mapping[str, batch_sources.BatchSource],
+  rewards: Mapping[str, reward_models.Spec],
   model_dir: str,
   lengths: Mapping[str, int],
   split: str = "test",
@@ -312,7 +312,7 @@ def run(
   max_training_rows: int = 200,
   title: str = "What reward models know of languages they never saw",
   seed: int = 0,
-  mesh: sharding.MeshConfig = sharding.MeshConfig(),
+  mesh: meshes.MeshConfig = meshes.MeshConfig(),
   dry_run: bool | str = False,
 ) -> list[accuracy.AccuracyRow]:
   """Writes tables, figures and one page, and prints the accuracy.

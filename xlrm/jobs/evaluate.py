@@ -14,24 +14,24 @@ import platform
 
 import numpy as np
 
-from xlrm import metric_writer
-from xlrm import pools as pools_lib
-from xlrm import pretrained
-from xlrm import processes
-from xlrm import records as records_lib
-from xlrm.analysis import cells
-from xlrm.analysis import curves
-from xlrm.analysis import report
+from xlrm.analysis import pool_curves as pool_curves_lib
 from xlrm.analysis import report_inputs
+from xlrm.analysis import transfer_matrices
+from xlrm.analysis.reports import report
+from xlrm.best_of_n import pools as pools_lib
+from xlrm.checkpoints import pretrained
+from xlrm.distributed import processes
 from xlrm.evaluation import accuracy_files
 from xlrm.evaluation import judges as judges_lib
 from xlrm.evaluation import language_id
+from xlrm.evaluation import records as records_lib
 from xlrm.jobs import best_of_n
 from xlrm.jobs import diagnose
 from xlrm.jobs import ppo_evaluation
 from xlrm.jobs import verdict_sources
 from xlrm.miniworld import gold as gold_lib
 from xlrm.miniworld import identification
+from xlrm.training import metric_writer
 
 CONFIG = "config.gin"
 PACKAGES = ("xlrm", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
@@ -97,7 +97,9 @@ def _judged(pool: pools_lib.Pool, judge: str) -> np.ndarray | None:
   if judge == "gold":
     judgments = (gold_lib.judge_example(pool.example_id, x) for x in pool.texts)
     return np.array([x.quality for x in judgments])
-  scores = pool.scores.get(judge.replace(cells.TARGET, pool.language))
+  scores = pool.scores.get(
+    judge.replace(transfer_matrices.TARGET, pool.language)
+  )
   return None if scores is None else np.asarray(scores)
 
 
@@ -105,7 +107,7 @@ def pool_curves(
   pools: Sequence[pools_lib.Pool],
   records: Sequence[records_lib.EvalRecord],
   judge: str,
-) -> dict[tuple[str, str], list[curves.CurvePoint]]:
+) -> dict[tuple[str, str], list[pool_curves_lib.CurvePoint]]:
   """Win rate against n of every (source, target) whose pools were judged.
 
   Args:
@@ -115,7 +117,7 @@ def pool_curves(
     judge: "gold", or a reward model that scored the pools.
   """
   estimated = {(x.source, x.target) for x in records if "kl_estimate" in x.pool}
-  by_pair: dict[tuple[str, str], list[curves.Pool]] = {}
+  by_pair: dict[tuple[str, str], list[pool_curves_lib.Pool]] = {}
   for pool in pools:
     judged = _judged(pool, judge)
     if judged is None:
@@ -123,14 +125,14 @@ def pool_curves(
     for name, scores in pool.scores.items():
       pair = (name.removeprefix("reward/"), pool.language)
       by_pair.setdefault(pair, []).append(
-        curves.Pool(
+        pool_curves_lib.Pool(
           np.asarray(scores),
           judged,
           np.asarray(pool.logprobs) if pair in estimated else None,
         )
       )
   return {
-    pair: curves.win_rate_curve(found)
+    pair: pool_curves_lib.win_rate_curve(found)
     for pair, found in by_pair.items()
     if found[0].proxy.size > 1
   }
@@ -265,7 +267,7 @@ def _report(
   records = judges_lib.judged(records, judges)
   directory.mkdir(parents=True, exist_ok=True)
   records_lib.write(directory / best_of_n.RECORDS, records)
-  judge = "gold" if gold else f"reward/{cells.TARGET}"
+  judge = "gold" if gold else f"reward/{transfer_matrices.TARGET}"
   accuracy = ()
   if diagnosis is not None:
     accuracy = accuracy_files.read(pathlib.Path(diagnosis) / diagnose.ACCURACY)

@@ -15,21 +15,21 @@ import sys
 
 import tqdm
 
-from xlrm import files
-from xlrm import processes
-from xlrm import records as records_lib
-from xlrm.analysis import verdict_cells
+from xlrm.analysis import verdict_matrices
 from xlrm.analysis import verdict_tables
-from xlrm.evaluation import answer_cache
-from xlrm.evaluation import asking
-from xlrm.evaluation import completions
-from xlrm.evaluation import judge_templates
+from xlrm.distributed import processes
 from xlrm.evaluation import language_id
-from xlrm.evaluation import pacing
 from xlrm.evaluation import pair_verdicts
 from xlrm.evaluation import pairing
-from xlrm.evaluation import prices as prices_lib
-from xlrm.evaluation import prompted
+from xlrm.evaluation import records as records_lib
+from xlrm.evaluation.prompted import answer_cache
+from xlrm.evaluation.prompted import asking
+from xlrm.evaluation.prompted import completions
+from xlrm.evaluation.prompted import judge_templates
+from xlrm.evaluation.prompted import pacing
+from xlrm.evaluation.prompted import prices as prices_lib
+from xlrm.evaluation.prompted import prompted_judge
+from xlrm.storage import files
 
 CACHE = "answers.sqlite"  # beside the output, where no other is named
 
@@ -121,13 +121,14 @@ def _plan(
 
 
 def _check_invalid(
-  tallies: Sequence[verdict_cells.Tally], watch: prompted.InvalidWatch
+  counted: Sequence[verdict_matrices.VerdictCounts],
+  watch: prompted_judge.InvalidWatch,
 ) -> None:
-  for tally in tallies:
-    asked = len(tally.pairs) - tally.identical
-    invalid = tally.count(pair_verdicts.INVALID)
+  for one in counted:
+    asked = len(one.pairs) - one.identical
+    invalid = one.count(pair_verdicts.INVALID)
     if asked and invalid / asked > watch.max_invalid:
-      cell = (tally.source, tally.target) if tally.source else (tally.target,)
+      cell = (one.source, one.target) if one.source else (one.target,)
       watch.refuse(cell, invalid, asked, "pairs that were asked about")
 
 
@@ -213,26 +214,26 @@ def _judge(
   """See `run`."""
   template = judge_templates.Template.load(comparison.template)
   judge = comparison.name or f"{backend.model}:{template.name}"
-  watch = prompted.InvalidWatch(comparison.max_invalid, judge)
+  watch = prompted_judge.InvalidWatch(comparison.max_invalid, judge)
   place = pathlib.Path(cache) if cache else target.with_name(CACHE)
   found = read_records(records)
   paired = pairing.pair(found, comparison.method, comparison.baseline)
-  questions = prompted.questions(paired.pairs, template)
+  questions = prompted_judge.questions(paired.pairs, template)
   print(f"{judge}: {_left_out(paired)}", flush=True)
   if dry_run:
     print(_plan(questions, backend, place, prices))
     return []
   target.parent.mkdir(parents=True, exist_ok=True)
   asked = _ask(questions, backend, place, pace, watch)
-  verdicts = prompted.verdicts(paired.pairs, judge, asked, prices)
-  tallies = verdict_cells.tallies(paired, verdicts)
+  verdicts = prompted_judge.verdicts(paired.pairs, judge, asked, prices)
+  counted = verdict_matrices.verdict_counts(paired, verdicts)
   print(_bills(asked, prices), flush=True)
-  _check_invalid(tallies, watch)
+  _check_invalid(counted, watch)
   records_lib.write(os.fspath(target), verdicts)
   identifier = language_id.load(
     code for x in paired.pairs for code in (x.ours.language, x.ours.source)
   )
-  print(verdict_tables.text(tallies, comparison.method, comparison.baseline))
-  print(verdict_tables.languages(tallies, identifier))
+  print(verdict_tables.text(counted, comparison.method, comparison.baseline))
+  print(verdict_tables.languages(counted, identifier))
   print(f"{len(verdicts)} verdicts: {target}", flush=True)
   return verdicts

@@ -9,19 +9,20 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from xlrm import batches
-from xlrm import chunked_files
-from xlrm import draws
-from xlrm import memory_plan
-from xlrm import model_files
-from xlrm import pretrained
-from xlrm import processes
-from xlrm import records
-from xlrm import sampling
-from xlrm import sampling_config
-from xlrm import scorer as scorer_lib
-from xlrm import sharding
-from xlrm import text_generation
+from xlrm.batches import batch_sources
+from xlrm.checkpoints import model_files
+from xlrm.checkpoints import pretrained
+from xlrm.distributed import device_memory
+from xlrm.distributed import meshes
+from xlrm.distributed import processes
+from xlrm.evaluation import records
+from xlrm.rewards import reward_models
+from xlrm.rewards import score_files
+from xlrm.sampling import sample_files
+from xlrm.sampling import sampling_config
+from xlrm.sampling import text_generation
+from xlrm.sampling import text_sampler
+from xlrm.storage import chunked_files
 
 RECORDS = "records.jsonl"
 PARTS = "parts"
@@ -69,9 +70,9 @@ def _line(row, generation: text_generation.Generation) -> dict[str, Any]:
 
 def run(
   *,
-  source: batches.BatchSource,
+  source: batch_sources.BatchSource,
   policy: str,
-  rewards: Mapping[str, scorer_lib.Spec],
+  rewards: Mapping[str, reward_models.Spec],
   model_dir: str,
   config: OutputsConfig = OutputsConfig(),
   sampler: sampling_config.SamplingConfig = sampling_config.SamplingConfig(),
@@ -79,7 +80,7 @@ def run(
   split: str = "test",
   study: str = "best_of_n",
   dtype: str = "float32",
-  mesh: sharding.MeshConfig = sharding.MeshConfig(),
+  mesh: meshes.MeshConfig = meshes.MeshConfig(),
   dry_run: bool | str = False,
 ) -> list[records.EvalRecord]:
   """Draws, scores, records; resumable like best-of-n.
@@ -96,14 +97,15 @@ def run(
   """
   loaded = pretrained.load_language_model(policy, dtype=dtype)
   scorers = {
-    name: scorer_lib.load(spec, dtype=dtype) for name, spec in rewards.items()
+    name: reward_models.load(spec, dtype=dtype)
+    for name, spec in rewards.items()
   }
   rows = source.examples(split)[: config.max_prompts]
   if not rows:
     raise ValueError(f"the split {split!r} has no prompts to sample for")
-  lengths = lengths or sampling.lengths_of(loaded.description)
+  lengths = lengths or text_sampler.lengths_of(loaded.description)
   devices = mesh.build_own()
-  generator = draws.generator_of(
+  generator = sample_files.generator_of(
     loaded,
     sampler.of_at_most(lengths["targets"]),
     lengths,
@@ -113,13 +115,13 @@ def run(
     mesh=devices,
   )
   if dry_run:
-    named = memory_plan.devices(dry_run) if isinstance(dry_run, str) else None
+    named = device_memory.devices(dry_run) if isinstance(dry_run, str) else None
     print(f"{len(rows)} responses of {policy}; into {model_dir}")
-    print(draws.plan_of(generator, len(rows)).text(named))
+    print(sample_files.plan_of(generator, len(rows)).text(named))
     return []
   directory = pathlib.Path(model_dir)
   drawn_as = dataclasses.replace(config, method="x", source="")
-  identity = draws.identity(
+  identity = chunked_files.identity(
     model_files.fingerprint(policy),
     drawn_as,
     generator.config,
@@ -131,7 +133,7 @@ def run(
   file = chunked_files.ChunkedFile(
     directory / PARTS / "outputs.jsonl", identity, len(rows), keep=True
   )
-  draws.write(
+  sample_files.write(
     file,
     generator,
     loaded.lazy_params,
@@ -142,13 +144,15 @@ def run(
   )
   drawn = file.rows()
   scores = {
-    name: draws.write_scores(
+    name: score_files.write_scores(
       directory / PARTS,
       name,
       scorer.on(devices),
       rows,
       [[line["text"]] for line in drawn],
-      identity=draws.identity(identity, scorer_lib.identity(rewards[name])),
+      identity=chunked_files.identity(
+        identity, reward_models.identity(rewards[name])
+      ),
       chunk_size=config.chunk_size,
       batch_size=config.score_batch_size,
     )

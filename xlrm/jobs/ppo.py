@@ -13,33 +13,34 @@ import pathlib
 import jax
 import optax
 
-from xlrm import batches
-from xlrm import lora as lora_lib
-from xlrm import memory_plan
-from xlrm import ppo
-from xlrm import ppo_adapters
-from xlrm import ppo_models
-from xlrm import pretrained
-from xlrm import processes
-from xlrm import prompt_batches
-from xlrm import reward_scale
-from xlrm import rollouts
-from xlrm import sampling
-from xlrm import sampling_config
-from xlrm import scorer as scorer_lib
-from xlrm import sharding
-from xlrm import train_loop
-from xlrm import training
+from xlrm.batches import batch_sources
+from xlrm.batches import prompt_batches
 from xlrm.checkpoints import native
+from xlrm.checkpoints import pretrained
+from xlrm.distributed import device_memory
+from xlrm.distributed import meshes
+from xlrm.distributed import processes
+from xlrm.distributed import sharding
 from xlrm.evaluation import hacking_panel
 from xlrm.jobs import ppo_evaluation
-from xlrm.jobs import ppo_plan
-from xlrm.jobs import ppo_trainer
+from xlrm.models import lora as lora_lib
+from xlrm.ppo import objective
+from xlrm.ppo import ppo_adapters
+from xlrm.ppo import ppo_memory
+from xlrm.ppo import ppo_models
+from xlrm.ppo import ppo_trainer
+from xlrm.ppo import reward_scale
+from xlrm.ppo import rollouts
+from xlrm.rewards import reward_models
+from xlrm.sampling import sampling_config
+from xlrm.sampling import text_sampler
+from xlrm.training import fit
+from xlrm.training import train_loop
 
 
 def check_minibatches(
   rollout: rollouts.RolloutConfig,
-  config: ppo.PPOConfig,
+  config: objective.PPOConfig,
   shards: int,
   microbatches: int,
 ) -> None:
@@ -59,17 +60,17 @@ def check_minibatches(
 
 def train(
   *,
-  source: batches.BatchSource,
+  source: batch_sources.BatchSource,
   policy: str,
-  rewards: scorer_lib.Spec,
+  rewards: reward_models.Spec,
   model_dir: str,
   optimizer: optax.GradientTransformation,
-  config: training.TrainConfig,
+  config: fit.TrainConfig,
   value: str | None = None,
   value_optimizer: optax.GradientTransformation | None = None,
   reference: str | None = None,
-  heldout: scorer_lib.Spec | None = None,
-  ppo_config: ppo.PPOConfig = ppo.PPOConfig(),
+  heldout: reward_models.Spec | None = None,
+  ppo_config: objective.PPOConfig = objective.PPOConfig(),
   rollout: rollouts.RolloutConfig = rollouts.RolloutConfig(),
   sampler: sampling_config.SamplingConfig = sampling_config.SamplingConfig(),
   panel: hacking_panel.PanelConfig = hacking_panel.PanelConfig(),
@@ -81,7 +82,7 @@ def train(
   reward_dtype: str | None = None,
   reference_dtype: str | None = None,
   history: str = "PPO",
-  mesh: sharding.MeshConfig = sharding.MeshConfig(),
+  mesh: meshes.MeshConfig = meshes.MeshConfig(),
   dry_run: bool | str = False,
 ) -> train_loop.FitResult | None:
   """Trains, or continues what stands in `model_dir`.
@@ -126,7 +127,7 @@ def train(
       "value model learns, and this advantage has none; set it to 0 (the macro "
       "POLICY_START_STEP)"
     )
-  ppo.check_horizon(ppo_config, rollout.batch_size)
+  objective.check_horizon(ppo_config, rollout.batch_size)
   check_minibatches(
     rollout, ppo_config, devices.shape["data"], config.num_microbatches
   )
@@ -142,7 +143,7 @@ def train(
     reward_dtype=reward_dtype,
     reference_dtype=reference_dtype,
   )
-  lengths = lengths or sampling.lengths_of(models.policy.description)
+  lengths = lengths or text_sampler.lengths_of(models.policy.description)
   sampler = sampler.of_at_most(lengths["targets"])
   from_left = source.truncate_inputs_from_left
   prompts = prompt_batches.PromptBatches(
@@ -181,14 +182,14 @@ def train(
     adapted=adapted,
   )
   if dry_run:
-    named = memory_plan.devices(dry_run) if isinstance(dry_run, str) else None
+    named = device_memory.devices(dry_run) if isinstance(dry_run, str) else None
     rows = rollout.num_prompts // ppo_config.num_minibatches
     print(
       f"PPO of {policy} by {rewards}: {config.train_steps} steps of "
       f"{rollout.num_prompts} prompts x {rollout.num_samples} responses of at "
       f"most {sampler.max_tokens} tokens; into {model_dir}"
     )
-    print(ppo_plan.plan_of(trainer, rows, lengths["inputs"]).text(named))
+    print(ppo_memory.plan_of(trainer, rows, lengths["inputs"]).text(named))
     return None
   evaluator = ppo_evaluation.Evaluator(
     models=models,
@@ -207,7 +208,7 @@ def _run(
   trainer: ppo_trainer.Trainer,
   evaluator: ppo_evaluation.Evaluator,
   prompts: prompt_batches.PromptBatches,
-  config: training.TrainConfig,
+  config: fit.TrainConfig,
   lengths: Mapping[str, int],
   history: str,
 ) -> train_loop.FitResult:
@@ -217,7 +218,7 @@ def _run(
   abstract = trainer.abstract()
   adapters = trainer.adapted and trainer.adapted.record()
   processes.on_first(ppo_adapters.check_continued, model_dir, adapters)
-  restored = training.restore(checkpointer, abstract, data)
+  restored = fit.restore(checkpointer, abstract, data)
   scale = processes.on_first(reward_scale.RewardScale.read, model_dir)
   if restored is None and rollout.fit_reward_scale:
     params = trainer.models.policy.lazy_params.on(

@@ -14,23 +14,23 @@ from typing import Any
 import jax
 import numpy as np
 
-from xlrm import files
-from xlrm import grids
-from xlrm import metric_writer
-from xlrm import ppo_models
-from xlrm import processes
-from xlrm import reward_scale
-from xlrm import rollouts
-from xlrm import sampling_config
-from xlrm import scorer as scorer_lib
-from xlrm import sharding
-from xlrm import shares
-from xlrm import text_generation
-from xlrm import train_loop
 from xlrm import types
-from xlrm.analysis import ppo_panel
+from xlrm.analysis.exhibits import ppo_panel
+from xlrm.distributed import meshes
+from xlrm.distributed import processes
+from xlrm.distributed import row_shards
+from xlrm.distributed import sharding
 from xlrm.evaluation import hacking_panel
-from xlrm.miniworld import gold as gold_lib
+from xlrm.miniworld import gold
+from xlrm.ppo import ppo_models
+from xlrm.ppo import reward_scale
+from xlrm.ppo import rollouts
+from xlrm.rewards import reward_models
+from xlrm.sampling import sampling_config
+from xlrm.sampling import text_generation
+from xlrm.storage import files
+from xlrm.training import metric_writer
+from xlrm.training import train_loop
 
 EVENTS = "events.jsonl"
 SAMPLES = "samples.jsonl"
@@ -71,14 +71,14 @@ class Evaluator:
 
   @functools.cached_property
   def _generator(self) -> text_generation.Generator:
-    own = shares.own_mesh(self.mesh)
+    own = row_shards.own_mesh(self.mesh)
     batch_size = max(self.config.batch_size, self.mesh.shape["data"])
     return text_generation.Generator(
       model=self.models.policy.model,
       tokenizer=self.models.policy.tokenizer,
       config=self.sampler,
       max_input_length=self.max_input_length,
-      batch_size=shares.batch_size(batch_size, own),
+      batch_size=row_shards.batch_size(batch_size, own),
       num_samples=1,
       seed=self.config.seed,
       mesh=own,
@@ -91,7 +91,7 @@ class Evaluator:
     places = sharding.tree_shardings(
       params, self.mesh, sharding.split_over_model
     )
-    found = shares.generate(
+    found = text_generation.generate(
       self._generator,
       jax.device_put(params, places),
       self.mesh,
@@ -102,13 +102,13 @@ class Evaluator:
 
   def scored(
     self,
-    judge: scorer_lib.RewardModel,
+    judge: reward_models.RewardModel,
     rows: Sequence[Mapping[str, Any]],
     texts: Sequence[str],
   ) -> np.ndarray:
     """[rows] scores in the judge's own units, by all devices as one."""
     prompts = [row["reward_inputs"] for row in rows]
-    batch_size = grids.round_up(SCORE_BATCH_SIZE, self.mesh.shape["data"])
+    batch_size = meshes.round_up(SCORE_BATCH_SIZE, self.mesh.shape["data"])
     return np.asarray(judge(prompts, texts, batch_size=batch_size))
 
   def fit_scale(
@@ -136,7 +136,7 @@ class Evaluator:
       metrics["validation/heldout"] = float(np.mean(found))
     if self.config.gold:
       found = [
-        gold_lib.judge_example(row["id"], text).quality
+        gold.judge_example(row["id"], text).quality
         for row, text in zip(rows, texts)
       ]
       metrics["validation/gold"] = float(np.mean(found))

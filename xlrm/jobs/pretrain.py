@@ -18,16 +18,17 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from xlrm import batches
-from xlrm import denoising
-from xlrm import losses
-from xlrm import memory_plan
-from xlrm import pretrained
-from xlrm import sharding
-from xlrm import training
 from xlrm import types
+from xlrm.batches import batch_sources
+from xlrm.batches import denoising
+from xlrm.checkpoints import pretrained
+from xlrm.distributed import lazy_params
+from xlrm.distributed import meshes
+from xlrm.losses import token_losses
 from xlrm.models import language_model
 from xlrm.models import t5
+from xlrm.training import fit
+from xlrm.training import training_memory
 
 EXPORT = "model"
 
@@ -70,7 +71,7 @@ def pretraining_loss(
   detection_weight: float,
   detection_layer: int | None,
   detection_scale: float = 1.0,
-) -> training.LossFunction:
+) -> fit.LossFunction:
   """Language modelling plus `detection_weight` times detection.
 
   Both are sums over tokens; the total is divided by the number of predicted
@@ -90,7 +91,7 @@ def pretraining_loss(
       )
       for layer in (None, detection_layer)
     )
-    language = losses.language_model_loss(
+    language = token_losses.language_model_loss(
       last[:, :, :-1],
       model.output_matrix(params["model"]),
       batch.targets,
@@ -103,12 +104,12 @@ def pretraining_loss(
     so_far = jnp.where(labels >= 0, so_far, denoising.NOT_ASKED)
     heads = params["detection"]
     token, prefix = (
-      losses.detection_loss(
+      token_losses.detection_loss(
         detection_logits(heads[name], states, detection_scale), asked
       )
       for name, asked in (("token", labels), ("prefix", so_far))
     )
-    return losses.Loss(
+    return token_losses.Loss(
       total=language.total + detection_weight * (token.total + prefix.total),
       weight=language.weight,
       metrics={
@@ -134,7 +135,7 @@ def _params(
   match_queries: bool,
   seed: int,
   mesh: jax.sharding.Mesh,
-) -> sharding.LazyParams:
+) -> lazy_params.LazyParams:
   """The language model's parameters and fresh heads of detection."""
   config = base.model.config
 
@@ -158,14 +159,14 @@ def _params(
     "model": base.model.abstract(),
     "detection": jax.eval_shape(heads),
   }
-  return sharding.LazyParams(abstract, make)
+  return lazy_params.LazyParams(abstract, make)
 
 
 def train(
   *,
-  source: batches.BatchSource,
+  source: batch_sources.BatchSource,
   optimizer: optax.GradientTransformation,
-  config: training.TrainConfig,
+  config: fit.TrainConfig,
   model: t5.T5Config,
   vocabulary: str,
   model_dir: str,
@@ -177,7 +178,7 @@ def train(
   detection_scale: float = 1.0,
   match_queries: bool = False,
   initial: pretrained.Pretrained | None = None,
-  mesh: sharding.MeshConfig = sharding.MeshConfig(),
+  mesh: meshes.MeshConfig = meshes.MeshConfig(),
   export_dir: str | None = None,
   history: str = "pre-trained on text",
   dry_run: bool | str = False,
@@ -225,7 +226,7 @@ def train(
     detection_layer=detection_layer,
     detection_scale=detection_scale,
   )
-  result = training.fit(
+  result = fit.fit(
     params,
     loss_fn=loss_of(base.model),
     optimizer=optimizer,
@@ -233,7 +234,7 @@ def train(
     config=config,
     mesh=devices,
     model_dir=model_dir,
-    planned=memory_plan.Planned(
+    planned=training_memory.Planned(
       base.model,
       lambda m: ({**params.abstract, "model": m.abstract()}, loss_of(m)),
     ),

@@ -12,9 +12,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from xlrm import pretrained
-from xlrm import sharding
-from xlrm.models import scorer as scorer_lib
+from xlrm.checkpoints import pretrained
+from xlrm.distributed import sharding
+from xlrm.models import response_scorer
 
 RANDOM_HEADS = 1000  # a tenth of 20 would be two
 
@@ -28,7 +28,7 @@ class RandomHeads:
     params: one tree per head, stacked in `head` only.
   """
 
-  scorer: scorer_lib.ResponseScorer
+  scorer: response_scorer.ResponseScorer
   params: Any
 
   def scores(

@@ -15,15 +15,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from xlrm import batches
-from xlrm import losses
-from xlrm import ranking_losses
-from xlrm import memory_plan
-from xlrm import pretrained
-from xlrm import sharding
-from xlrm import training
 from xlrm import types
-from xlrm.models import scorer as scorer_lib
+from xlrm.batches import batch_sources
+from xlrm.checkpoints import pretrained
+from xlrm.distributed import lazy_params
+from xlrm.distributed import meshes
+from xlrm.losses import ranking_losses
+from xlrm.losses import token_losses
+from xlrm.models import response_scorer
+from xlrm.training import fit
+from xlrm.training import training_memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +51,8 @@ class RewardLossConfig:
 
 
 def reward_loss(
-  scorer: scorer_lib.Scorer, config: RewardLossConfig = RewardLossConfig()
-) -> training.LossFunction:
+  scorer: response_scorer.Scorer, config: RewardLossConfig = RewardLossConfig()
+) -> fit.LossFunction:
   """The loss that fits the judgments of a batch."""
 
   def ranking(scores, judged):
@@ -71,23 +72,23 @@ def reward_loss(
     if isinstance(judged, types.Preferences):
       return ranking(scores, judged)
     counted = judged.batch.weights.sum(-1) > 0
-    return losses.rating_loss(scores, judged.ratings, counted)
+    return token_losses.rating_loss(scores, judged.ratings, counted)
 
   return loss_fn
 
 
 def train(
   *,
-  source: batches.BatchSource,
+  source: batch_sources.BatchSource,
   optimizer: optax.GradientTransformation,
-  config: training.TrainConfig,
+  config: fit.TrainConfig,
   model_dir: str,
   initial: pretrained.Pretrained,
   lengths: Mapping[str, int],
   loss: RewardLossConfig = RewardLossConfig(),
   layer: int | None = None,
   frozen: Sequence[str] = (),
-  mesh: sharding.MeshConfig = sharding.MeshConfig(),
+  mesh: meshes.MeshConfig = meshes.MeshConfig(),
   history: str = "",
   dry_run: bool | str = False,
 ) -> Any:
@@ -114,20 +115,20 @@ def train(
     truncate_inputs_from_left=source.truncate_inputs_from_left,
   )
   devices = mesh.build()
-  if isinstance(initial.model, scorer_lib.ResponseScorer):
+  if isinstance(initial.model, response_scorer.ResponseScorer):
     backbone = initial.model.model
     scorer = pretrained.scorer_of(backbone, initial.tokenizer, description)
     params = initial.lazy_params
   else:
     scorer = pretrained.scorer_of(initial.model, initial.tokenizer, description)
     key = jax.random.key(config.seed)
-    params = sharding.LazyParams(
+    params = lazy_params.LazyParams(
       scorer.abstract(),
       lambda _: scorer.from_language_model(
         key, initial.lazy_params.on(devices)
       ),
     )
-  return training.fit(
+  return fit.fit(
     params,
     loss_fn=reward_loss(scorer, loss),
     optimizer=optimizer,
@@ -139,7 +140,7 @@ def train(
     begin=functools.partial(
       pretrained.write_description, model_dir, description, initial.vocabulary
     ),
-    planned=memory_plan.Planned(
+    planned=training_memory.Planned(
       scorer, lambda m: (m.abstract(), reward_loss(m, loss))
     ),
     description="reward model",

@@ -9,16 +9,16 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from xlrm import batches
-from xlrm import chunked_files
-from xlrm import draws
-from xlrm import memory_plan
-from xlrm import model_files
-from xlrm import pretrained
-from xlrm import sampling
-from xlrm import sampling_config
-from xlrm import sharding
-from xlrm import text_generation
+from xlrm.batches import batch_sources
+from xlrm.checkpoints import model_files
+from xlrm.checkpoints import pretrained
+from xlrm.distributed import device_memory
+from xlrm.distributed import meshes
+from xlrm.sampling import sample_files
+from xlrm.sampling import sampling_config
+from xlrm.sampling import text_generation
+from xlrm.sampling import text_sampler
+from xlrm.storage import chunked_files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,14 +71,14 @@ def _line(
 
 def run(
   *,
-  source: batches.BatchSource,
+  source: batch_sources.BatchSource,
   policy: str,
   output: str,
   config: SampleConfig = SampleConfig(),
   sampler: sampling_config.SamplingConfig = sampling_config.SamplingConfig(),
   split: str = "test",
   dtype: str = "float32",
-  mesh: sharding.MeshConfig = sharding.MeshConfig(),
+  mesh: meshes.MeshConfig = meshes.MeshConfig(),
   dry_run: bool | str = False,
 ) -> str:
   """Writes the rows of a split with `responses` and what is known of them.
@@ -98,8 +98,8 @@ def run(
   rows = source.examples(split)[: config.max_prompts]
   if not rows:
     raise ValueError(f"the split {split!r} has no prompts to sample for")
-  lengths = sampling.lengths_of(loaded.description, config.max_input_length)
-  generator = draws.generator_of(
+  lengths = text_sampler.lengths_of(loaded.description, config.max_input_length)
+  generator = sample_files.generator_of(
     loaded,
     sampler.of_at_most(lengths["targets"]),
     lengths,
@@ -109,18 +109,18 @@ def run(
     mesh=mesh.build_own(),
   )
   if dry_run:
-    named = memory_plan.devices(dry_run) if isinstance(dry_run, str) else None
+    named = device_memory.devices(dry_run) if isinstance(dry_run, str) else None
     print(
       f"{len(rows)} prompts x {config.num_samples} responses of at most "
       f"{generator.config.max_tokens} tokens by {policy}; into {output}"
     )
-    print(draws.plan_of(generator, len(rows)).text(named))
+    print(sample_files.plan_of(generator, len(rows)).text(named))
     return output
-  identity = draws.identity(
+  identity = chunked_files.identity(
     model_files.fingerprint(policy), config, generator.config, dtype, rows=rows
   )
   file = chunked_files.ChunkedFile(output, identity, len(rows))
-  draws.write(
+  sample_files.write(
     file,
     generator,
     loaded.lazy_params,

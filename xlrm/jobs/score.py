@@ -11,11 +11,11 @@ import hashlib
 import json
 from typing import Any
 
-from xlrm import chunked_files
-from xlrm import files
-from xlrm import scorer as scorer_lib
-from xlrm import sharding
-from xlrm import shares
+from xlrm.distributed import meshes
+from xlrm.distributed import row_shards
+from xlrm.rewards import reward_models
+from xlrm.storage import chunked_files
+from xlrm.storage import files
 
 Row = Mapping[str, Any]
 
@@ -75,10 +75,12 @@ def _read(
 
 
 def _identity(
-  rows: Sequence[tuple], rewards: scorer_lib.Spec, config: ScoreConfig
+  rows: Sequence[tuple], rewards: reward_models.Spec, config: ScoreConfig
 ) -> str:
   """Changes when the output would."""
-  digest = hashlib.sha256(repr((scorer_lib.identity(rewards), config)).encode())
+  digest = hashlib.sha256(
+    repr((reward_models.identity(rewards), config)).encode()
+  )
   for row, *_ in rows:
     digest.update(json.dumps(row, sort_keys=True).encode())
   return digest.hexdigest()
@@ -95,10 +97,10 @@ def run(
   *,
   input: str,
   output: str,
-  rewards: scorer_lib.Spec,
+  rewards: reward_models.Spec,
   config: ScoreConfig = ScoreConfig(),
   dtype: str = "float32",
-  mesh: sharding.MeshConfig = sharding.MeshConfig(),
+  mesh: meshes.MeshConfig = meshes.MeshConfig(),
   dry_run: bool | str = False,
 ) -> str:
   """Writes every row of `input` with its score to `output`, as JSON lines.
@@ -115,7 +117,7 @@ def run(
     ValueError: a row lacks a column, or `output` is begun by another job.
   """
   rows = _read(input, config)
-  reward = scorer_lib.load(rewards, dtype=dtype)
+  reward = reward_models.load(rewards, dtype=dtype)
   if dry_run:
     print(f"{len(rows)} rows of {input} for {rewards}; into {output}")
     return output
@@ -123,7 +125,7 @@ def run(
     output, _identity(rows, rewards, config), len(rows)
   )
   reward = reward.on(mesh.build_own())
-  batch_size = shares.batch_size(config.batch_size, reward.mesh)
+  batch_size = row_shards.batch_size(config.batch_size, reward.mesh)
 
   def make(part, own):
     reward.read()
@@ -143,6 +145,6 @@ def run(
         )
         bar.update(chunk.stop - chunk.start)
 
-  shares.write(file, make)
+  row_shards.write(file, make)
   print(f"{len(rows)} rows scored: {output}", flush=True)
   return output

@@ -13,18 +13,18 @@ import jax
 import numpy as np
 import optax
 
-from xlrm import batches
-from xlrm import losses
-from xlrm import memory_plan
-from xlrm import pretrained
-from xlrm import sampling_config
-from xlrm import sharding
-from xlrm import shares
-from xlrm import text_generation
-from xlrm import training
+from xlrm.batches import batch_sources
+from xlrm.checkpoints import pretrained
+from xlrm.distributed import meshes
+from xlrm.distributed import row_shards
 from xlrm.evaluation import text_metrics
+from xlrm.losses import token_losses
 from xlrm.miniworld import gold
 from xlrm.models import language_model
+from xlrm.sampling import sampling_config
+from xlrm.sampling import text_generation
+from xlrm.training import fit
+from xlrm.training import training_memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ class GenerationEvaluation:
 
 def sft_loss(
   model: language_model.EncoderDecoder, z_loss: float
-) -> training.LossFunction:
+) -> fit.LossFunction:
   """Cross-entropy of the targets, the encoder run once per prompt."""
 
   def loss_fn(params, batch, key=None):
@@ -68,7 +68,7 @@ def sft_loss(
       segments=batch.target_segments,
       dropout_key=keys[1],
     )
-    return losses.language_model_loss(
+    return token_losses.language_model_loss(
       hidden,
       model.output_matrix(params),
       batch.targets,
@@ -91,7 +91,7 @@ def rouge_evaluation(
   chosen = examples[: config.num_examples]
   if not chosen:
     return None
-  own = shares.own_mesh(mesh)
+  own = row_shards.own_mesh(mesh)
   generator = text_generation.Generator(
     model=initial.model,
     tokenizer=initial.tokenizer,
@@ -99,7 +99,7 @@ def rouge_evaluation(
       max_tokens=lengths["targets"], greedy=True
     ),
     max_input_length=lengths["inputs"],
-    batch_size=shares.batch_size(config.batch_size, own),
+    batch_size=row_shards.batch_size(config.batch_size, own),
     num_samples=1,
     mesh=own,
     truncate_inputs_from_left=from_left,
@@ -107,7 +107,7 @@ def rouge_evaluation(
 
   def evaluate(params, step):
     del step
-    outputs = shares.generate(
+    outputs = text_generation.generate(
       generator,
       params,
       mesh,
@@ -134,16 +134,16 @@ def rouge_evaluation(
 
 def train(
   *,
-  source: batches.BatchSource,
+  source: batch_sources.BatchSource,
   optimizer: optax.GradientTransformation,
-  config: training.TrainConfig,
+  config: fit.TrainConfig,
   model_dir: str,
   initial: pretrained.Pretrained,
   lengths: Mapping[str, int],
   z_loss: float = 1e-4,
   frozen: Sequence[str] = (),
   evaluation: GenerationEvaluation = GenerationEvaluation(),
-  mesh: sharding.MeshConfig = sharding.MeshConfig(),
+  mesh: meshes.MeshConfig = meshes.MeshConfig(),
   history: str = "",
   dry_run: bool | str = False,
 ) -> Any:
@@ -166,7 +166,7 @@ def train(
     truncate_inputs_from_left=source.truncate_inputs_from_left,
   )
   devices = mesh.build()
-  return training.fit(
+  return fit.fit(
     initial.lazy_params,
     loss_fn=sft_loss(initial.model, z_loss),
     optimizer=optimizer,
@@ -186,7 +186,7 @@ def train(
     begin=functools.partial(
       pretrained.write_description, model_dir, description, initial.vocabulary
     ),
-    planned=memory_plan.Planned(
+    planned=training_memory.Planned(
       initial.model, lambda m: (m.abstract(), sft_loss(m, z_loss))
     ),
     description="sft",

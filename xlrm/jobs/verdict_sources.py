@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import os
 import pathlib
 
-from xlrm import records as records_lib
-from xlrm import study_cells
-from xlrm.annotation import study as annotation_lib
+from xlrm.annotation import annotation_study
 from xlrm.annotation import unblinding
+from xlrm.evaluation import records as records_lib
+from xlrm.studies import study_cells
 
 Records = Mapping[str, records_lib.EvalRecord]  # by id
 Verdicts = Sequence[records_lib.Verdict]
@@ -19,8 +19,8 @@ Verdicts = Sequence[records_lib.Verdict]
 
 def _of_people(folder: pathlib.Path, records: Records) -> Verdicts:
   """Raises ValueError if they saw other texts than the records hold."""
-  key = annotation_lib.read_key(folder)
-  with annotation_lib.opened(folder) as store:
+  key = annotation_study.read_key(folder)
+  with annotation_study.opened(folder) as store:
     answers, tasks = store.answers(), store.tasks()
   shown = {task.item: {task.left, task.right} for task in tasks}
   for entry in key.keys:
@@ -39,14 +39,14 @@ def _of_people(folder: pathlib.Path, records: Records) -> Verdicts:
 
 
 def _of_source(path: pathlib.Path, records: Records) -> Verdicts:
-  if (path / annotation_lib.KEY).is_file():  # both have an answers.sqlite
+  if (path / annotation_study.KEY).is_file():  # both have an answers.sqlite
     return _of_people(path, records)
   if path.is_dir():
     file = path / study_cells.VERDICTS
     if not file.is_file():
       raise FileNotFoundError(
         f"{path} holds no verdicts: {study_cells.VERDICTS} of `xlrm judge` is "
-        f"expected there, or {annotation_lib.KEY} of `xlrm annotate`"
+        f"expected there, or {annotation_study.KEY} of `xlrm annotate`"
       )
     path = file
   return records_lib.read(path, records_lib.Verdict)

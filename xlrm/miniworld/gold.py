@@ -23,8 +23,8 @@ A text without a known word gets 0.
 import dataclasses
 
 from xlrm.miniworld import parsing
-from xlrm.miniworld import rows
 from xlrm.miniworld import world
+from xlrm.miniworld import world_rows
 
 WRONG_LANGUAGE = 0.1
 REPETITION = 0.6
@@ -198,4 +198,6 @@ def _foreign(facts: world.Facts, summary: str, asked: str) -> float:
 
 def judge_example(example_id: str, summary: str) -> Judgment:
   """Judges a summary of the row with this id, in the row's language."""
-  return judge(rows.event_of(example_id), summary, example_id.split("/")[0])
+  return judge(
+    world_rows.event_of(example_id), summary, example_id.split("/")[0]
+  )

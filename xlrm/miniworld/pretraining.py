@@ -13,8 +13,8 @@ import random
 from xlrm.miniworld import corruption
 from xlrm.miniworld import documents
 from xlrm.miniworld import randomness
-from xlrm.miniworld import rows
 from xlrm.miniworld import world
+from xlrm.miniworld import world_rows
 
 KINDS = {"denoise": 0.06, "translate": 0.14, "summarise": 0.2, "detect": 0.6}
 CORRUPTED_RATE = 0.5
@@ -72,7 +72,7 @@ def _translate(
   event: world.Event, code: str, other: str, rng: random.Random
 ) -> PretrainingRow:
   source, target = _twice(event, code, other, rng)
-  inputs = f"{TRANSLATION_MARK} {rows.tagged(other, source)}"
+  inputs = f"{TRANSLATION_MARK} {world_rows.tagged(other, source)}"
   return PretrainingRow("translate", inputs, target)
 
 
@@ -80,7 +80,7 @@ def _summarise(
   event: world.Event, code: str, other: str, rng: random.Random
 ) -> PretrainingRow:
   del other
-  inputs = rows.tagged(code, documents.document(event, code, rng))
+  inputs = world_rows.tagged(code, documents.document(event, code, rng))
   targets = documents.summary(event, code, rng)
   return PretrainingRow("summarise", inputs, targets)
 

@@ -1,0 +1,1 @@
+"""Backbones, and the protocols by which everything else sees them."""

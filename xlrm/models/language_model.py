@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from xlrm import types
 from xlrm.models import attention
-from xlrm.models import decoding_cache
+from xlrm.models import kv_cache
 from xlrm.models import t5
 
 
@@ -69,18 +69,18 @@ class LanguageModel(Protocol):
     self,
     params: types.Params,
     memory: Memory,
-    num_lanes: int,
+    rows_per_slot: int,
     max_tokens: int,
-  ) -> decoding_cache.Cache:
-    """An empty cache for num_lanes responses of at most max_tokens each."""
+  ) -> kv_cache.KVCache:
+    """An empty cache for rows_per_slot responses of at most max_tokens each."""
 
   def step(
     self,
     params: types.Params,
-    cache: decoding_cache.Cache,
+    cache: kv_cache.KVCache,
     tokens: Int[types.Array, "B N"],
     ages: Int[types.Array, "B N"],
-  ) -> tuple[Float[types.Array, "B N D"], decoding_cache.Cache]:
+  ) -> tuple[Float[types.Array, "B N D"], kv_cache.KVCache]:
     """Reads one token per response; the first is the start id 0, of age 0."""
 
 
@@ -198,15 +198,15 @@ class EncoderDecoder(LanguageModel):
     self,
     params: types.Params,
     memory: Memory,
-    num_lanes: int,
+    rows_per_slot: int,
     max_tokens: int,
-  ) -> decoding_cache.Cache:
+  ) -> kv_cache.KVCache:
     cross = self._apply(
       params, t5.Transformer.cross_keys_values, memory.encoded
     )
     shape = (
       memory.encoded.shape[0],
-      num_lanes,
+      rows_per_slot,
       self.config.num_heads,
       max_tokens,
       self.config.head_dim,
@@ -214,15 +214,15 @@ class EncoderDecoder(LanguageModel):
     empty = jnp.zeros(shape, self.config.dtype)
     past = tuple((empty, empty) for _ in cross)
     clock = jnp.zeros((), jnp.int32)
-    return decoding_cache.Cache(cross, past, clock, memory.mask)
+    return kv_cache.KVCache(cross, past, clock, memory.mask)
 
   def step(
     self,
     params: types.Params,
-    cache: decoding_cache.Cache,
+    cache: kv_cache.KVCache,
     tokens: Int[types.Array, "B N"],
     ages: Int[types.Array, "B N"],
-  ) -> tuple[Float[types.Array, "B N D"], decoding_cache.Cache]:
+  ) -> tuple[Float[types.Array, "B N D"], kv_cache.KVCache]:
     place = t5.Place(
       slot=jnp.mod(cache.clock, cache.length),
       distances=cache.distances(),

@@ -138,7 +138,7 @@ def _relative_bias(
 class Place:
   """Where a step of decoding writes and what it may see.
 
-  A response's past is a ring of T slots that all responses write to in the
+  A response's past is a window of T slots that all responses write to in the
   same place, so that one may begin while others go on.
   """
 

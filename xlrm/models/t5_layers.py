@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
-from xlrm import sharding
 from xlrm import types
+from xlrm.distributed import meshes
 from xlrm.models import attention
 
 KERNEL_INIT = nn.initializers.variance_scaling(
@@ -60,7 +60,7 @@ class Dense(nn.Module):
     # axes take three times as long. B is the major axis, so a mesh keeps it.
     rows = x.astype(self.dtype).reshape(-1, x.shape[-1])
     y = jnp.dot(rows, kernel.astype(self.dtype))
-    return sharding.rows_over_data(y.reshape(*x.shape[:-1], self.features))
+    return meshes.rows_over_data(y.reshape(*x.shape[:-1], self.features))
 
 
 class RMSNorm(nn.Module):
@@ -97,7 +97,7 @@ class Embedding(nn.Module):
       jnp.float32,
     )
     rows = jnp.take(table, ids, axis=0, mode="clip").astype(self.dtype)
-    return sharding.rows_over_data(rows)
+    return meshes.rows_over_data(rows)
 
 
 class RelativeBias(nn.Module):

@@ -14,10 +14,10 @@ import jax.numpy as jnp
 from jaxtyping import Float
 import numpy as np
 
-from xlrm import tokenizer as tokenizer_lib
 from xlrm import types
 from xlrm.models import language_model
-from xlrm.models import scorer as scorer_lib
+from xlrm.models import response_scorer
+from xlrm.text import tokenizer as tokenizer_lib
 
 INPUT_FORMAT = "premise: {document} hypothesis: {summary}"
 GOOD, BAD = "1", "0"
@@ -27,7 +27,7 @@ LENGTH_UNIT = (
 
 
 @dataclasses.dataclass(frozen=True)
-class VerdictScorer(scorer_lib.Scorer):
+class VerdictScorer(response_scorer.Scorer):
   """A language model's verdict as a score.
 
   Attributes:
@@ -90,7 +90,7 @@ class VerdictScorer(scorer_lib.Scorer):
 
     `inputs` [B 1] are empty: nothing is shared between the responses.
     """
-    scorer_lib.check_texts(self.tokenizer, reward_inputs, responses)
+    response_scorer.check_texts(self.tokenizer, reward_inputs, responses)
     rows = [
       [self._ids(document, summary) for summary in group]
       for document, group in zip(reward_inputs, responses)

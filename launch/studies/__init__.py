@@ -1,0 +1,1 @@
+"""`xlrm study`: what is missing of a study, and who runs it where."""

@@ -1,0 +1,267 @@
+"""Which cells of a study are complete, and who runs it now.
+
+A cell's folder holds `cell.study`: what the cell was when it was run, and
+whether it was run to its end. Without that file the cell goes to its job again,
+which knows itself how far it got.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+import enum
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import re
+import socket
+import time
+from typing import IO
+
+from xlrm.annotation import annotation_study
+from xlrm.config import gin_jobs
+from xlrm.storage import files
+from xlrm.studies import study as study_lib
+from xlrm.studies import study_cell
+from xlrm.studies import study_cells
+
+MARK = "cell.study"  # no .json: those make the fingerprint of a model
+LOCK = "study.lock"
+CELL_LOCKS = "locks"  # folder: one per cell, never removed
+_CHECKPOINT = "checkpoint_*/manifest.json"  # written last, see checkpoints
+POLL_SECONDS = 1
+# Kind -> what its job leaves when it is done, as a glob.
+PRODUCTS = {
+  "sft": _CHECKPOINT,
+  "reward": _CHECKPOINT,
+  "ppo": _CHECKPOINT,
+  "best_of_n": "records.jsonl",
+  "outputs": "records.jsonl",
+  "diagnosis": "accuracy.json",
+  "judge": study_cells.VERDICTS,
+  "report": "report.html",
+}
+# Jobs of these kinds continue whatever stands there; all others either see that
+# it is another's or make it anew.
+TRAINED = ("sft", "reward", "ppo")
+Cell = study_cell.Cell
+Folder = study_cell.Folder
+Texts = Mapping[str, Sequence[gin_jobs.Source]]  # by name of cell
+
+
+class State(enum.Enum):
+  """How far a cell got."""
+
+  MISSING = "missing"
+  BEGUN = "begun"
+  EXISTS = "exists"
+  CHANGED = "changed"  # run as something else than what the study says now
+
+
+def texts(cells: Sequence[Cell], search_paths: Sequence[str] = ()) -> Texts:
+  """The configuration of every cell, checked as far as text tells.
+
+  Raises:
+    ConfigError: of the first cell that cannot be run, with its title.
+  """
+  found = {}
+  for cell in cells:
+    try:
+      found[cell.name] = gin_jobs.read(
+        [cell.gin_file], cell.bindings, search_paths
+      )
+    except (OSError, ValueError) as error:
+      raise gin_jobs.ConfigError(f"{cell.title}: {error}") from error
+  return found
+
+
+def identities(cells: Sequence[Cell], read: Texts) -> dict[str, str]:
+  """Name of a cell -> changes when its job, settings or needs do.
+
+  Where the study's folder is, and comments, make no difference.
+  """
+  found: dict[str, str] = {}
+  for cell in cells:
+    code = [
+      re.sub(r"\s*#.*", "", line)
+      for source in read[cell.name][:-1]  # without `cell.bindings`
+      for line in source.text.splitlines()
+    ]
+    needs = [found.get(name) for name in cell.needs]
+    parts = ([x for x in code if x.strip()], _told(cell), needs)
+    text = json.dumps(parts, ensure_ascii=False)
+    found[cell.name] = hashlib.sha256(text.encode()).hexdigest()[:16]
+  return found
+
+
+def _told(cell: Cell) -> dict[str, str]:
+  return {name: repr(x) for name, x in sorted(cell.settings.items())}
+
+
+def _mark(cell: Cell) -> dict | None:
+  path = cell.folder / MARK
+  try:
+    return json.loads(path.read_text(encoding="utf-8"))
+  except FileNotFoundError:
+    return None
+  except ValueError as error:
+    raise ValueError(
+      f"{path} is damaged ({error}); without it the cell goes to its job again"
+    ) from error
+
+
+def state(cell: Cell, identity: str) -> State:
+  """From its folder alone."""
+  mark = _mark(cell)
+  product = any(cell.folder.glob(PRODUCTS[cell.kind]))
+  if mark is None:
+    return State.BEGUN if product else State.MISSING
+  if mark["identity"] != identity:
+    return State.CHANGED
+  return State.EXISTS if mark["done"] and product else State.BEGUN
+
+
+def present(
+  cell: Cell, cells: Mapping[str, Cell], known: Mapping[str, str]
+) -> tuple[Cell, str]:
+  """A cell with what there is of its `wants` now, and its identity with it.
+
+  Args:
+    cells: of the study, by name.
+    known: of `identities`.
+  """
+  done = [
+    name
+    for name in cell.wants
+    if state(*present(cells[name], cells, known)) is State.EXISTS
+  ]
+  missing = set(cell.wants).difference(done)
+  parts = [known[name] for name in (cell.name, *done)]
+  identity = "+".join(parts + list(map(_digest, _outside(cell))))
+  return cell.without(missing) if missing else cell, identity
+
+
+def _outside(cell: Cell) -> list[pathlib.Path]:
+  """Verdicts that a report takes and that no cell makes, see Study.verdicts."""
+  taken = cell.settings.get("VERDICTS", ())
+  return [pathlib.Path(x) for x in taken if not isinstance(x, Folder)]
+
+
+def _digest(source: pathlib.Path) -> str:
+  """Changes with the verdicts in a file, or with people's answers."""
+  if source.is_dir():
+    people = (source / annotation_study.KEY).is_file()
+    source /= annotation_study.ANSWERS if people else study_cells.VERDICTS
+  if not source.is_file():
+    return "missing"
+  with open(source, "rb") as file:
+    return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def write_mark(cell: Cell, identity: str, done: bool) -> None:
+  """Says what runs here, or that it is done."""
+  mark = {
+    "title": cell.title,
+    "gin_file": cell.gin_file,
+    "settings": _told(cell),
+    "identity": identity,
+    "done": done,
+  }
+  cell.folder.mkdir(parents=True, exist_ok=True)
+  text = json.dumps(mark, indent=1, ensure_ascii=False)
+  files.write_text(cell.folder / MARK, text + "\n")
+
+
+def forget_if_empty(cell: Cell) -> None:
+  """A cell that never began leaves no folder that looks like a run."""
+  with contextlib.suppress(OSError):  # what went wrong before is to be heard
+    names = {x.name for x in cell.folder.iterdir()}
+    if names <= {MARK, gin_jobs.SAVED}:
+      for name in names:
+        (cell.folder / name).unlink()
+      cell.folder.rmdir()
+
+
+def _change(cell: Cell) -> str:
+  """What is not as it was, in words."""
+  then, now = _mark(cell)["settings"], _told(cell)
+  changed = [
+    f"{name} {then.get(name, 'not set')}, now {now.get(name, 'not set')}"
+    for name in sorted(then.keys() | now.keys())
+    if then.get(name) != now.get(name)
+  ]
+  return "; ".join(changed) or "its gin file, or a cell that it needs, changed"
+
+
+def refuse_changed(cells: Sequence[Cell], states: Mapping[str, State]) -> None:
+  """Training would continue a run that is another.
+
+  Raises:
+    ValueError: lists all such cells, and what changed.
+  """
+  other = [
+    f"  {cell.folder}: {_change(cell)}"
+    for cell in cells
+    if cell.kind in TRAINED and states[cell.name] is State.CHANGED
+  ]
+  if other:
+    listed = "\n".join(other)
+    raise ValueError(
+      f"{len(other)} cells were trained as something else:\n{listed}\nremove "
+      f"their folders, choose another MODEL_DIR, or, to continue them as they "
+      f"are, remove {MARK} in them"
+    )
+
+
+@contextlib.contextmanager
+def lock(study: study_lib.Study, *, shared: bool = False) -> Iterator[None]:
+  """Keeps a second process out of the study; ends with this one.
+
+  Args:
+    shared: other processes that say so, too, are let in.
+
+  Raises:
+    ValueError: another process holds it; says which.
+  """
+  path = pathlib.Path(study.model_dir) / LOCK
+  with _locked(path, f"the study in {study.model_dir}", shared):
+    yield
+
+
+@contextlib.contextmanager
+def cell_lock(cell: Cell, wait_seconds: float = 0) -> Iterator[None]:
+  """Keeps a second process out of a cell for this long; see `lock`."""
+  path = cell.root / CELL_LOCKS / f"{cell.name}.lock"
+  with _locked(path, cell.title, False, wait_seconds):
+    yield
+
+
+def _locked_file(file: IO[str], kind: int, wait_seconds: float) -> bool:
+  limit = time.monotonic() + wait_seconds
+  while True:
+    try:
+      fcntl.flock(file, kind | fcntl.LOCK_NB)
+      return True
+    except BlockingIOError:
+      if time.monotonic() >= limit:
+        return False
+    time.sleep(POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def _locked(
+  path: pathlib.Path, what: str, shared: bool, wait_seconds: float = 0
+) -> Iterator[None]:
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with open(path, "a+", encoding="utf-8") as file:
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    if not _locked_file(file, kind, wait_seconds):
+      file.seek(0)
+      raise ValueError(
+        f"another process runs {what} "
+        f"({file.read().strip() or 'unknown'}); wait for it, or stop it"
+      )
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}")
+    file.flush()
+    yield

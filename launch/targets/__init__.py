@@ -1,0 +1,1 @@
+"""`xlrm launch`: this machine, SLURM, Cloud TPUs, Kubernetes."""

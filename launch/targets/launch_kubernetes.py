@@ -1,0 +1,319 @@
+"""A JobSet (jobset.x-k8s.io) and a ConfigMap with the gin file.
+
+  xlrm launch kubernetes --image=registry.example/me/xlrm:1 --nodes=2 \\
+    --gpus_per_node=8 --claim=runs:/runs --gin_file=... \\
+    --gin.MODEL_DIR="'/runs/rm_en'" --go
+
+or, for TPUs of GKE, --tpu=v6e --topology=4x4 in place of nodes and GPUs, and
+MODEL_DIR in a bucket. GKE tells JAX about the other workers of a TPU; elsewhere
+the first pod's name in the JobSet's own network does, and no pod needs any
+permission of the cluster.
+"""
+
+import argparse
+import math
+import posixpath
+import re
+from typing import Any
+
+import yaml
+
+from xlrm.distributed import preemption
+from xlrm.launch.targets import launch_plan
+
+MANIFEST = "jobset.yaml"
+CONTAINER = "xlrm"  # also the name of the replicated job
+PORT = 8476
+# GKE's name, dimensions of a topology, chips of one machine of a larger slice.
+TPUS = {
+  "v4": ("tpu-v4-podslice", 3, 4),
+  "v5e": ("tpu-v5-lite-podslice", 2, 4),
+  "v5p": ("tpu-v5p-slice", 3, 4),
+  "v6e": ("tpu-v6e-slice", 2, 4),
+}
+ONE_MACHINE = ("1x1", "2x2", "2x4")  # v5e and v6e
+SAVE_SECONDS = 180  # from SIGTERM to SIGKILL; spot machines give less
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  add = parser.add_argument
+  add("--image", help="container image with xlrm; launch/README.md makes one")
+  add("--nodes", type=int, help="pods, each a process; default 1")
+  add("--gpus_per_node", type=int, default=0, help="default 0: CPUs only")
+  add("--tpu", help=f"of GKE: {', '.join(TPUS)}")
+  add("--topology", help="of the TPU slice: 4x4, 2x2x2")
+  add("--slices", type=int, default=1, help="of the TPU; default 1")
+  add("--spot", action="store_true", help="on GKE's spot machines")
+  add("--claim", help="NAME:FOLDER, a PersistentVolumeClaim and where it goes")
+  add("--namespace", default="default", help="default: default")
+  add("--service_account", help="of the pods; to reach a bucket on GKE")
+  add("--max_restarts", type=int, default=3, help="after failures; default 3")
+
+
+def check(options: argparse.Namespace) -> None:
+  """Raises ValueError for an option that is missing or impossible."""
+  form = launch_plan.checked
+  if not options.image:
+    raise ValueError(
+      "still to be said: --image=... , a container image with xlrm; "
+      "launch/README.md makes one"
+    )
+  form("--image", options.image, r"[\w./:@-]+", "registry.example/me/xlrm:1")
+  label = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+  form("--namespace", options.namespace, label, "my-team")
+  if options.service_account is not None:
+    form("--service_account", options.service_account, label, "trainer")
+  if options.claim is not None:
+    form("--claim", options.claim, rf"{label}:/[\w./-]+", "runs:/runs")
+  launch_plan.at_least_one("--slices", options.slices)
+  for name in ("gpus_per_node", "max_restarts"):
+    if getattr(options, name) < 0:
+      raise ValueError(f"--{name}={getattr(options, name)} is below 0")
+  if options.tpu is None:
+    if options.topology or options.slices > 1:
+      raise ValueError("--topology and --slices belong to a TPU: --tpu=v6e")
+    nodes = 1 if options.nodes is None else options.nodes
+    launch_plan.at_least_one("--nodes", nodes)
+  elif options.gpus_per_node or options.nodes is not None:
+    raise ValueError(
+      "the nodes of a TPU slice follow from its --topology; --nodes and "
+      "--gpus_per_node are for other machines"
+    )
+
+
+def machines(tpu: str, topology: str | None) -> tuple[int, int]:
+  """(machines, chips of each) of a TPU slice: v6e, 4x4 -> (4, 4).
+
+  Raises:
+    ValueError: no such TPU, or its chips do not lie so.
+  """
+  if tpu not in TPUS:
+    raise ValueError(f"--tpu={tpu!r} is none of {', '.join(TPUS)}")
+  _, dimensions, chips = TPUS[tpu]
+  sizes = [int(x) for x in re.findall(r"\d+", topology or "")]
+  total = math.prod(sizes)
+  if dimensions == 2 and topology in ONE_MACHINE:
+    return 1, total
+  if (
+    len(sizes) != dimensions
+    or topology != "x".join(map(str, sizes))
+    or total < chips
+    or total % chips
+  ):
+    example = "4x4" if dimensions == 2 else "2x2x2"
+    raise ValueError(
+      f"--topology={topology!r}: a {tpu} slice is written in {dimensions} "
+      f"numbers whose product is a multiple of {chips}: --topology={example}"
+    )
+  return total // chips, chips
+
+
+def _storage(
+  options: argparse.Namespace, job: launch_plan.Job
+) -> tuple[str, dict[str, Any]]:
+  """(where MODEL_DIR's volume is mounted, the volume)."""
+  if job.bucket is not None:
+    mount = "implicit-dirs,file-system:rename-dir-limit:200000"
+    uncached = "metadata-cache:ttl-secs:0,metadata-cache:negative-ttl-secs:0"
+    attributes = {
+      "bucketName": job.bucket,
+      "mountOptions": f"{mount},{uncached}",
+    }
+    csi = {
+      "driver": "gcsfuse.csi.storage.gke.io",
+      "volumeAttributes": attributes,
+    }
+    return f"{launch_plan.MOUNT}/{job.bucket}", {"csi": csi}
+  if not options.claim:
+    raise ValueError(
+      f"MODEL_DIR {job.model_dir!r} would be lost with its pod; name the "
+      "volume that holds it, --claim=runs:/runs, or a bucket on GKE: "
+      "--gin.MODEL_DIR=\"'gs://my-bucket/rm_en'\""
+    )
+  claim, folder = options.claim.split(":", 1)
+  inside = posixpath.normpath(job.model_dir)
+  if not inside.startswith(posixpath.normpath(folder) + "/"):
+    raise ValueError(
+      f"MODEL_DIR {job.model_dir!r} is not inside {folder}, where "
+      f"--claim={options.claim} is mounted: "
+      f"--gin.MODEL_DIR=\"'{folder.rstrip('/')}/{job.name}'\""
+    )
+  return folder, {"persistentVolumeClaim": {"claimName": claim}}
+
+
+def _environment(name: str, nodes: int) -> list[dict[str, Any]]:
+  """The other processes, where no cluster tells JAX: <jobset>-<job>-0-0 is the
+  first pod, <jobset> the network.
+  """
+  index = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+  first = f"{name}-{CONTAINER}-0-0.{name}:{PORT}"
+  return [
+    {"name": "XLRM_COORDINATOR_ADDRESS", "value": first},
+    {"name": "XLRM_PROCESS_COUNT", "value": str(nodes)},
+    {
+      "name": "XLRM_PROCESS_ID",
+      "valueFrom": {"fieldRef": {"fieldPath": index}},
+    },
+  ]
+
+
+def _pod(
+  options: argparse.Namespace, job: launch_plan.Job, nodes: int, chips: int
+) -> dict[str, Any]:
+  """Template of the pods."""
+  folder, volume = _storage(options, job)
+  selector, resources = {}, {}
+  if options.tpu:
+    selector["cloud.google.com/gke-tpu-accelerator"] = TPUS[options.tpu][0]
+    selector["cloud.google.com/gke-tpu-topology"] = options.topology
+    resources["google.com/tpu"] = chips
+  elif chips:
+    resources["nvidia.com/gpu"] = chips
+  if options.spot:
+    selector["cloud.google.com/gke-spot"] = "true"
+  said = {"PYTHONUNBUFFERED": "1", **job.environment}
+  environment = [
+    {"name": name, "value": job.mounted(value)} for name, value in said.items()
+  ]
+  if not options.tpu:
+    environment += _environment(job.name, nodes)
+  container = {
+    "name": CONTAINER,
+    "image": options.image,
+    "command": ["xlrm", *job.run("/job")],
+    "env": environment,
+    "volumeMounts": [
+      {"name": "job", "mountPath": "/job"},
+      {"name": "runs", "mountPath": folder},
+    ],
+  }
+  if resources:
+    container["resources"] = {"limits": resources}
+  spec = {
+    "restartPolicy": "Never",
+    "terminationGracePeriodSeconds": SAVE_SECONDS,
+    "containers": [container],
+    "volumes": [
+      {"name": "job", "configMap": {"name": f"{job.name}-gin"}},
+      {"name": "runs", **volume},
+    ],
+  }
+  if selector:
+    spec["nodeSelector"] = selector
+  if options.service_account:
+    spec["serviceAccountName"] = options.service_account
+  fuse = {"gke-gcsfuse/volumes": "true"} if job.bucket else {}
+  return {**({"metadata": {"annotations": fuse}} if fuse else {}), "spec": spec}
+
+
+def jobset(options: argparse.Namespace, job: launch_plan.Job) -> dict[str, Any]:
+  """The JobSet: one job per slice, one pod per machine.
+
+  A pod that fails fails its job, and a job that fails starts the set again, at
+  most max_restarts times; it does not count if the machine was taken away or
+  the job said that it saved.
+  """
+  if options.tpu:
+    nodes, chips = machines(options.tpu, options.topology)
+  else:
+    nodes, chips = options.nodes or 1, options.gpus_per_node
+  saved = {"containerName": CONTAINER, "operator": "In"}
+  saved["values"] = [preemption.PREEMPTED_EXIT_CODE]
+  lost = {"type": "DisruptionTarget", "status": "True"}
+  template = {
+    "backoffLimit": 0,
+    "completionMode": "Indexed",
+    "completions": nodes,
+    "parallelism": nodes,
+    "podFailurePolicy": {
+      "rules": [
+        {"action": "FailJob", "onPodConditions": [lost]},
+        {"action": "FailJob", "onExitCodes": saved},
+      ]
+    },
+    "template": _pod(options, job, nodes, chips),
+  }
+  metadata = {"name": job.name, "namespace": options.namespace}
+  if options.tpu:  # one node pool per slice
+    key = "alpha.jobset.sigs.k8s.io/exclusive-topology"
+    metadata["annotations"] = {key: "cloud.google.com/gke-nodepool"}
+  return {
+    "apiVersion": "jobset.x-k8s.io/v1alpha2",
+    "kind": "JobSet",
+    "metadata": metadata,
+    "spec": {
+      "network": {"enableDNSHostnames": True, "publishNotReadyAddresses": True},
+      "failurePolicy": {
+        "maxRestarts": options.max_restarts,
+        "rules": [
+          {
+            "name": "preempted",
+            "action": "RestartJobSetAndIgnoreMaxRestarts",
+            "onJobFailureReasons": ["PodFailurePolicy"],
+          }
+        ],
+      },
+      "replicatedJobs": [
+        {
+          "name": CONTAINER,
+          "replicas": options.slices,
+          "template": {"spec": template},
+        }
+      ],
+    },
+  }
+
+
+class _Dumper(yaml.SafeDumper):
+  """Texts of several lines as blocks."""
+
+
+_Dumper.add_representer(
+  str,
+  lambda dumper, text: dumper.represent_scalar(
+    "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
+  ),
+)
+
+
+def manifest(options: argparse.Namespace, job: launch_plan.Job) -> str:
+  """ConfigMap and JobSet as YAML."""
+  gin_file = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": f"{job.name}-gin", "namespace": options.namespace},
+    "data": job.gin_files,
+  }
+  text = yaml.dump_all(
+    [gin_file, jobset(options, job)],
+    Dumper=_Dumper,
+    sort_keys=False,
+    width=200,
+    allow_unicode=True,
+  )
+  return f"# Written by `xlrm launch kubernetes`.\n{text}"
+
+
+def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
+  """The manifest and `kubectl apply`.
+
+  Raises:
+    ValueError: an option is missing or impossible, MODEL_DIR is on no volume.
+  """
+  folder = launch_plan.folder_here(job)
+  path = str(folder / MANIFEST)
+  first = "batch.kubernetes.io/job-completion-index=0"
+  logs = f"jobset.sigs.k8s.io/jobset-name={job.name},{first}"
+  return launch_plan.Plan(
+    folder,
+    {MANIFEST: manifest(options, job)},
+    (launch_plan.Command(("kubectl", "apply", f"--filename={path}")),),
+    (
+      f"Then: kubectl logs --follow --namespace={options.namespace} "
+      f"--selector={logs} --container={CONTAINER}",
+      f"      kubectl delete --filename={path}",
+    ),
+  )
+
+
+go = launch_plan.run

@@ -1,0 +1,45 @@
+"""What PPO draws: random numbers per prompt, and samplers that it refuses."""
+
+import numpy as np
+import pytest
+
+from xlrm.ppo import rollouts
+from xlrm.sampling import sampling_config
+
+
+def test_a_prompt_that_occurs_twice_in_a_batch_is_drawn_for_twice():
+  rows = [{"id": name} for name in ("a", "b", "a", "c", "a")]
+  found = rollouts.prompt_hashes(rows)
+  assert found.dtype == np.uint32 and len(set(found.tolist())) == 5
+  # Otherwise they belong to the prompt, not to its place in the batch.
+  np.testing.assert_array_equal(rollouts.prompt_hashes(rows[1:2]), found[1])
+  np.testing.assert_array_equal(rollouts.prompt_hashes(rows[2:3]), found[0])
+
+
+@pytest.mark.parametrize(
+  ("options", "message"),
+  [
+    ({"top_k": 5}, "top_k 5 would .* set top_k = 0"),
+    ({"top_p": 0.9}, "top_p 0.9 would .* set top_p = 1.0"),
+    ({"greedy": True}, "greedy True would .* set greedy = False"),
+    ({"int8_output_matrix": True}, "int8_output_matrix True would"),
+  ],
+)
+def test_g04_draws_that_are_not_from_the_policy_are_refused(options, message):
+  rollouts.check_sampler(sampling_config.SamplingConfig(temperature=0.7))
+  with pytest.raises(ValueError, match=message):
+    rollouts.check_sampler(sampling_config.SamplingConfig(**options))
+
+
+def test_facts_of_texts_are_sums_and_counts():
+  rows = [{"reward_inputs": "x"}, {"reward_inputs": "y", "language": "tr"}]
+  texts = [["one", "two"], ["one", "three"]]
+  seen = []
+
+  def facts(text, prompt, language):
+    seen.append((text, prompt, language))
+    return {"letters": float(len(text))}
+
+  found = rollouts.text_facts(rows, texts, facts)
+  assert found == {"letters": (14.0, 4.0), "response/unique": (3.0, 4.0)}
+  assert seen[0] == ("one", "x", "") and seen[3] == ("three", "y", "tr")

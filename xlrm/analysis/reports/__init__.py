@@ -1,0 +1,1 @@
+"""Reports: sections put together from exhibits, and the pages of them."""

@@ -1,0 +1,1 @@
+"""Batches: where a job's rows come from, and in which order and shape."""

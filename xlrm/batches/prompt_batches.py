@@ -1,0 +1,116 @@
+"""Batches of prompts, for jobs that draw while they train.
+
+Batch i is a pure function of the prompts, the seed and i.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+import functools
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+
+from xlrm import types
+from xlrm.batches import converters
+from xlrm.batches import row_order
+from xlrm.text import tokenizer as tokenizer_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptBatch:
+  """B prompts on the host.
+
+  Attributes:
+    number: of the batch.
+    inputs: [B S] int32, what the policy reads.
+    rows: the rows that the prompts come from, with `id` and `reward_inputs`.
+  """
+
+  number: int
+  inputs: np.ndarray
+  rows: Sequence[Mapping[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PromptBatches:
+  """Endless batches of prompts, each epoch in another order.
+
+  Attributes:
+    rows: with `id`, `inputs_pretokenized` and `reward_inputs`.
+    tokenizer: of the policy.
+    max_input_length: tokens of a prompt, EOS included.
+    batch_size: prompts per batch.
+    seed: of the order.
+    truncate_inputs_from_left: long prompts lose their beginning.
+  """
+
+  rows: Sequence[Mapping[str, Any]]
+  tokenizer: tokenizer_lib.Tokenizer
+  max_input_length: int
+  batch_size: int
+  seed: int = 0
+  truncate_inputs_from_left: bool = False
+
+  def __post_init__(self):
+    if not self.rows:
+      raise ValueError("no prompts to sample for: the training split is empty")
+    if self.batch_size < 1:
+      raise ValueError(f"{self.batch_size} prompts per batch is below 1")
+
+  @functools.cached_property
+  def _order(self):
+    return functools.lru_cache(maxsize=2)(
+      lambda epoch: row_order.permutation(
+        len(self.rows), self.seed, epoch, stream=3
+      )
+    )
+
+  @functools.cached_property
+  def _ids(self):
+    """Tokens of a row; kept, as every epoch asks again."""
+
+    @functools.cache
+    def ids(index: int) -> np.ndarray:
+      row = self.rows[index]
+      tokens = self.tokenizer.encode(row["inputs_pretokenized"])
+      if not tokens:
+        raise ValueError(f"the prompt of example id {row['id']!r} is empty")
+      return converters.clip(
+        np.asarray([*tokens, types.EOS_ID], np.int32),
+        self.max_input_length,
+        from_left=self.truncate_inputs_from_left,
+      )
+
+    return ids
+
+  def train_batches(self, start_step: int) -> Iterator[PromptBatch]:
+    """Endless; the first is batch number `start_step`."""
+    number = start_step
+    while True:
+      chosen = []
+      first = number * self.batch_size
+      for place in range(first, first + self.batch_size):
+        epoch, index = divmod(place, len(self.rows))
+        chosen.append(int(self._order(epoch)[index]))
+      inputs = np.zeros((self.batch_size, self.max_input_length), np.int32)
+      for row, index in enumerate(chosen):
+        ids = self._ids(index)
+        inputs[row, : len(ids)] = ids
+      yield PromptBatch(number, inputs, [self.rows[i] for i in chosen])
+      number += 1
+
+  def fingerprint(self) -> str:
+    """Of the prompts, their order and their shapes."""
+    settings = (
+      self.batch_size,
+      self.max_input_length,
+      self.seed,
+      self.truncate_inputs_from_left,
+    )
+    digest = hashlib.sha256(repr(settings).encode())
+    for row in self.rows:
+      texts = [row["id"], row["inputs_pretokenized"], row["reward_inputs"]]
+      digest.update(json.dumps(texts).encode())
+    return digest.hexdigest()[:16]

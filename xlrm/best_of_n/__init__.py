@@ -1,0 +1,1 @@
+"""Best-of-n: pools of samples, what is chosen from them, what it is worth."""

@@ -1,0 +1,14 @@
+"""gin: from a .gin file and bindings to a job.
+
+from xlrm import config
+config.load(["reward.gin"], ["MODEL_DIR = 'runs/rm_en'", ...]).run()
+"""
+
+
+def __getattr__(name: str):
+  """`load` and `ConfigError`, imported when they are asked for."""
+  if name in ("load", "ConfigError"):
+    from xlrm.config import gin_jobs
+
+    return getattr(gin_jobs, name)
+  raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

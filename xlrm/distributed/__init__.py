@@ -1,0 +1,1 @@
+"""Devices and processes: meshes, row shards, memory, preemption."""

@@ -1,0 +1,379 @@
+"""Several processes that do one job: who they are and what they agree on.
+
+Every process runs the same program. What leads to a collective (is there a
+checkpoint, is the run to stop) must not be asked by each for itself: the first
+one looks and tells the others. As one process, all of this costs nothing.
+Only the main thread may call what communicates, in the same order everywhere.
+"""
+
+from collections.abc import Callable, Mapping
+import functools
+import os
+import pickle
+import socket
+import sys
+import time
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import numpy as np
+
+# A process that is silent for this long is dead, and the others end.
+HEARTBEAT_SECONDS = 20
+SHUTDOWN_SECONDS = 20  # until all have come to their end
+LONG_SECONDS = 14 * 24 * 3600  # of work that only one does
+LEAVE_SECONDS = 3  # for an error that all have
+START_SECONDS = 300  # until all have started
+ADDRESS = "XLRM_COORDINATOR_ADDRESS"
+COUNT = "XLRM_PROCESS_COUNT"
+INDEX = "XLRM_PROCESS_ID"
+TIMEOUT = "XLRM_START_TIMEOUT"
+
+
+def _number(name: str, environment: Mapping[str, str]) -> int | None:
+  text = environment.get(name)
+  if not text:
+    return None
+  try:
+    return int(text)
+  except ValueError:
+    raise ValueError(f"{name}={text!r} is not a number") from None
+
+
+def _check(address: str | None, number: int | None, index: int | None) -> None:
+  given = {
+    "coordinator_address": address,
+    "process_count": number,
+    "process_id": index,
+  }
+  missing = [name for name, value in given.items() if value is None]
+  if missing and len(missing) < len(given):
+    raise ValueError(
+      f"{', '.join(given)} belong together; not given: {', '.join(missing)}"
+    )
+  if missing:
+    return
+  if number < 1 or not 0 <= index < number:
+    raise ValueError(
+      f"process_id {index} of process_count {number}: ids go from 0 to "
+      "process_count - 1"
+    )
+  if not address.rpartition(":")[2].isdigit() or address.startswith(":"):
+    raise ValueError(f"coordinator_address {address!r} is not HOST:PORT")
+
+
+def _await_coordinator(address: str, index: int, number: int, seconds: float):
+  """JAX would end the program without a word of what was wrong."""
+  host, _, port = address.rpartition(":")
+  limit = time.monotonic() + seconds
+  while True:
+    try:
+      socket.create_connection((host.strip("[]"), int(port)), 5).close()
+      return
+    except OSError as error:
+      if time.monotonic() > limit:
+        raise ValueError(
+          f"process {index} of {number}: nobody answers at {address} after "
+          f"{seconds} seconds ({error}); process 0 must run there, and this "
+          "machine must be able to reach it"
+        ) from error
+    time.sleep(0.2)
+
+
+def initialize(
+  address: str | None = None,
+  number: int | None = None,
+  index: int | None = None,
+) -> None:
+  """Joins the other processes, before anything else touches a device.
+
+  Without arguments those of the environment (XLRM_COORDINATOR_ADDRESS,
+  XLRM_PROCESS_COUNT, XLRM_PROCESS_ID); without these what JAX knows of TPU
+  pods, SLURM and Kubernetes; elsewhere there is one process.
+
+  Args:
+    address: HOST:PORT, where process 0 listens.
+    number: of processes.
+    index: of this one, from 0.
+
+  Raises:
+    ValueError: arguments that do not fit, or nobody answers within
+      XLRM_START_TIMEOUT seconds (300). Where others than process 0 are
+      missing then, JAX ends all of them and says how many came.
+  """
+  if address is None and number is None and index is None:
+    address = os.environ.get(ADDRESS) or None
+    number = _number(COUNT, os.environ)
+    index = _number(INDEX, os.environ)
+  _check(address, number, index)
+  if number == 1:
+    return
+  seconds = _number(TIMEOUT, os.environ) or START_SECONDS
+  # SIGTERM is ours, see `preemption`.
+  jax.config.update("jax_enable_preemption_service", False)
+  if index == 0:
+    print(
+      f"process 0 of {number} waits at {address} for the others, at most "
+      f"{seconds} seconds",
+      file=sys.stderr,
+      flush=True,
+    )
+  elif address is not None:
+    _await_coordinator(address, index, number, seconds)
+  try:
+    jax.distributed.initialize(
+      coordinator_address=address,
+      num_processes=number,
+      process_id=index,
+      initialization_timeout=seconds,
+      heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+      shutdown_timeout_seconds=SHUTDOWN_SECONDS,
+    )
+  except ValueError as error:
+    # JAX found no cluster: one process.
+    if "coordinator_address should be defined" not in str(error):
+      raise
+  except RuntimeError as error:
+    # JAX already runs, in a notebook, and nobody asked for others.
+    if address is None and jax.process_count() == 1:
+      return
+    raise ValueError(
+      f"process {index} of {number} cannot join at {address}: "
+      f"{str(error).splitlines()[0]}"
+    ) from error
+  if count() > 1:
+    sys.excepthook = functools.partial(_report, sys.excepthook)
+    devices = np.asarray(jax.devices()).reshape(count(), -1)
+    warm(Mesh(devices, ("processes", "devices")))
+
+
+def _report(report: Callable, kind, error, trace) -> None:
+  """An error that nobody caught ends the process for good."""
+  report(kind, error, trace)
+  lost = isinstance(error, jax.errors.JaxRuntimeError)
+  if lost and "RESOURCE_EXHAUSTED" not in str(error):
+    # A collective fails at once where another process died. JAX ends this one
+    # as soon as it misses the heartbeats of that one, and says which it was.
+    time.sleep(HEARTBEAT_SECONDS + 10)
+  leave(1)
+
+
+def leave(code: int) -> None:
+  """Ends a process that has said its error, unless all have one.
+
+  The others may be waiting for it. They miss its heartbeats, end, and say which
+  one it was; JAX's own farewell would wait for them, and name these. Returns if
+  there are no others, or if all leave.
+  """
+  if count() == 1:
+    return
+  for stream in (sys.stdout, sys.stderr):
+    stream.flush()
+  try:
+    _meet("leave", LEAVE_SECONDS)
+  except Exception:  # nobody else, or nobody is left
+    os._exit(code)
+
+
+def _meet(name: str, seconds: float) -> None:
+  """Waits for all processes, off the devices; each name is met at once."""
+  from orbax.checkpoint import multihost  # slow to import, and seldom needed
+
+  meet = multihost.get_barrier_sync_fn()
+  meet(key=name, timeout_ms=int(1000 * seconds))
+
+
+def warm(mesh: Mesh) -> None:
+  """Lets the groups of devices of a mesh meet, while all processes are here.
+
+  On CPUs a group that meets for the first time has only 30 seconds to do so,
+  less than one process may compile longer than another.
+  """
+  if count() == 1 or mesh.devices.flat[0].platform != "cpu":
+    return
+  whole = NamedSharding(mesh, PartitionSpec())
+  ones = np.ones(mesh.size, np.float32)
+  for axes in (*mesh.axis_names, mesh.axis_names):
+    place = NamedSharding(mesh, PartitionSpec(axes))
+    x = jax.make_array_from_callback(ones.shape, place, lambda i: ones[i])
+    total = jax.jit(lambda x: x.sum(), out_shardings=whole).lower(x).compile()
+    _meet(f"warm {axes}", START_SECONDS)
+    total(x).block_until_ready()
+
+
+def count() -> int:
+  """How many there are; touches no device if there is one."""
+  return jax.process_count() if jax.distributed.is_initialized() else 1
+
+
+def index() -> int:
+  """Of this process, from 0."""
+  return jax.process_index() if jax.distributed.is_initialized() else 0
+
+
+def is_first() -> bool:
+  """This one writes what is written once."""
+  return index() == 0
+
+
+def gather(value: Any) -> list[Any]:
+  """The values of all processes (anything that can be pickled), in order."""
+  if count() == 1:
+    return [value]
+  data = pickle.dumps(value)
+  sizes = multihost_utils.process_allgather(np.int32(len(data)))
+  sent = np.zeros(_room(int(sizes.max())), np.uint8)
+  sent[: len(data)] = np.frombuffer(data, np.uint8)
+  rows = multihost_utils.process_allgather(sent)
+  return [pickle.loads(row[:n].tobytes()) for row, n in zip(rows, sizes)]
+
+
+def broadcast(value: Any) -> Any:
+  """The value of the first process; what the others pass is ignored."""
+  if count() == 1:
+    return value
+  data = pickle.dumps(value) if is_first() else b""
+  size = int(multihost_utils.broadcast_one_to_all(np.int32(len(data))))
+  sent = np.zeros(_room(size), np.uint8)
+  sent[: len(data)] = np.frombuffer(data, np.uint8)
+  sent = multihost_utils.broadcast_one_to_all(sent)
+  return pickle.loads(np.asarray(sent)[:size].tobytes())
+
+
+def _room(size: int) -> int:
+  """A power of two, so that few sizes are compiled."""
+  return max(1024, 1 << (size - 1).bit_length())
+
+
+def on_first(function: Callable, *arguments: Any) -> Any:
+  """What the function gives to the first process; the others wait for it.
+
+  Its ValueError or OSError is raised by all.
+  """
+  if count() == 1:
+    return function(*arguments)
+  value, error = None, None
+  if is_first():
+    try:
+      value = function(*arguments)
+    except (ValueError, OSError) as found:
+      error = found
+  value, error = broadcast((value, error))
+  if error is not None:
+    raise error
+  return value
+
+
+def alone_on_first(function: Callable, *arguments: Any) -> Any:
+  """`on_first` of work that may take hours, and no device.
+
+  The others wait for it where no collective can time out.
+  """
+  if count() == 1:
+    return function(*arguments)
+  value, error = None, None
+  if is_first():
+    try:
+      value = function(*arguments)
+    except (ValueError, OSError) as found:
+      error = found
+  _meet("the first is done", LONG_SECONDS)
+  return on_first(_given, value, error)
+
+
+def _given(value: Any, error: Exception | None) -> Any:
+  if error is not None:
+    raise error
+  return value
+
+
+def raise_together(error: BaseException | None) -> None:
+  """Raises, in all processes, what went wrong in one of them.
+
+  Raises:
+    RuntimeError: elsewhere than here.
+  """
+  said = gather(None if error is None else f"{type(error).__name__}: {error}")
+  if error is not None:
+    raise error
+  for number, text in enumerate(said):
+    if text is not None:
+      raise RuntimeError(f"process {number} of {count()}: {text}")
+
+
+def barrier() -> None:
+  """Waits until all processes are here."""
+  gather(None)
+
+
+def row_shard(total: int, number: int | None = None) -> slice:
+  """The rows, out of `total`, of process `number` (this one): a block.
+
+  10 rows of 4 processes -> [0, 3), [3, 6), [6, 8), [8, 10)
+  """
+  number = index() if number is None else number
+  size, rest = divmod(total, count())
+  first = number * size + min(number, rest)
+  return slice(first, first + size + (number < rest))
+
+
+def fetch(tree: Any) -> Any:
+  """Arrays of any process as NumPy arrays, whole in every process."""
+
+  def one(x):
+    if isinstance(x, jax.Array) and not (
+      x.is_fully_addressable or x.is_fully_replicated
+    ):
+      return multihost_utils.process_allgather(x, tiled=True)
+    return jax.device_get(x)
+
+  if count() == 1:
+    return jax.device_get(tree)
+  return jax.tree.map(one, tree)
+
+
+def all_come(key: str, seconds: float) -> bool:
+  """Whether all processes call this within so many seconds.
+
+  It asks no device, so it may be called while others are still in the middle
+  of what this one has left.
+
+  Args:
+    key: of this meeting, and of no other one.
+  """
+  if count() == 1:
+    return True
+  try:
+    _meet(key, seconds)
+  except jax.errors.JaxRuntimeError:
+    return False
+  return True
+
+
+class Vote:
+  """Whether any process has said yes, a call later and without waiting.
+
+  Every process learns it at the same call. One process alone learns it at once.
+  """
+
+  def __init__(self):
+    self._cast: jax.Array | None = None
+    if count() > 1:
+      mesh = Mesh(np.asarray(jax.devices()), ("devices",))
+      self._place = NamedSharding(mesh, PartitionSpec("devices"))
+      whole = NamedSharding(mesh, PartitionSpec())
+      self._any = jax.jit(lambda x: x.max(), out_shardings=whole)
+
+  def any(self, yes: bool) -> bool:
+    if count() == 1:
+      return yes
+    found = self._cast is not None and bool(self._cast)
+    votes = jax.make_array_from_callback(
+      (jax.device_count(),),
+      self._place,
+      lambda rows: np.full(len(range(jax.device_count())[rows[0]]), yes, "i4"),
+    )
+    self._cast = self._any(votes)
+    return found

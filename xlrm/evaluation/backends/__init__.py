@@ -1,1 +1,0 @@
-"""Who answers a prompted judge's questions, each a thin adapter."""

@@ -1,0 +1,1 @@
+"""Language models as judges: templates, servers, cache, choices."""

@@ -1,0 +1,1 @@
+"""Losses as pure functions, without [tokens, vocabulary] logits."""

@@ -1,0 +1,1 @@
+"""The paper's own numbers (arXiv 2404.12318): tables, claims, page."""

@@ -1,0 +1,99 @@
+"""What sampling and scoring take of each device's memory, before they run."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from xlrm.distributed import device_memory
+from xlrm.distributed import meshes
+from xlrm.distributed import sharding
+from xlrm.models import language_model
+from xlrm.sampling import batch_shapes
+from xlrm.sampling import decode_state
+
+LOGITS_COPIES = 2  # logits and their exponentials
+
+
+def sampling_plan(
+  model: language_model.EncoderDecoder,
+  mesh: meshes.AnyMesh,
+  *,
+  shape: batch_shapes.BatchShape,
+  input_length: int,
+  max_tokens: int,
+) -> device_memory.Plan:
+  """Of drawing responses: weights, keys and values, and the larger of what a
+  step and what reading the next prompts takes.
+
+  The number of samples per prompt costs next to nothing: those that wait for a
+  row are numbers.
+  """
+  data, parts = (mesh.shape[axis] for axis in meshes.AXES)
+  slots = -(-shape.slots // data)
+  local = model.part_of(parts)
+  window = batch_shapes.window_lengths(max_tokens)[-1]
+
+  def start(params, inputs):
+    return local.start(
+      params, local.encode(params, inputs), shape.rows_per_slot, window
+    )
+
+  def kept(prompts):
+    inputs = jax.ShapeDtypeStruct((prompts, input_length), jnp.int32)
+    cache = jax.eval_shape(start, local.abstract(), inputs)
+    return sum(map(device_memory.bytes_of, jax.tree.leaves(cache)))
+
+  logits = slots * shape.rows_per_slot * local.config.vocab_size * 4
+  size = jnp.dtype(local.config.dtype).itemsize
+  width = local.config.emb_dim + decode_state.PENALTY_COLUMNS
+  reading = -(-shape.prefill_size // data)
+  layer = _layer_bytes(local, reading, input_length, input_length)
+  read = model.without_output_matrix(model.abstract())
+  return device_memory.Plan(
+    {
+      "parameters": device_memory.placed_bytes(
+        read, mesh, sharding.split_over_model
+      ),
+      "output matrix": local.config.vocab_size * width * size,
+      "keys, values": kept(slots),
+      "a step": max(LOGITS_COPIES * logits, layer + kept(reading)),
+    }
+  )
+
+
+def _layer_bytes(model, rows: int, length: int, keys: int) -> int:
+  """Of one layer that attends to `keys` positions, without a backward pass."""
+  config = model.config
+  size = jnp.dtype(config.dtype).itemsize
+  joined = config.num_heads * config.head_dim
+  widths = 4 * joined + 3 * config.emb_dim + 3 * config.mlp_dim
+  attention = 2 * config.num_heads * length * keys * 4
+  return rows * (length * widths * size + attention)
+
+
+def scoring_plan(
+  scorer: Any,
+  mesh: meshes.AnyMesh,
+  *,
+  batch_size: int,
+  num_responses: int,
+) -> device_memory.Plan:
+  """Of a reward model that scores `num_responses` to each prompt."""
+  data, parts = (mesh.shape[axis] for axis in meshes.AXES)
+  prompts = -(-batch_size // data)
+  local = scorer.model.part_of(parts)
+  read = scorer.rows_read(num_responses)
+  longest = max(length for _, length in read)
+  sizes = [
+    _layer_bytes(local, prompts * rows, length, longest)
+    for rows, length in read
+  ]
+  return device_memory.Plan(
+    {
+      "parameters": device_memory.placed_bytes(
+        scorer.abstract(), mesh, sharding.split_over_model
+      ),
+      "activations": sum(sizes),
+    }
+  )

@@ -1,0 +1,1 @@
+"""Files: the one seam for reading, writing and replacing them."""

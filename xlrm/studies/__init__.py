@@ -1,0 +1,1 @@
+"""Studies: which jobs an experiment over languages consists of."""

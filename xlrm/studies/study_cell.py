@@ -1,0 +1,144 @@
+"""A cell of a study: one gin job in one folder, and how it is named.
+
+A folder's name says where its cell stands on the axes, except for an axis'
+first value: `rm_en`, `rm_en_seed1`. So values are added at the end.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+import dataclasses
+import pathlib
+from typing import Any
+
+from xlrm.studies import study as study_lib
+
+Study = study_lib.Study
+Settings = study_lib.Settings
+Folder = pathlib.PurePosixPath  # in settings: a folder of the study
+_WANTED = ("VERDICTS", "evaluate.run.swept")  # settings of a report
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+  """One gin job of a study.
+
+  Attributes:
+    kind: a key of study.JOBS.
+    name: unique in the study; its folder there, unless it is the report.
+    title: for people.
+    gin_file: of the job.
+    settings: macro or parameter -> value; a Folder in it is one of the study.
+    needs: names of cells that must be complete before.
+    root: folder of the study.
+    wants: names of cells whose folders it takes, in its settings, if they are
+      complete.
+  """
+
+  kind: str
+  name: str
+  title: str
+  gin_file: str
+  settings: Settings
+  needs: tuple[str, ...]
+  root: pathlib.Path
+  wants: tuple[str, ...] = ()
+
+  def without(self, missing: Collection[str]) -> "Cell":
+    """The cell when some that it wants are not complete."""
+    gone = set(map(Folder, missing))
+    settings = {
+      name: [x for x in value if _folder_of(x) not in gone]
+      if name in _WANTED
+      else value
+      for name, value in self.settings.items()
+    }
+    return dataclasses.replace(self, settings=settings)
+
+  @property
+  def folder(self) -> pathlib.Path:
+    own = self.settings.get("MODEL_DIR", Folder(self.name))
+    return self.root / own
+
+  @property
+  def bindings(self) -> list[str]:
+    """What `xlrm run --gin_file=GIN_FILE` needs to run this cell alone:
+    'NAME = VALUE' for each --gin.NAME=VALUE."""
+    return [
+      f"{name} = {_placed(value, self.root)!r}"
+      for name, value in self.settings.items()
+    ]
+
+
+def _folder_of(entry: Any) -> Any:
+  """Of an entry of a setting in _WANTED; a swept point is [folder, values]."""
+  return entry[0] if isinstance(entry, list) else entry
+
+
+def _placed(value: Any, root: pathlib.Path) -> Any:
+  """The value with the study's folders as paths."""
+  if isinstance(value, Folder):
+    return str(root / value)
+  if isinstance(value, Mapping):
+    return {key: _placed(x, root) for key, x in value.items()}
+  if isinstance(value, list | tuple):
+    return type(value)(_placed(x, root) for x in value)
+  return value
+
+
+def told(study: Study, axes: Settings) -> str:
+  """', seed 1, kl 0.2': axes of several values."""
+  return "".join(
+    f", {study_lib.AXES[axis]} {value}"
+    for axis, value in axes.items()
+    if len(study.axis(axis)) > 1
+  )
+
+
+def suffix(study: Study, axes: Settings) -> str:
+  """'_seed1_kl0.2': axes that are not at their first value."""
+  return "".join(
+    f"_{study_lib.AXES[axis]}{value}"
+    for axis, value in axes.items()
+    if value != study.axis(axis)[0]
+  )
+
+
+def name_of(study: Study, kind: str, axes: Settings, **places: str) -> str:
+  """The folder, from the study's pattern for its kind.
+
+  Raises:
+    ValueError: the pattern has a place that this kind does not.
+  """
+  pattern = study.folders.get(kind, study_lib.FOLDERS[kind])
+  try:
+    return str(Folder(pattern.format(**places) + suffix(study, axes)))
+  except (KeyError, IndexError) as error:
+    raise ValueError(
+      f"folders: {kind!r}: {pattern!r} has the place {error}; it may have "
+      f"{', '.join(f'{{{x}}}' for x in places) or 'none'}"
+    ) from error
+
+
+def make(
+  study: Study,
+  kind: str,
+  name: str,
+  title: str,
+  settings: Settings,
+  needs: Sequence[str] = (),
+) -> Cell:
+  """A cell with the user's settings, too.
+
+  Raises:
+    ValueError: these are what the study decides.
+  """
+  own = study.settings.get(kind, {})
+  for key in own:
+    if key in settings:
+      raise ValueError(
+        f"settings: {kind!r} has {key}, which the study sets itself (to "
+        f"{settings[key]!r} in {title})"
+      )
+  gin_file = study.jobs.get(kind, study_lib.JOBS[kind])
+  root = pathlib.Path(study.model_dir)
+  needs = tuple(dict.fromkeys(needs))
+  return Cell(kind, name, title, gin_file, {**settings, **own}, needs, root)

@@ -1,0 +1,295 @@
+"""What the training loop does between steps: log, evaluate, save, stop.
+
+The host reads the metrics of a step while the device works on the next one.
+All that it remembers from step to step is `Memory`, which is in every
+checkpoint, so that a resumed run decides as the first one would have.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import difflib
+import math
+import pathlib
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from xlrm import types
+from xlrm.batches import batch_sources
+from xlrm.checkpoints import native
+from xlrm.distributed import meshes
+from xlrm.distributed import preemption
+from xlrm.distributed import processes
+from xlrm.distributed import sharding
+from xlrm.training import metric_writer
+from xlrm.training import train_step
+
+Evaluation = Callable[[types.Params, int], metric_writer.Values]
+
+
+class NonFiniteError(ValueError):
+  """The loss or its gradient stayed infinite or NaN."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+  """How long, how often, what is best.
+
+  Attributes:
+    train_steps: steps of THIS job (T5X counts from the start of pre-training).
+    eval_period: steps between evaluations; each is followed by a checkpoint,
+      and so is the last step.
+    checkpoint_period: further checkpoints between them; None is none.
+    log_period: steps averaged into one line of metrics.
+    num_microbatches: parts of a batch whose gradients are summed.
+    seed: of dropout and of fresh parameters.
+    keep_checkpoints: newest ones that stay, beside the best; with one alone
+      there is nothing to fall back to if it is damaged.
+    best_metric: name of the metric that picks the best checkpoint.
+    best_mode: 'min' or 'max'.
+    patience: evaluations without a new best before the run stops; None: never.
+    max_nonfinite_steps: updates skipped in a row (NaN or infinite loss or
+      gradient) before the run stops.
+  """
+
+  train_steps: int
+  eval_period: int = 1000
+  checkpoint_period: int | None = None
+  log_period: int = 10
+  num_microbatches: int = 1
+  seed: int = 0
+  keep_checkpoints: int = 2
+  best_metric: str = "validation/loss"
+  best_mode: str = "min"
+  patience: int | None = None
+  max_nonfinite_steps: int = 10
+
+  def __post_init__(self):
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      if field.name != "seed" and isinstance(value, int) and value < 1:
+        raise ValueError(f"{field.name} {value} is below 1")
+    if self.best_mode not in ("min", "max"):
+      raise ValueError(f"best_mode {self.best_mode!r} is not 'min' or 'max'")
+
+  def is_better(self, value: float, best: float | None) -> bool:
+    if not math.isfinite(value):
+      return False
+    if best is None:
+      return True
+    return value < best if self.best_mode == "min" else value > best
+
+  def evaluates(self, step: int) -> bool:
+    return step % self.eval_period == 0 or step == self.train_steps
+
+  def saves(self, step: int) -> bool:
+    period = self.checkpoint_period
+    return self.evaluates(step) or (period is not None and step % period == 0)
+
+  def logs(self, step: int) -> bool:
+    return step % self.log_period == 0 or step == self.train_steps
+
+
+@dataclasses.dataclass(frozen=True)
+class FitResult:
+  """What a run leaves.
+
+  Attributes:
+    params: after the last step; the best are in the model directory.
+    step: steps done.
+    history: every line of metrics.jsonl.
+    best_step: of the best checkpoint; None without an evaluation.
+  """
+
+  params: types.Params
+  step: int
+  history: list[dict[str, Any]]
+  best_step: int | None
+
+
+@dataclasses.dataclass
+class Memory:
+  """What the host remembers between steps; in every checkpoint's metadata."""
+
+  data: str  # fingerprint of the source
+  averages: metric_writer.Averages = dataclasses.field(
+    default_factory=metric_writer.Averages
+  )
+  best: dict[str, Any] | None = None  # content of best.json
+  since_best: int = 0
+
+  def metadata(self) -> dict[str, Any]:
+    return {**vars(self), "averages": self.averages.sums()}
+
+
+def rest_of(state: train_step.TrainState) -> dict[str, Any]:
+  return {name: x for name, x in vars(state).items() if name != "params"}
+
+
+def require_metric(name: str, names) -> None:
+  if name not in names:
+    nearest = difflib.get_close_matches(name, names, 1, 0.0)
+    raise ValueError(
+      f"best_metric {name!r} is none of the metrics: "
+      f"{', '.join(sorted(names))}; nearest: {nearest[0]}"
+    )
+
+
+def leaves(batch: Any) -> dict[str, np.ndarray]:
+  """Path -> array."""
+  return {
+    sharding.path_name(key).replace("/", "."): np.asarray(leaf)
+    for key, leaf in jax.tree_util.tree_leaves_with_path(batch)
+  }
+
+
+@dataclasses.dataclass
+class Loop:
+  """The story of a run; `run` is its beginning."""
+
+  source: batch_sources.BatchSource
+  config: TrainConfig
+  mesh: jax.sharding.Mesh
+  model_dir: pathlib.Path
+  description: str
+  checkpointer: native.Checkpointer
+  step_fn: Callable
+  validate: Callable[[types.Params], dict[str, float]]
+  evaluate: Evaluation | None
+  key: jax.Array
+  memory: Memory
+  place: Callable[[Any], Any] | None = None  # default: rows over the mesh
+  prefix: str = "train/"  # of what a step reports
+  # (step, batch) -> arrays that are saved of it; default: its leaves.
+  describe: Callable[[int, Any], dict[str, Any]] | None = None
+
+  def run(self, state: train_step.TrainState) -> FitResult:
+    done = int(state.step)
+    self.streak = int(state.nonfinite_streak)
+    self.clock = (time.monotonic(), done)
+    self.writer = metric_writer.MetricWriter(self.model_dir, start_step=done)
+    self.progress = metric_writer.Progress(
+      self.description, done, self.config.train_steps
+    )
+    try:
+      with preemption.Watch() as watch:
+        state = self._steps(state, done, watch)
+    finally:
+      self.progress.close()
+      self.writer.close()
+      self.checkpointer.close()
+    history = processes.on_first(
+      metric_writer.read, self.model_dir / metric_writer.METRICS
+    )
+    best = self.memory.best
+    return FitResult(
+      state.params, int(state.step), history, best and best["step"]
+    )
+
+  def _steps(
+    self, state: train_step.TrainState, done: int, watch: preemption.Watch
+  ) -> train_step.TrainState:
+    """The device works on one step while the host prepares the next batch and
+    reads the metrics of the step before."""
+    config = self.config
+    stream = self.source.train_batches(done)
+    vote = processes.Vote()
+    pending = None  # (step, batch, metrics) of the step just dispatched
+    while done < config.train_steps and not self._out_of_patience():
+      batch = next(stream)
+      placed = self._placed(batch)
+      with meshes.active(self.mesh):
+        state, metrics = self.step_fn(state, placed, self.key)
+      done += 1
+      if pending is not None:
+        self._collect(*pending)
+      pending = (done, batch, metrics)
+      self.checkpointer.check()
+      preempted = vote.any(watch.received)
+      if config.saves(done) or preempted:
+        self._collect(*pending)
+        pending = None
+        if config.evaluates(done):
+          self._evaluate(state.params, done)
+        self._save(state, done)
+      if preempted and done < config.train_steps:
+        self.checkpointer.wait()
+        print(f"{self.description}: SIGTERM, saved at step {done}", flush=True)
+        raise preemption.Preempted()
+    self.checkpointer.wait()
+    return state
+
+  def _placed(self, batch: Any) -> Any:
+    if self.place is not None:
+      return self.place(batch)
+    return sharding.shard(batch, self.mesh)
+
+  def _out_of_patience(self) -> bool:
+    patience = self.config.patience
+    return patience is not None and self.memory.since_best >= patience
+
+  def _collect(self, step: int, batch: Any, metrics) -> None:
+    """Reads a finished step's metrics; logs every `log_period` steps."""
+    metrics = jax.device_get(metrics)
+    self.progress.step()
+    self._check_finite(step, batch, bool(metrics["skipped"][0]))
+    self.memory.averages.add(metrics)
+    if not self.config.logs(step):
+      return
+    means = self.memory.averages.means()
+    means = {f"{self.prefix}{name}": mean for name, mean in means.items()}
+    self.memory.averages = metric_writer.Averages()
+    self.writer.write(step, means)
+    self.progress.line(step, means)
+    then, self.clock = self.clock, (time.monotonic(), step)
+    rate = (step - then[1]) / max(self.clock[0] - then[0], 1e-9)
+    self.writer.write_timing(step, {"timing/steps_per_second": rate})
+
+  def _check_finite(self, step: int, batch: Any, skipped: bool) -> None:
+    self.streak = self.streak + 1 if skipped else 0
+    if self.streak == 1:
+      print(
+        f"{self.description}: step {step}: loss or gradient not finite, "
+        "update skipped",
+        flush=True,
+      )
+    if self.streak < self.config.max_nonfinite_steps:
+      return
+    path = self.model_dir / f"nonfinite_batch_{step}.npz"
+    arrays = self.describe(step, batch) if self.describe else leaves(batch)
+    if processes.is_first():
+      np.savez(path, **arrays)
+    raise NonFiniteError(
+      f"loss or gradient not finite in {self.streak} steps in a row, the last "
+      f"of them step {step}; its batch is in {path}; try a lower learning rate"
+    )
+
+  def _evaluate(self, params: types.Params, step: int) -> None:
+    metrics = self.validate(params)
+    if self.evaluate is not None:
+      metrics.update(self.evaluate(params, step))
+    metrics = processes.broadcast(metrics)  # they choose the best, and the end
+    if not metrics:
+      return
+    self.writer.write(step, metrics)
+    self.progress.line(step, metrics)
+    name = self.config.best_metric
+    require_metric(name, metrics)
+    best = self.memory.best
+    self.memory.since_best += 1
+    if self.config.is_better(metrics[name], best and best["value"]):
+      value = float(metrics[name])
+      self.memory.best = {"step": step, "metric": name, "value": value}
+      self.memory.since_best = 0
+
+  def _save(self, state: train_step.TrainState, step: int) -> None:
+    self.writer.sync()
+    self.checkpointer.save(
+      step,
+      state.params,
+      rest_of(state),
+      self.memory.metadata(),
+      best=self.memory.best,
+    )
