@@ -91,9 +91,7 @@ def test_combine_gets_one_row_per_member_on_the_device_too(models):
   pairs = [[group[0], "Snow."] for group in GROUPS]
   on_device = together.device_scores(DOCUMENTS, pairs)
   assert on_device.shape == (len(DOCUMENTS), 2)
-  np.testing.assert_allclose(
-    on_device, together(DOCUMENTS, pairs), atol=1e-5
-  )
+  np.testing.assert_allclose(on_device, together(DOCUMENTS, pairs), atol=1e-5)
 
 
 def test_a_list_is_a_mean_and_a_mesh_changes_nothing(models):
