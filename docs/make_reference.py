@@ -33,7 +33,6 @@ SHARED = {
   "dtype": "of the computation, 'float32' or 'bfloat16'",
   "split": "of the source",
   "history": "what later reports say of this stage",
-  "dry_run": "set by `--dry_run`",
 }
 
 # Page -> title, what it is about, modules (a folder means all of its modules).

@@ -25,6 +25,7 @@ from xlrm.models import language_model
 from xlrm.ppo import objective
 from xlrm.ppo import ppo_memory
 from xlrm.ppo import ppo_models
+from xlrm.ppo import ppo_states
 from xlrm.ppo import ppo_trainer
 from xlrm.ppo import reward_scale
 from xlrm.ppo import rollouts
@@ -78,13 +79,15 @@ def trainer(
 ) -> ppo_trainer.Trainer:
   """Of the job, with random weights and without files."""
   models = _models(options, model, mesh, random_params)
+  config = objective.PPOConfig()
   return ppo_trainer.Trainer(
-    models=models,
-    optimizers=(optimizers.adafactor(1e-4), optimizers.adafactor(1e-4)),
-    config=objective.PPOConfig(),
-    rollout_config=rollouts.RolloutConfig(
-      batch_size=options.batch * options.samples, num_samples=options.samples
+    states=ppo_states.PPOStates(
+      models,
+      (optimizers.adafactor(1e-4), optimizers.adafactor(1e-4)),
+      config.kl_coefficient,
+      mesh,
     ),
+    config=config,
     rollouts=rollouts.Rollouts(
       model=model,
       tokenizer=models.policy.tokenizer,
@@ -99,7 +102,6 @@ def trainer(
       mesh=mesh,
     ),
     num_microbatches=1,
-    mesh=mesh,
     shares_reference=True,
     languages=(),
   )
@@ -132,8 +134,8 @@ def steps(
   """
   mesh = meshes.MeshConfig(model=options.model_axis).build()
   made = trainer(options, model, mesh, random_params)
-  inputs, rows = _prompts(options, made.models.policy.tokenizer)
-  kept = [made.initial(), 0]
+  inputs, rows = _prompts(options, made.states.models.policy.tokenizer)
+  kept = [made.states.initial(made.rollouts.scale), 0]
   key = jax.random.key(0)
 
   def batch():
@@ -150,7 +152,7 @@ def steps(
 
   def rollout():
     params, value = kept[0].params, kept[0].value.params
-    reference = made.reference_params
+    reference = made.reference(params, kept[1])
     return made.rollouts.rollout(params, reference, value, batch(), key)[:2]
 
   def parts(number: int) -> dict[str, float]:

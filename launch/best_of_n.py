@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import os
 
 from xlrm.launch import process_options
+from xlrm.launch import run
 from xlrm.launch import sample
 
 
@@ -87,6 +88,6 @@ def main(options: argparse.Namespace) -> int:
 
   job = gin_jobs.load(["best_of_n_file.gin"], bindings(options))
   process_options.start(options)
-  job.run(dry_run=options.dry_run)
+  run.carry_out(job, options.dry_run)
   process_options.finish()
   return 0

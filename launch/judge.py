@@ -14,6 +14,8 @@ missing. --dry_run prices the job and asks nothing. The job is judge.gin.
 import argparse
 from collections.abc import Sequence
 
+from xlrm.launch import run
+
 BACKENDS = {
   "openai": "OpenAIBackend",
   "google": "GoogleBackend",
@@ -79,5 +81,6 @@ def bindings(options: argparse.Namespace) -> list[str]:
 def main(options: argparse.Namespace) -> int:
   from xlrm.config import gin_jobs
 
-  gin_jobs.load(["judge.gin"], bindings(options)).run(dry_run=options.dry_run)
+  job = gin_jobs.load(["judge.gin"], bindings(options))
+  run.carry_out(job, options.dry_run)
   return 0

@@ -90,6 +90,14 @@ def imitate(devices: str) -> None:
       ) from error
 
 
+def carry_out(job, dry_run: bool, devices: str | None = None) -> None:
+  """Runs a `gin_jobs.Job`, or prints what it would do."""
+  if dry_run:
+    print(job.plan(devices).text(), flush=True)
+  else:
+    job.run()
+
+
 def main(options: argparse.Namespace) -> int:
   from xlrm.config import gin_jobs
 
@@ -101,6 +109,6 @@ def main(options: argparse.Namespace) -> int:
   job = gin_jobs.load(options.gin_file, options.bindings, paths)
   if not options.devices:
     process_options.start(options)
-  job.run(dry_run=options.devices or options.dry_run)
+  carry_out(job, options.dry_run, options.devices)
   process_options.finish()
   return 0

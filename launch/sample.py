@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Sequence
 
 from xlrm.launch import process_options
+from xlrm.launch import run
 
 
 def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +79,6 @@ def main(options: argparse.Namespace) -> int:
 
   job = gin_jobs.load(["sample.gin"], bindings(options))
   process_options.start(options)
-  job.run(dry_run=options.dry_run)
+  run.carry_out(job, options.dry_run)
   process_options.finish()
   return 0

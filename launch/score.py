@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import re
 
 from xlrm.launch import process_options
+from xlrm.launch import run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +82,6 @@ def main(options: argparse.Namespace) -> int:
 
   job = gin_jobs.load(["score.gin"], bindings(options))
   process_options.start(options)
-  job.run(dry_run=options.dry_run)
+  run.carry_out(job, options.dry_run)
   process_options.finish()
   return 0

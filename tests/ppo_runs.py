@@ -1,5 +1,8 @@
 """PPO of the smallest models, as a job."""
 
+from collections.abc import Iterator
+import contextlib
+import dataclasses
 import pathlib
 
 import jax
@@ -10,8 +13,10 @@ from xlrm.batches import prompt_files
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import meshes
 from xlrm.jobs import ppo as ppo_job
+from xlrm.jobs import ppo_evaluation
 from xlrm.models import lora
 from xlrm.ppo import objective
+from xlrm.ppo import ppo_models
 from xlrm.ppo import rollouts
 from xlrm.sampling import sampling_config
 from xlrm.training import fit
@@ -22,10 +27,10 @@ LENGTHS = {"inputs": 48, "targets": 12}
 ROLLOUT = rollouts.RolloutConfig(
   batch_size=8,
   num_scale_samples=8,
-  num_validation_prompts=8,
-  num_shown=2,
+  sampler=sampling_config.SamplingConfig(max_tokens=LENGTHS["targets"]),
   debug=True,  # ratio 1 and KL 0 are checked
 )
+EVALUATION = ppo_evaluation.PPOEvaluation(num_prompts=8, num_shown=2)
 ONE_DEVICE = meshes.MeshConfig(1, 1)
 
 
@@ -45,7 +50,7 @@ ALL_WEIGHTS = {
   "value": specks.REWARD,
   "heldout": specks.REWARD,
   "config": config(6, eval_period=3, checkpoint_period=1),
-  "ppo_config": objective.PPOConfig(
+  "objective": objective.PPOConfig(
     policy_start_step=2, kl_target=1.0, num_minibatches=2, num_epochs=2
   ),
 }
@@ -61,45 +66,59 @@ def _refused(model):
   raise AssertionError("PPO read the parameters of a model off the mesh")
 
 
-def train(
+def job(
   place, folder, mesh: meshes.MeshConfig = ONE_DEVICE, **options
-) -> fit.FitResult:
+) -> ppo_job.PPO:
   """PPO as a job.
 
   Args:
     place: of models and prompts.
     folder: MODEL_DIR.
     mesh: over the first devices of what is there; data = -1 is all of them.
-    options: of `ppo.train`; paths of models may be names in `place`.
+    options: of `PPO` and of its `PPOModels`, whose paths are names in `place`.
   """
+  models = {"policy": specks.POLICY, "rewards": specks.REWARD}
+  names = {field.name for field in dataclasses.fields(ppo_models.PPOModels)}
+  models |= {name: options.pop(name) for name in names & options.keys()}
+  named = {name: str(pathlib.Path(place) / x) for name, x in models.items()}
   options = {
-    "policy": specks.POLICY,
-    "rewards": specks.REWARD,
     "optimizer": optimizers.adafactor(1e-3),
     "config": config(3),
-    "ppo_config": objective.PPOConfig(policy_start_step=1),
-    "rollout": ROLLOUT,
-    "sampler": sampling_config.SamplingConfig(max_tokens=LENGTHS["targets"]),
+    "objective": objective.PPOConfig(policy_start_step=1),
+    "rollouts": ROLLOUT,
+    "evaluation": EVALUATION,
     "lengths": LENGTHS,
     **options,
   }
-  for name in ("policy", "rewards", "value", "reference", "heldout"):
-    if options.get(name) is not None:
-      options[name] = str(pathlib.Path(place) / options[name])
+  return ppo_job.PPO(
+    source=prompt_files.PromptFile(
+      str(pathlib.Path(place) / specks.PROMPTS), instruction="<es> "
+    ),
+    models=ppo_models.PPOModels(**named),
+    model_dir=str(folder),
+    mesh=mesh,
+    **options,
+  )
+
+
+@contextlib.contextmanager
+def few_devices(mesh: meshes.MeshConfig = ONE_DEVICE) -> Iterator[None]:
+  """A mesh takes the first devices; no model may be read off it."""
   with pytest.MonkeyPatch.context() as patch:
     build, count = meshes.MeshConfig.build, mesh.data * mesh.model
     devices = jax.devices()[: count if count > 0 else None]
     patch.setattr(meshes.MeshConfig, "build", lambda x: build(x, devices))
     # One more copy of a model, on one device, is in no plan.
     patch.setattr(pretrained.Pretrained, "params", property(_refused))
-    return ppo_job.train(
-      source=prompt_files.PromptFile(
-        str(pathlib.Path(place) / specks.PROMPTS), instruction="<es> "
-      ),
-      model_dir=str(folder),
-      mesh=mesh,
-      **options,
-    )
+    yield
+
+
+def train(
+  place, folder, mesh: meshes.MeshConfig = ONE_DEVICE, **options
+) -> fit.FitResult:
+  """Runs a `job`."""
+  with few_devices(mesh):
+    return job(place, folder, mesh, **options).run()
 
 
 def train_all_weights(place, folder) -> fit.FitResult:

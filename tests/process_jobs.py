@@ -35,6 +35,7 @@ from xlrm.jobs import best_of_n
 from xlrm.jobs import diagnose
 from xlrm.jobs import evaluate
 from xlrm.jobs import judge
+from xlrm.jobs import ppo_evaluation
 from xlrm.jobs import pretrain
 from xlrm.jobs import reward
 from xlrm.jobs import sample
@@ -205,7 +206,7 @@ def _read(model, made, kind):
 
 
 def run_sft(place, folder):
-  return sft.train(
+  return sft.FineTuning(
     source=_read(
       place / specks.POLICY,
       world_rows.summary_rows("es", "train", 0, 29),
@@ -217,12 +218,12 @@ def run_sft(place, folder):
     initial=pretrained.load_language_model(str(place / specks.POLICY)),
     lengths=LENGTHS,
     mesh=MESH,
-  )
+  ).run()
 
 
 def run_nano(place, folder):
   """The shipped model, with checkpoints between evaluations."""
-  return sft.train(
+  return sft.FineTuning(
     source=_read(
       "nano", world_rows.summary_rows("es", "train", 0, 29), "summary"
     ),
@@ -241,11 +242,11 @@ def run_nano(place, folder):
     lengths=LENGTHS,
     evaluation=sft.GenerationEvaluation(num_examples=5),
     mesh=MESH,
-  )
+  ).run()
 
 
 def run_reward(place, folder):
-  return reward.train(
+  return reward.RewardTraining(
     source=_read(
       place / specks.POLICY,
       world_rows.rating_rows("es", "train", 0, 29),
@@ -257,11 +258,11 @@ def run_reward(place, folder):
     initial=pretrained.load_language_model(str(place / specks.POLICY)),
     lengths=LENGTHS,
     mesh=MESH,
-  )
+  ).run()
 
 
 def run_best_of_n(place, folder):
-  return best_of_n.run(
+  return best_of_n.BestOfN(
     source=prompt_files.PromptFile(str(place / specks.PROMPTS)),
     policy=str(place / specks.POLICY),
     rewards={"es": str(place / specks.REWARD)},
@@ -272,13 +273,13 @@ def run_best_of_n(place, folder):
     sampler=SAMPLER,
     lengths=LENGTHS,
     mesh=meshes.MeshConfig(),
-  )
+  ).run()
 
 
 def run_files(place, folder):
   """`xlrm sample` and `xlrm score` of what it wrote."""
   folder.mkdir(exist_ok=True)
-  drawn = sample.run(
+  drawn = sample.Sampling(
     source=prompt_files.PromptFile(str(place / specks.PROMPTS)),
     policy=str(place / specks.POLICY),
     output=str(folder / "drawn.jsonl"),
@@ -287,14 +288,14 @@ def run_files(place, folder):
     ),
     sampler=SAMPLER,
     mesh=MESH,
-  )
-  return score.run(
+  ).run()
+  return score.Scoring(
     input=drawn,
     output=str(folder / "scored.jsonl"),
     rewards=str(place / specks.REWARD),
     config=score.ScoreConfig(response_field="responses", batch_size=8),
     mesh=MESH,
-  )
+  ).run()
 
 
 def run_ppo(place, folder):
@@ -309,20 +310,17 @@ def run_ppo(place, folder):
     config=dataclasses.replace(
       CONFIG, best_metric="validation/scores", best_mode="max"
     ),
-    rollout=rollouts.RolloutConfig(
-      batch_size=16,
-      num_samples=2,
-      num_scale_samples=7,
-      num_validation_prompts=5,
+    rollouts=rollouts.RolloutConfig(
+      batch_size=16, num_samples=2, num_scale_samples=7, sampler=SAMPLER
     ),
-    sampler=SAMPLER,
+    evaluation=ppo_evaluation.PPOEvaluation(num_prompts=3),
   )
 
 
 def run_pretrain(place, folder):
   base = pretrained.load_language_model(str(place / specks.POLICY))
   made = world_rows.summary_rows("es", "train", 0, 29)
-  return pretrain.train(
+  return pretrain.Pretraining(
     source=_read(place / specks.POLICY, made, "pretraining"),
     optimizer=optimizers.adamw(1e-3),
     config=CONFIG,
@@ -332,12 +330,12 @@ def run_pretrain(place, folder):
     model_dir=str(folder),
     lengths=LENGTHS,
     mesh=MESH,
-  )
+  ).run()
 
 
 def run_diagnose(place, folder):
   """Of a reward model and of a language model under random heads."""
-  return diagnose.run(
+  return diagnose.Diagnosis(
     sources={
       "es": _source(
         place / specks.POLICY,
@@ -355,22 +353,22 @@ def run_diagnose(place, folder):
     batch_size=16,
     max_training_rows=9,
     mesh=meshes.MeshConfig(),
-  )
+  ).run()
 
 
 def run_evaluate(place, folder):
   """Of the records that two processes wrote."""
-  return evaluate.run(
+  return evaluate.Evaluation(
     runs=[str(place / "best_of_n_two")], model_dir=str(folder), gold=False
-  )
+  ).run()
 
 
 def run_judge(place, folder):
-  return judge.run(
+  return judge.Judging(
     records=str(place / "best_of_n_two" / "records.jsonl"),
     output=str(folder / "verdicts.jsonl"),
     backend=Reader(),
-  )
+  ).run()
 
 
 JOBS = {

@@ -111,11 +111,11 @@ def evaluate(params, step):
   return {"validation/rouge_l": float(jnp.abs(kernel).sum() % 1)}
 
 
-def run(model_dir, *, source=None, optimizer=None, mesh=None, **changes):
-  """`fit` with defaults that suit the tests; `changes` are of TrainConfig."""
+def training(model_dir, *, source=None, optimizer=None, mesh=None, **changes):
+  """A run with defaults that suit the tests; `changes` are of TrainConfig."""
   options = {
     name: changes.pop(name)
-    for name in ("evaluate", "frozen", "dry_run", "params", "loss_fn")
+    for name in ("evaluate", "frozen", "params", "loss_fn")
     if name in changes
   }
   settings = {
@@ -125,8 +125,8 @@ def run(model_dir, *, source=None, optimizer=None, mesh=None, **changes):
     **changes,
   }
   mesh = mesh or meshes.MeshConfig(1, 1).build(jax.devices()[:1])
-  return fit.fit(
-    options.pop("params", None) or new_params(),
+  return fit.Training(
+    params=options.pop("params", None) or new_params(),
     loss_fn=options.pop("loss_fn", None) or make_loss(),
     optimizer=optimizer or optimizers.adamw(1e-2),
     source=source or Source(),
@@ -136,6 +136,11 @@ def run(model_dir, *, source=None, optimizer=None, mesh=None, **changes):
     description="tiny",
     **options,
   )
+
+
+def run(model_dir, **changes):
+  """Trains."""
+  return fit.fit(training(model_dir, **changes))
 
 
 def run_for_signals(model_dir, source=None, mesh=None, optimizer=None):

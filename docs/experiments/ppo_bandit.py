@@ -17,7 +17,7 @@ import string_bandit
 from xlrm.analysis.exhibits import palette
 from xlrm.best_of_n import estimators
 from xlrm.ppo import advantages
-from xlrm.ppo import objective
+from xlrm.ppo import kl_estimators
 
 ALGORITHMS = {
   "PPO": advantages.GeneralizedAdvantage(),
@@ -160,7 +160,7 @@ def main(folder: str) -> None:
   for name, advantage in ALGORITHMS.items():
     long = [Run.of(bandit, advantage, BETA, x, steps=8000) for x in SEEDS]
     print(f"{name}, 8,000 steps:", np.round([x.gaps[-1] for x in long], 5))
-  for estimator in (objective.k2, objective.k3):
+  for estimator in (kl_estimators.k2, kl_estimators.k3):
     run = Run.of(bandit, ALGORITHMS["RLOO"], BETA, 0, kl_estimator=estimator)
     print(
       f"RLOO with {estimator.__name__} in the reward: KL(pi || pi*) "

@@ -23,6 +23,7 @@ from xlrm.evaluation import accuracy
 from xlrm.evaluation import calibration
 from xlrm.evaluation import diagnosis
 from xlrm.evaluation import judgments
+from xlrm.jobs import asked_judgments
 from xlrm.jobs import diagnose
 from xlrm.tasks import seahorse
 
@@ -84,7 +85,7 @@ def main(folder: str) -> None:
     x: {split: states(own[split]) for split in SPLITS}
     for x, own in rows.items()
   }
-  found = diagnose.Results([], [], {}, [], [])
+  found = asked_judgments.DiagnosisResults([], [], {}, [], [])
   heads = {x: head(features[x], rows[x]) for x in rows}
   for language, own in rows.items():
     baselines = judgments.Baselines.fit(own["train"])

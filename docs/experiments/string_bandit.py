@@ -22,6 +22,7 @@ import optax
 from xlrm import types
 from xlrm.models import language_model
 from xlrm.ppo import advantages
+from xlrm.ppo import kl_estimators
 from xlrm.ppo import objective
 from xlrm.ppo import ppo_step
 from xlrm.sampling import decoding
@@ -172,7 +173,7 @@ class Recipe:
   """How a policy is trained: 16 prompts with 8 responses each per step."""
 
   advantage: advantages.Advantage
-  kl_estimator: objective.KlEstimator = objective.k1
+  kl_estimator: kl_estimators.KlEstimator = kl_estimators.k1
   steps: int = 1000
   learning_rate: float = 0.03
   rows: int = 16

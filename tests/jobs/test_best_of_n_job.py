@@ -18,6 +18,7 @@ import pytest
 from xlrm.batches import prompt_files
 from xlrm.best_of_n import pools as pools_lib
 from xlrm.checkpoints import pretrained
+from xlrm.distributed import device_memory
 from xlrm.distributed import meshes
 from xlrm.evaluation import records
 from xlrm.jobs import best_of_n
@@ -28,7 +29,6 @@ from xlrm.rewards import reward_models
 from xlrm.sampling import sampling_config
 from xlrm.sampling import text_generation
 from xlrm.sampling import text_sampler
-from xlrm.training import training_memory
 
 pytestmark = pytest.mark.usefixtures("compile_once")
 CONFIG = best_of_n.BestOfNConfig(
@@ -54,7 +54,7 @@ def run(prompts, rewards, folder, config=CONFIG, **options):
   # One of the suite's eight devices, as an ordinary start has.
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(jax, "devices", lambda *_: jax.local_devices()[:1])
-    return best_of_n.run(
+    return best_of_n.BestOfN(
       source=prompt_files.PromptFile(prompts),
       policy="nano",
       rewards=rewards,
@@ -63,7 +63,7 @@ def run(prompts, rewards, folder, config=CONFIG, **options):
       sampler=SAMPLER,
       mesh=ONE_DEVICE,
       **options,
-    )
+    ).run()
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +198,7 @@ def test_a_batch_that_does_not_fit_names_the_largest_that_does(
 ):
   base = pretrained.load_language_model("nano")
   size = sum(x.nbytes for x in jax.tree.leaves(base.params))
-  monkeypatch.setattr(training_memory, "available_bytes", lambda _: 1.5 * size)
+  monkeypatch.setattr(device_memory, "available_bytes", lambda _: 1.5 * size)
   large = dataclasses.replace(
     CONFIG, batch_size=4096, num_samples=4096, chunk_size=512
   )
@@ -245,13 +245,13 @@ def test_samples_of_a_file_keep_its_rows(prompts, tmp_path, capsys):
 def test_chunks_change_no_sample(prompts, tmp_path):
   found = []
   for size in (2, 6):
-    sample.run(
+    sample.Sampling(
       source=prompt_files.PromptFile(prompts),
       policy="nano",
       output=str(tmp_path / f"{size}.jsonl"),
       config=sample.SampleConfig(num_samples=2, chunk_size=size),
       sampler=SAMPLER,
-    )
+    ).run()
     text = (tmp_path / f"{size}.jsonl").read_text()
     found.append([json.loads(x)["responses"] for x in text.splitlines()])
   assert found[0] == found[1]

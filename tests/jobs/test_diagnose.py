@@ -8,7 +8,7 @@ import numpy as np
 from xlrm.evaluation import accuracy
 from xlrm.evaluation import accuracy_files
 from xlrm.evaluation import judgments
-from xlrm.jobs import diagnose
+from xlrm.jobs import asked_judgments
 from xlrm.jobs import random_heads
 from xlrm.miniworld import world_rows
 from xlrm.rewards import text_scoring
@@ -94,6 +94,8 @@ def test_random_heads_on_ratings_and_rankings_give_one_mean_row():
   )
   for asked in (rated, ranked):
     baselines = judgments.Baselines.fit(asked)
-    row = diagnose.accuracy_of_heads("base", "es", heads, asked, baselines, 4)
+    row = asked_judgments.accuracy_of_heads(
+      "base", "es", heads, asked, baselines, 4
+    )
     assert row.n == 6 and row.heads == random_heads.RANDOM_HEADS
     assert 0.3 < row.accuracy < 0.7

@@ -120,13 +120,13 @@ def test_verdicts_and_swept_values_come_to_the_report(
   ]
   records_lib.write(judge / "verdicts.jsonl", said)
   folder = tmp_path / "my_study"
-  evaluate.run(
+  evaluate.Evaluation(
     runs=[str(run)],
     model_dir=str(folder),
     verdicts=[str(judge)],
     swept=[(str(folder), {"n": 5}), (str(other), {"n": 4})],
     study_folder=str(folder),
-  )
+  ).run()
   (inputs,) = made
   assert inputs.study == "my_study"
   assert inputs.verdicts == said[:1]
@@ -138,8 +138,8 @@ def test_verdicts_and_swept_values_come_to_the_report(
   assert (list(second.records), second.values) == (records[:3], {"n": 4})
   with pytest.raises(FileNotFoundError, match="gone holds no verdicts"):
     (tmp_path / "gone").mkdir()
-    evaluate.run(
+    evaluate.Evaluation(
       runs=[str(run)],
       model_dir=str(folder),
       verdicts=[str(tmp_path / "gone")],
-    )
+    ).run()

@@ -42,14 +42,18 @@ def folder(tmp_path):
   return tmp_path
 
 
-def run(folder, server, **fields):
+def job(folder, server, **fields):
   options = {
     "records": str(folder / "records.jsonl"),
     "output": str(folder / "out" / "verdicts.jsonl"),
     "backend": openai_server.OpenAIBackend("fake", server.base_url),
     "prices": PRICES,
   }
-  return judge.run(**{**options, **fields})
+  return judge.Judging(**{**options, **fields})
+
+
+def run(folder, server, **fields):
+  return job(folder, server, **fields).run()
 
 
 def command(folder, server, *more):
@@ -91,18 +95,17 @@ def test_g26_the_job_counts_exactly_and_a_rerun_is_free(folder, capsys):
   assert "asked now: 0 answers" in said and path.read_bytes() == before
 
 
-def test_g26_a_dry_run_prices_and_writes_nothing(folder, capsys):
+def test_g26_a_plan_prices_and_writes_nothing(folder):
   with fake_judge.FakeServer(fake_judge.fair) as server:
     before = sorted(folder.rglob("*"))
-    assert run(folder, server, dry_run=True) == []
+    plan = job(folder, server).plan()
     assert sorted(folder.rglob("*")) == before and not server.requests
-    said = capsys.readouterr().out
+    assert (plan.questions, plan.answered) == (4 * N, 0)
+    said = plan.text()
     assert f"{4 * N} questions, {4 * N} of them distinct, 0 answered" in said
     assert f"{4 * N * 16:,} tokens, $" in said and "a guess" in said
     run(folder, server)
-    capsys.readouterr()
-    run(folder, server, prices=prices.Prices(), dry_run=True)
-    said = capsys.readouterr().out
+    said = job(folder, server, prices=prices.Prices()).plan().text()
   assert "at most 0 answers" in said and "measured" in said
   assert "--input_price" in said
 

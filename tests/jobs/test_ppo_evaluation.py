@@ -1,6 +1,7 @@
 """PPO's evaluations ask the judges that are on the mesh, and no others."""
 
 import collections
+import dataclasses
 import gc
 import json
 import math
@@ -14,10 +15,10 @@ from xlrm.batches import prompt_files
 from xlrm.distributed import device_memory
 from xlrm.distributed import meshes
 from xlrm.distributed import sharding
-from xlrm.evaluation import hacking_panel
 from xlrm.jobs import ppo_evaluation
 from xlrm.ppo import objective
 from xlrm.ppo import ppo_models
+from xlrm.ppo import reward_scale
 from xlrm.ppo import rollouts
 from xlrm.rewards import reward_models
 from xlrm.sampling import sampling_config
@@ -36,30 +37,25 @@ def mesh():
 def evaluator(place, mesh, tmp_path, monkeypatch):
   """With responses that nobody has to draw."""
   judge = str(place / specks.REWARD)
-  models = ppo_models.load(
-    str(place / specks.POLICY),
-    reference=None,
-    value=None,
-    rewards=judge,
-    heldout=[judge, judge],
-    config=objective.PPOConfig(),
-    mesh=mesh,
-    dtype="float32",
-    reward_dtype=None,
-    reference_dtype=None,
+  named = ppo_models.PPOModels(
+    str(place / specks.POLICY), rewards=judge, heldout=[judge, judge]
   )
+  models = ppo_models.load(named, objective.PPOConfig(), mesh)
   monkeypatch.setattr(
-    ppo_evaluation.Evaluator, "sampled", lambda *_: list(TEXTS)
+    ppo_evaluation.PolicyAnswers, "sampled", lambda *_: list(TEXTS)
   )
   source = prompt_files.PromptFile(str(place / specks.PROMPTS))
   return ppo_evaluation.Evaluator(
-    models=models,
-    config=rollouts.RolloutConfig(num_shown=2),
-    sampler=sampling_config.SamplingConfig(max_tokens=8),
-    max_input_length=48,
-    mesh=mesh,
+    answers=ppo_evaluation.PolicyAnswers(
+      models=models,
+      rollouts=rollouts.RolloutConfig(),
+      sampler=sampling_config.SamplingConfig(max_tokens=8),
+      max_input_length=48,
+      mesh=mesh,
+    ),
+    config=ppo_evaluation.PPOEvaluation(num_shown=2),
+    scale=reward_scale.RewardScale(),
     model_dir=tmp_path,
-    panel=hacking_panel.PanelConfig(),
     validation=source.examples("validation")[: len(TEXTS)],
   )
 
@@ -77,13 +73,14 @@ def held() -> collections.Counter:
 
 def test_judges_are_held_once_as_planned(evaluator, mesh):
   before = held()
-  scale = evaluator.fit_scale(None, evaluator.validation)
+  answers = evaluator.answers
+  scale = answers.fit_scale(None, evaluator.validation)
   fitted = held()
   evaluator.evaluate(None, 1)
   evaluated = held()
   evaluator.evaluate(None, 2)
   one = device_memory.placed_bytes(
-    evaluator.models.reward.members[0].model.abstract(),
+    answers.models.reward.members[0].model.abstract(),
     mesh,
     sharding.split_over_model,
   )
@@ -99,10 +96,13 @@ def test_g08_scores_are_those_of_one_device(evaluator, place):
   rows = evaluator.validation
   alone = reward_models.load(str(place / specks.REWARD))
   expected = alone([row["reward_inputs"] for row in rows], TEXTS)
-  for judge in (evaluator.models.reward, evaluator.models.heldout):
-    found = evaluator.scored(judge, rows, TEXTS)
+  answers = evaluator.answers
+  for judge in (answers.models.reward, answers.models.heldout):
+    found = answers.scored(judge, rows, TEXTS)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-  evaluator.scale = evaluator.fit_scale(None, rows)
+  evaluator = dataclasses.replace(
+    evaluator, scale=answers.fit_scale(None, rows)
+  )
   metrics = evaluator.evaluate(None, 3)
   assert metrics["validation/scores"] == pytest.approx(0, abs=1e-5)
   assert metrics["validation/heldout"] == pytest.approx(np.mean(expected))

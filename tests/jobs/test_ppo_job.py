@@ -151,8 +151,8 @@ def test_groups_need_no_value_model(place, tmp_path, advantage):
     place,
     tmp_path / "run",
     config=ppo_runs.config(2),
-    ppo_config=objective.PPOConfig(advantage=advantage),
-    rollout=dataclasses.replace(ppo_runs.ROLLOUT, num_samples=2),
+    objective=objective.PPOConfig(advantage=advantage),
+    rollouts=dataclasses.replace(ppo_runs.ROLLOUT, num_samples=2),
   )
   row = next(row for row in result.history if "objective/kl" in row)
   assert "loss/value_avg" not in row and "loss/policy_avg" in row
@@ -169,8 +169,10 @@ def test_a_batch_without_an_end_teaches_nothing_if_masked(
     place,
     tmp_path / "run",
     config=ppo_runs.config(2),
-    ppo_config=objective.PPOConfig(missing_eos="mask"),
-    sampler=sampling_config.SamplingConfig(max_tokens=2),
+    objective=objective.PPOConfig(missing_eos="mask"),
+    rollouts=dataclasses.replace(
+      ppo_runs.ROLLOUT, sampler=sampling_config.SamplingConfig(max_tokens=2)
+    ),
     lengths={"inputs": 48, "targets": 2},
   )
   row = next(row for row in result.history if "objective/kl" in row)
@@ -219,12 +221,10 @@ def test_a_reward_model_without_an_opinion_is_refused(
     ({"int8_output_matrix": True}, "int8_output_matrix True"),
   ],
 )
-def test_g04_ppo_refuses_draws_that_are_not_the_policys(
-  place, tmp_path, sampler, said
-):
+def test_g04_ppo_refuses_draws_that_are_not_the_policys(sampler, said):
   config = sampling_config.SamplingConfig(max_tokens=12, **sampler)
   with pytest.raises(ValueError, match=f"PPO draws from the whole .*{said}"):
-    ppo_runs.train(place, tmp_path / "run", sampler=config)
+    rollouts.RolloutConfig(sampler=config)
 
 
 def test_g28_models_of_another_vocabulary_are_refused(
@@ -241,17 +241,17 @@ def test_g28_models_of_another_vocabulary_are_refused(
   "options, said",
   [
     (
-      {"rollout": dataclasses.replace(ppo_runs.ROLLOUT, batch_size=12)},
+      {"rollouts": dataclasses.replace(ppo_runs.ROLLOUT, batch_size=12)},
       r"12 \(12 prompts\) is not divisible by 8 minibatches .* valid: 8, 16",
     ),
     (
-      {"ppo_config": objective.PPOConfig(advantage=advantages.LeaveOneOut())},
+      {"objective": objective.PPOConfig(advantage=advantages.LeaveOneOut())},
       "num_samples 1 must be at least 2",
     ),
   ],
 )
 def test_sizes_that_do_not_divide(place, tmp_path, options, said):
-  options = {"ppo_config": objective.PPOConfig(num_minibatches=8), **options}
+  options = {"objective": objective.PPOConfig(num_minibatches=8), **options}
   with pytest.raises(ValueError, match=said):
     ppo_runs.train(place, tmp_path / "run", **options)
 
@@ -263,12 +263,22 @@ def test_a_group_size_that_does_not_divide_the_batch():
     rollouts.RolloutConfig(batch_size=9, num_samples=4)
 
 
-def test_a_dry_run_counts_all_models_and_writes_nothing(
-  place, tmp_path, capsys
-):
+def test_prompts_of_a_file_are_learnt_from_or_validated_on(place, tmp_path):
+  """Never both: 8 of the 24 are held out."""
+  with ppo_runs.few_devices():
+    opened = ppo_runs.job(place, tmp_path / "run")._open()
+    plan = ppo_runs.job(place, tmp_path / "run").plan()
+  learnt = {row["id"] for row in opened.prompts.rows}
+  shown = {row["id"] for row in opened.split.validation}
+  assert len(learnt) == 16 and len(shown) == 8 and not learnt & shown
+  assert "8 of the 24 prompts, chosen by seed 0, are held out" in plan.text()
+
+
+def test_a_plan_counts_all_models_and_writes_nothing(place, tmp_path):
   judges = {"value": specks.REWARD, "heldout": specks.REWARD}
-  ppo_runs.train(place, tmp_path / "run", **judges, dry_run="H100")
-  said = capsys.readouterr().out
+  with ppo_runs.few_devices():
+    plan = ppo_runs.job(place, tmp_path / "run", **judges).plan("H100")
+  said = plan.text()
   for name in (
     *("policy parameters", "value optimizer", "reference"),
     *("reward model 1", "held-out model 1"),

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 import shutil
 
 import jax
@@ -149,15 +148,16 @@ def test_a_target_that_is_not_there_is_refused_before_anything(place, tmp_path):
   assert not (tmp_path / "run").exists()
 
 
-def test_the_plan_has_the_base_once(place, tmp_path, capsys):
-  def total(**options):
-    start(place, tmp_path / "run", dry_run=True, **options)
-    said = capsys.readouterr().out
-    found = re.findall(r"^  ([a-z].*?) +(\d+\.\d+)$", said, re.MULTILINE)
-    return {name: float(size) for name, size in found}
+def test_the_plan_has_the_base_once(place, tmp_path):
+  def planned(**options):
+    options = {**RUN, **options}
+    with ppo_runs.few_devices():
+      plan = ppo_runs.job(place, tmp_path / "run", **options).plan()
+    return plan.memory["a step"]
 
-  adapted, whole = total(), total(lora=None)
-  assert adapted["total"] < whole["total"]
+  adapted, whole = planned(), planned(lora=None)
+  assert adapted.total < whole.total
+  adapted, whole = adapted.bytes, whole.bytes
   assert adapted["reference"] == 0 and adapted["base of value model"] == 0
   assert adapted["base of policy"] == whole["policy parameters"]
   assert not (tmp_path / "run").exists()

@@ -12,7 +12,7 @@ from xlrm.batches import batch_sources
 from xlrm.batches import converters
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import meshes
-from xlrm.jobs import diagnose
+from xlrm.jobs import asked_judgments
 from xlrm.jobs import reward
 from xlrm.jobs import score
 from xlrm.miniworld import world_rows
@@ -40,7 +40,7 @@ def trained(tmp_path_factory):
     for row in world_rows.rating_rows("en", "train", 0, 16)
   ]
   folder = tmp_path_factory.mktemp("reward")
-  result = reward.train(
+  result = reward.RewardTraining(
     source=batch_sources.ArraySource(
       train=examples[:8],
       validation=examples[8:],
@@ -55,7 +55,7 @@ def trained(tmp_path_factory):
     lengths=LENGTHS,
     frozen=("backbone/encoder/", "backbone/token_embedder/"),
     mesh=meshes.MeshConfig(data=8),
-  )
+  ).run()
   return base, folder, result
 
 
@@ -92,7 +92,7 @@ def test_a_reward_model_is_trained_further(trained, tmp_path):
   _, folder, _ = trained
   row = {"inputs": np.array([5, 1]), "targets": np.array([6, 1]), "rating": 1.0}
   loaded = pretrained.load_scorer(folder, dropout_rate=0.1)
-  further = reward.train(
+  further = reward.RewardTraining(
     source=batch_sources.ArraySource(
       train=[row] * 8,
       validation=[row],
@@ -106,7 +106,7 @@ def test_a_reward_model_is_trained_further(trained, tmp_path):
     initial=loaded,
     lengths=LENGTHS,
     mesh=meshes.MeshConfig(data=8),
-  )
+  ).run()
   same = jax.tree.map(np.array_equal, further.params, loaded.params)
   assert all(jax.tree.leaves(same))
   history = pretrained.read_description(tmp_path).history
@@ -144,7 +144,7 @@ def conversations(tmp_path_factory):
   base = pretrained.load_language_model("nano")
   lengths = {"inputs": 40, "targets": 12}
   data = seqio_source.SeqioSource(name, lengths, 4, tokenizer=base.tokenizer)
-  result = reward.train(
+  result = reward.RewardTraining(
     source=data,
     optimizer=optimizers.adafactor(1e-3),
     config=fit.TrainConfig(train_steps=2, eval_period=2),
@@ -153,7 +153,7 @@ def conversations(tmp_path_factory):
     lengths=lengths,
     loss=reward.RewardLossConfig(margin=0.1, centring=0.01),
     mesh=meshes.MeshConfig(data=4, model=2),
-  )
+  ).run()
   yield data, str(folder / "rm"), result
   registry.remove(name)
 
@@ -179,9 +179,9 @@ def test_g08_one_example_scores_the_same_in_every_job(conversations, tmp_path):
   ]
   file.write_text("\n".join(lines) + "\n")
   output = str(tmp_path / "out.jsonl")
-  score.run(input=str(file), output=output, rewards=path)
+  score.Scoring(input=str(file), output=output, rewards=path).run()
   in_file = [json.loads(x)["score"] for x in open(output, encoding="utf-8")]
-  found = diagnose.diagnose(
+  found = asked_judgments.ask(
     {"en": path},
     {"en": data},
     lengths=data.lengths,

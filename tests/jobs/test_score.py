@@ -29,6 +29,12 @@ def file(tmp_path):
   return str(path)
 
 
+def run(file, output, rewards, **options):
+  return score.Scoring(
+    input=str(file), output=str(output), rewards=rewards, **options
+  ).run()
+
+
 def lines(path):
   text = pathlib.Path(path).read_text(encoding="utf-8")
   return [json.loads(line) for line in text.splitlines()]
@@ -36,7 +42,7 @@ def lines(path):
 
 def test_rows_keep_their_columns_and_order(reward, file, tmp_path):
   output = tmp_path / "new" / "out.jsonl"
-  score.run(input=file, output=str(output), rewards=reward, config=SMALL)
+  run(file, output, reward, config=SMALL)
   made = lines(output)
   assert [x["kept"] for x in made] == list(range(40))
   assert all(isinstance(x["score"], float) for x in made)
@@ -52,7 +58,7 @@ def test_lists_of_responses_get_lists_of_scores(reward, tmp_path):
     prompt_field="q", response_field="a", score_field="s"
   )
   output = str(tmp_path / "out.jsonl")
-  score.run(input=str(path), output=output, rewards=[reward] * 2, config=config)
+  run(path, output, [reward] * 2, config=config)
   (row,) = lines(output)
   assert len(row["s"]) == 3 and row["s"][0] == row["s"][2] != row["s"][1]
 
@@ -61,7 +67,7 @@ def test_g18_killed_and_started_again_it_ends_with_the_same_bytes(
   reward, file, tmp_path
 ):
   whole = tmp_path / "whole.jsonl"
-  score.run(input=file, output=str(whole), rewards=reward, config=SMALL)
+  run(file, whole, reward, config=SMALL)
   code = f"""
 from xlrm.rewards import reward_models
 from xlrm.jobs import score
@@ -71,9 +77,10 @@ def slow(self, *args, **kwargs):
   time.sleep(.3)
   return real(self, *args, **kwargs)
 reward_models.RewardModel.score = slow
-score.run(input={file!r}, output={str(tmp_path / "out.jsonl")!r},
-          rewards={reward!r},
-          config=score.ScoreConfig(batch_size=8, chunk_size=1))
+score.Scoring(
+  input={file!r}, output={str(tmp_path / "out.jsonl")!r}, rewards={reward!r},
+  config=score.ScoreConfig(batch_size=8, chunk_size=1),
+).run()
 """
   state = tmp_path / "out.jsonl.partial.json"
   process = subprocess.Popen([sys.executable, "-c", code])
@@ -103,7 +110,7 @@ def test_an_interrupted_job_of_other_rows_is_not_continued(
   state = {"identity": "another", "rows": 1, "bytes": 3}
   (tmp_path / "out.jsonl.partial.json").write_text(json.dumps(state))
   with pytest.raises(ValueError, match="was begun with another model"):
-    score.run(input=file, output=str(output), rewards=reward)
+    run(file, output, reward)
   assert (tmp_path / "out.jsonl.partial").read_text() == "{}\n"
 
 
@@ -140,5 +147,5 @@ def test_g28_a_broken_row_is_told_before_anything_is_written(
   good = {"prompt": "a", "response": "b"}
   path.write_text(json.dumps(good) + "\n" + json.dumps(row) + "\n")
   with pytest.raises(ValueError, match=message):
-    score.run(input=str(path), output=str(tmp_path / "o"), rewards=reward)
+    run(path, tmp_path / "o", reward)
   assert os.listdir(tmp_path) == ["x.jsonl"]

@@ -131,7 +131,7 @@ def _ppo(demo, folder, **macros) -> list[dict]:
     "REWARD": str(demo / "rm_en"),
     "VALUE": str(demo / "rm_en"),
     "MIXTURE_OR_TASK_NAME": "miniworld_summary.es",
-    "ppo.train.heldout": str(demo / "rm_de"),
+    "PPOModels.heldout": str(demo / "rm_de"),
     "TRAIN_STEPS": 100,
     "EVAL_PERIOD": 20,
     **macros,

@@ -38,7 +38,7 @@ class Chain:
     macros = {"MODEL_DIR": self.path(name), **macros}
     lines = [*(f"{k} = {v!r}" for k, v in macros.items()), *bindings]
     before = sorted(self.folder.rglob("*"))
-    gin_jobs.load([gin_file], lines).run(dry_run=True)
+    assert gin_jobs.load([gin_file], lines).plan().text()
     assert sorted(self.folder.rglob("*")) == before
     gin_jobs.load([gin_file], lines).run()
     assert (pathlib.Path(macros["MODEL_DIR"]) / "config.gin").exists()
@@ -335,7 +335,7 @@ def test_the_options_of_the_demo_reach_its_jobs():
   }
   assert set(cells["ppo_es"].bindings) >= {
     *("RolloutConfig.seed = 3", "TEMPERATURE = 0.5"),
-    *("REWARD = 'x/rm_en'", "ppo.train.heldout = 'x/rm_de'"),
+    *("REWARD = 'x/rm_en'", "PPOModels.heldout = 'x/rm_de'"),
   }
   outputs = cells["ppo_es_outputs"].settings
   assert (outputs["OutputsConfig.seed"], outputs["MAX_PROMPTS"]) == (3, 7)

@@ -10,11 +10,13 @@ import pytest
 
 from xlrm import types
 from xlrm.ppo import advantages
+from xlrm.ppo import kl_controller
+from xlrm.ppo import kl_estimators
 from xlrm.ppo import objective
 
 NAN = math.nan
 UNDISCOUNTED = advantages.GeneralizedAdvantage(1.0, 1.0, whiten=False)
-ESTIMATORS = (objective.k1, objective.k2, objective.k3)
+ESTIMATORS = (kl_estimators.k1, kl_estimators.k2, kl_estimators.k3)
 experience_of = jax.jit(objective.experience_of, static_argnums=3)
 policy_loss = jax.jit(objective.policy_loss, static_argnums=3)
 value_loss = jax.jit(objective.value_loss, static_argnums=2)
@@ -132,9 +134,9 @@ def test_g12_rewards_sum_to_score_minus_beta_kl(estimator):
   experience, _ = experience_of(rollout, ended, jnp.float32(0.3), settings)
   found = rewards_of(experience).sum(axis=-1)
   in_python = {
-    objective.k1: lambda x: x,
-    objective.k2: lambda x: x * x / 2,
-    objective.k3: lambda x: math.exp(-x) - 1 + x,
+    kl_estimators.k1: lambda x: x,
+    kl_estimators.k2: lambda x: x * x / 2,
+    kl_estimators.k3: lambda x: math.exp(-x) - 1 + x,
   }[estimator]
   for place in np.ndindex(*ended.shape):
     number = int(rollout.batch.weights[place].sum())
@@ -340,67 +342,6 @@ def test_an_experience_of_padding_only_is_worth_nothing():
   assert metrics["objective/kl"] == (0, 0)
 
 
-def test_kl_estimators_against_the_exact_sum():
-  """Expectations by enumeration of a vocabulary of seven."""
-  draw = np.random.default_rng(0)
-  logits = draw.normal(0, 1.5, (2, 20, 7))
-  logprobs, reference = jax.nn.log_softmax(jnp.asarray(logits))
-  probabilities = np.exp(np.float64(logprobs))
-  exact = (probabilities * np.float64(logprobs - reference)).sum(-1)
-  means = [
-    (probabilities * np.float64(estimator(logprobs, reference))).sum(-1)
-    for estimator in ESTIMATORS
-  ]
-  np.testing.assert_allclose(means[0], exact, rtol=1e-5)
-  np.testing.assert_allclose(means[2], exact, rtol=1e-5)
-  # k2 is biased: half the second moment, which is near the KL if that is small.
-  assert (np.abs(means[1] / exact - 1) > 0.02).all()
-  near = reference + 0.01 * draw.normal(size=reference.shape)
-  near = jax.nn.log_softmax(near)
-  weights = np.exp(np.float64(near))
-  small = (weights * np.float64(objective.k2(near, reference))).sum(-1)
-  exact = (weights * np.float64(objective.k3(near, reference))).sum(-1)
-  np.testing.assert_allclose(small, exact, rtol=0.05)
-
-
-def test_kl_estimators_have_their_signs_and_zeros():
-  logprobs = jnp.linspace(-12, 0, 97)[:, None] + jnp.zeros((1, 2))
-  reference = jnp.linspace(0, -12, 97)[:, None] + jnp.array([[0.0, -3.0]])
-  assert (objective.k1(logprobs, reference) < 0).any()
-  for estimator in ESTIMATORS:
-    np.testing.assert_array_equal(estimator(logprobs, logprobs), 0)
-  for estimator in (objective.k2, objective.k3):
-    assert (estimator(logprobs, reference) >= 0).all()
-  # expm1: no cancellation near 0, where exp(x) - 1 - x loses all digits.
-  tiny = jnp.float32(1e-3)
-  assert objective.k3(tiny, jnp.float32(0)) == pytest.approx(5e-7, rel=0.2)
-
-
-@pytest.mark.parametrize(
-  ("kl", "factor"),
-  [(12.0, 1.00512), (6.6, 1.00256), (6.0, 1.0), (5.7, 0.99872), (-3, 0.99488)],
-)
-def test_adaptive_coefficient_by_hand(kl, factor):
-  """Target 6, 256 responses of a horizon of 10,000: at most 0.2 x 0.0256."""
-  settings = config(kl_target=6.0, kl_horizon=10_000.0)
-  found = objective.adapted_kl_coefficient(
-    jnp.float32(0.2), jnp.float32(kl), 256.0, settings
-  )
-  assert float(found) == pytest.approx(0.2 * factor, rel=1e-5)
-  fixed = objective.adapted_kl_coefficient(
-    jnp.float32(0.2), jnp.float32(kl), 256.0, config()
-  )
-  assert fixed == jnp.float32(0.2)
-
-
-def test_a_horizon_shorter_than_a_step_is_refused():
-  settings = config(kl_target=6.0, kl_horizon=100.0)
-  objective.check_horizon(settings, 499)
-  with pytest.raises(ValueError, match="kl_horizon 100.0 .* 500 responses"):
-    objective.check_horizon(settings, 500)
-  objective.check_horizon(config(kl_horizon=100.0), 500)  # nothing adapts
-
-
 def test_whitened_rewards_keep_their_mean():
   rollout, ended = random_rollout()
   rollout = rollout.replace(values=np.zeros_like(rollout.values))
@@ -467,7 +408,7 @@ def test_no_implicit_promotion():
     numbers = jnp.zeros_like(experience.logprobs)
     objective.policy_loss(numbers, numbers, experience, settings)
     objective.value_loss(numbers, experience, settings)
-    objective.adapted_kl_coefficient(
+    kl_controller.adapted_kl_coefficient(
       jnp.float32(0.1), *metrics["objective/kl"], settings
     )
 

@@ -10,6 +10,7 @@ import pytest
 
 from xlrm.best_of_n import estimators
 from xlrm.ppo import advantages
+from xlrm.ppo import kl_estimators
 from xlrm.ppo import objective as objective_lib
 from xlrm.sampling import decoding
 
@@ -176,7 +177,7 @@ def test_the_optimum_is_reached(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("estimator", [objective_lib.k2, objective_lib.k3])
+@pytest.mark.parametrize("estimator", [kl_estimators.k2, kl_estimators.k3])
 def test_k2_and_k3_in_the_reward_lead_elsewhere(bandit, estimator):
   recipe = string_bandit.Recipe(ALGORITHMS["RLOO"], estimator)
   tables = string_bandit.train(bandit, recipe, BETA)

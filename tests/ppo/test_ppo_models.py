@@ -104,16 +104,9 @@ def test_a_verdict_model_cannot_be_the_value_model(monkeypatch):
   monkeypatch.setattr(pretrained, "load_scorer", lambda *_, **__: policy)
   with pytest.raises(ValueError, match="'verdict:x' .* ResponseScorer"):
     ppo_models.load(
-      "policy",
-      reference=None,
-      value="verdict:x",
-      rewards="rm",
-      heldout=None,
-      config=objective.PPOConfig(),
-      mesh=MESH,
-      dtype="float32",
-      reward_dtype=None,
-      reference_dtype=None,
+      ppo_models.PPOModels("policy", rewards="rm", value="verdict:x"),
+      objective.PPOConfig(),
+      MESH,
     )
 
 

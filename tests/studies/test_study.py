@@ -209,7 +209,7 @@ def test_all_pairs_where_sources_are_targets():
 def test_one_language_alone_has_no_second_reward_model_to_watch_ppo():
   found = by_name(make(**PPO, sources=("en",), targets=("en",)))
   cell = found["ppo_en_by_en"]
-  assert "ppo.train.heldout" not in cell.settings
+  assert "PPOModels.heldout" not in cell.settings
   assert cell.needs == ("sft_en", "rm_en")
 
 

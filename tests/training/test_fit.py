@@ -212,9 +212,10 @@ def test_bad_settings_are_named(change):
     fit.TrainConfig(**{"train_steps": 1, **change})
 
 
-def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys):
-  assert tiny_run.run(tmp_path / "new", dry_run=True) is None
-  printed = capsys.readouterr().out
+def test_a_plan_says_what_a_step_takes_and_writes_nothing(tmp_path):
+  plan = fit.plan(tiny_run.training(tmp_path / "new"))
+  assert plan.compiled.keys() == {"argument", "temp"}
+  printed = plan.text()
   assert f"parameters: {512 * 16 + 16 * 256 + 256 * 512:,}" in printed
   assert "batch targets: (16, 1, 6) int32" in printed
   assert "temp memory per device" in printed

@@ -17,6 +17,59 @@ from xlrm.batches import converters
 from xlrm.batches import row_order
 from xlrm.text import tokenizer as tokenizer_lib
 
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptSplit:
+  """Prompts that are learnt from, and others that are not.
+
+  Attributes:
+    training: rows.
+    validation: rows, none of them in `training`.
+    words: where the validation prompts come from.
+  """
+
+  training: Rows
+  validation: Rows
+  words: str
+
+
+def split(
+  training: Rows, validation: Rows, num_validation: int, seed: int
+) -> PromptSplit:
+  """The first validation prompts; of a source without any, some held out.
+
+  A source whose validation prompts are all among its training prompts, such as
+  a file, has no split of its own: then `num_validation` of the training
+  prompts, chosen by `seed`, are not learnt from.
+
+  Raises:
+    ValueError: no prompt would be left to learn from.
+  """
+  known = {(row["id"], row["inputs_pretokenized"]) for row in training}
+  if not validation or not all(
+    (row["id"], row["inputs_pretokenized"]) in known for row in validation
+  ):
+    chosen = validation[:num_validation]
+    words = f"{len(chosen)} validation prompts of a split of their own"
+    return PromptSplit(training, chosen, words)
+  if len(training) <= num_validation:
+    raise ValueError(
+      f"the {len(training)} prompts have no validation split, and "
+      f"{num_validation} held out of them would leave none to learn from: "
+      "hold out fewer (PPOEvaluation.num_prompts) or give more prompts"
+    )
+  order = row_order.permutation(len(training), seed, epoch=0, stream=4)
+  held_out = set(order[:num_validation].tolist())
+  return PromptSplit(
+    [row for i, row in enumerate(training) if i not in held_out],
+    [training[i] for i in sorted(held_out)],
+    f"{num_validation} of the {len(training)} prompts, chosen by seed {seed}, "
+    "are held out for validation and not learnt from: there is no validation "
+    "split",
+  )
+
 
 @dataclasses.dataclass(frozen=True)
 class PromptBatch:

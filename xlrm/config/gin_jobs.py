@@ -273,28 +273,38 @@ class Job:
         )
       return target.wrapper()
 
-  def run(self, *, dry_run: bool | str = False) -> Any:
-    """Writes MODEL_DIR/config.gin and calls the job; a dry run writes nothing.
+  def plan(self, devices: str | None = None) -> Any:
+    """What the job says it would do; writes nothing.
 
-    A string names the devices that a dry run plans for.
+    Args:
+      devices: planned for, such as 'v4-32'; None is what is here.
     """
+    return self._made().plan(devices)
+
+  def run(self) -> Any:
+    """Writes MODEL_DIR/config.gin and does the job."""
     from xlrm.distributed import (
       processes,
     )  # imports JAX, which a typo need not wait for
 
+    job = self._made()
+    saved = processes.on_first(self._save)
+    try:
+      return job.run()
+    except (ValueError, OSError):
+      if saved is not None and processes.is_first():
+        _remove_if_alone(saved)
+      raise
+
+  def _made(self) -> Any:
+    """The job that JOB names, with everything that gin gives it."""
     with _named(self.sources):
       job = self._target()
-      if inspect.isclass(job.wrapped):
+      if not callable(getattr(job.wrapped, "run", None)):
         raise ConfigError(
           f"{JOB} is @{job.name}, no job: xlrm {job.name.lower()} --gin_file=.."
         )
-      saved = None if dry_run else processes.on_first(self._save)
-      try:
-        return job.wrapper(dry_run=dry_run)
-      except (ValueError, OSError):
-        if saved is not None and processes.is_first():
-          _remove_if_alone(saved)
-        raise
+      return job.wrapper()
 
   def _save(self) -> pathlib.Path | None:
     directory = self.model_dir()

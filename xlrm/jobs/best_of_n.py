@@ -13,24 +13,17 @@ import dataclasses
 import pathlib
 from typing import Any
 
-import jax
-
 from xlrm.batches import batch_sources
 from xlrm.best_of_n import pools as pools_lib
-from xlrm.checkpoints import model_files
-from xlrm.checkpoints import pretrained
-from xlrm.distributed import device_memory
 from xlrm.distributed import meshes
 from xlrm.distributed import processes
 from xlrm.evaluation import records
+from xlrm.jobs import job
+from xlrm.jobs import policy_sampling
 from xlrm.rewards import reward_models
-from xlrm.rewards import score_files
-from xlrm.sampling import sample_files
 from xlrm.sampling import sampling_config
 from xlrm.sampling import sampling_memory
 from xlrm.sampling import text_generation
-from xlrm.sampling import text_sampler
-from xlrm.storage import chunked_files
 
 RECORDS = "records.jsonl"
 POOLS = pools_lib.FILE
@@ -85,220 +78,151 @@ def _line(row, generation: text_generation.Generation) -> dict[str, Any]:
   }
 
 
-@dataclasses.dataclass(frozen=True)
-class _Drawing:
-  """The two passes over the prompts: samples and greedy outputs."""
-
-  policy: str
-  loaded: pretrained.Pretrained
-  rows: Sequence[Mapping[str, Any]]
-  config: BestOfNConfig
-  sampler: sampling_config.SamplingConfig
-  lengths: Mapping[str, int]
-  mesh: jax.sharding.Mesh
-
-  def generators(self) -> dict[str, text_generation.Generator]:
-    greedy = sampling_config.SamplingConfig(
-      max_tokens=self.sampler.max_tokens, greedy=True
-    )
-    # The baseline is one more draw of the same kind.
-    passes = {
-      "samples": (self.sampler, self.config.num_samples + 1),
-      "greedy": (greedy, 1),
-    }
-    return {
-      name: sample_files.generator_of(
-        self.loaded,
-        sampler,
-        self.lengths,
-        batch_size=self.config.batch_size,
-        num_samples=num_samples,
-        seed=self.config.seed,
-        mesh=self.mesh,
-      )
-      for name, (sampler, num_samples) in passes.items()
-    }
-
-  def identity(self) -> str:
-    config = dataclasses.replace(
-      self.config, score_batch_size=1, soft_scale=None, alpaca_eval=False
-    )
-    return chunked_files.identity(
-      model_files.fingerprint(self.policy),
-      config,
-      self.sampler,
-      sorted(self.lengths.items()),
-      self.loaded.model.config,
-      dict(self.mesh.shape),
-      rows=self.rows,
-    )
-
-  def run(self, folder: pathlib.Path) -> dict[str, list[dict[str, Any]]]:
-    """Name of the pass -> its lines."""
-    found = {}
-    for name, generator in self.generators().items():
-      file = chunked_files.ChunkedFile(
-        folder / f"{name}.jsonl", self.identity(), len(self.rows), keep=True
-      )
-      sample_files.write(
-        file,
-        generator,
-        self.loaded.lazy_params,
-        self.rows,
-        _line,
-        chunk_size=self.config.chunk_size,
-        description=name,
-      )
-      found[name] = file.rows()
-    return found
-
-
-def _print_plan(drawing, scorers, model_dir, named) -> None:
-  config = drawing.config
-  print(
-    f"best-of-{config.num_samples} of {drawing.policy}: {len(drawing.rows)} "
-    f"prompts x {config.num_samples + 2} texts of at most "
-    f"{drawing.sampler.max_tokens} tokens, scored by {', '.join(scorers)}; "
-    f"into {model_dir}"
-  )
-  samples = drawing.generators()["samples"]
-  print(
-    f"sampling: {sample_files.plan_of(samples, len(drawing.rows)).text(named)}"
-  )
-  batch_size = meshes.fitting_batch_size(
-    config.score_batch_size, len(drawing.rows), drawing.mesh
-  )
-  for name, scorer in scorers.items():
-    for member in scorer.members:
-      plan = sampling_memory.scoring_plan(
-        member.model,
-        drawing.mesh,
-        batch_size=batch_size,
-        num_responses=config.num_samples + 2,
-      )
-      print(f"reward model {name}: {plan.text(named)}")
-
-
-def run(
-  *,
-  source: batch_sources.BatchSource,
-  policy: str,
-  rewards: Mapping[str, reward_models.Spec],
-  model_dir: str,
-  config: BestOfNConfig = BestOfNConfig(),
-  sampler: sampling_config.SamplingConfig = sampling_config.SamplingConfig(),
-  lengths: Mapping[str, int] | None = None,
-  split: str = "test",
-  study: str = "best_of_n",
-  dtype: str = "float32",
-  mesh: meshes.MeshConfig = meshes.MeshConfig(),
-  dry_run: bool | str = False,
-) -> list[records.EvalRecord]:
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class BestOfN:
   """Samples, scores, chooses.
 
   Writes `records.jsonl` (one line per chosen or baseline text), `pools.jsonl`
   (all texts and scores of a prompt) and `best_of_k.csv` (every k <= n from the
   same pools).
 
-  Args:
+  Attributes:
     source: prompts: rows of its split `split`; a task or a `PromptFile`.
     policy: model directory of the SFT model.
     rewards: name of a reward model (in a study its source language) to its
-      model directory, or to an ensemble, see `scorer.load`.
+      model directory, or to an ensemble, see `reward_models.load`.
+    model_dir: folder of everything that the job writes.
+    config: how samples are drawn and chosen from.
     sampler: how a token is drawn; without max_tokens: `lengths`' targets.
     lengths: tokens of prompt and response; None is what the policy was trained
       on.
+    split: of the source.
     study: written into every record.
+    dtype: of the computation, 'float32' or 'bfloat16'.
     mesh: spreads weights and prompts; each reward model is on it only while
       it scores.
-    dry_run: print the plan, draw nothing; a name such as 'v4-32' says whether
-      it fits there.
   """
-  if not rewards:
-    raise ValueError("no reward model to choose by: rewards are empty")
-  loaded = pretrained.load_language_model(policy, dtype=dtype)
-  scorers = {
-    name: reward_models.load(spec, dtype=dtype)
-    for name, spec in rewards.items()
-  }
-  rows = source.examples(split)[: config.max_prompts]
-  if not rows:
-    raise ValueError(f"the split {split!r} has no prompts to sample for")
-  lengths = lengths or text_sampler.lengths_of(loaded.description)
-  drawing = _Drawing(
-    policy,
-    loaded,
-    rows,
-    config,
-    sampler.of_at_most(lengths["targets"]),
-    lengths,
-    mesh.build_own(),
-  )
-  if dry_run:
-    named = device_memory.devices(dry_run) if isinstance(dry_run, str) else None
-    _print_plan(drawing, scorers, model_dir, named)
-    return []
-  directory = pathlib.Path(model_dir)
-  folder = directory / PARTS
-  drawn = drawing.run(folder)
-  texts = [
-    a["texts"] + b["texts"]
-    for a, b in zip(drawn["samples"], drawn["greedy"], strict=True)
-  ]
-  scores = {
-    name: score_files.write_scores(
-      folder,
-      name,
-      scorer.on(drawing.mesh),
-      rows,
-      texts,
-      identity=chunked_files.identity(
-        drawing.identity(),
-        reward_models.identity(rewards[name]),
-        config.score_batch_size,
-      ),
-      chunk_size=config.chunk_size,
-      batch_size=config.score_batch_size,
+
+  source: batch_sources.BatchSource
+  policy: str
+  rewards: Mapping[str, reward_models.Spec]
+  model_dir: str
+  config: BestOfNConfig = BestOfNConfig()
+  sampler: sampling_config.SamplingConfig = sampling_config.SamplingConfig()
+  lengths: Mapping[str, int] | None = None
+  split: str = "test"
+  study: str = "best_of_n"
+  dtype: str = "float32"
+  mesh: meshes.MeshConfig = meshes.MeshConfig()
+
+  def __post_init__(self):
+    if not self.rewards:
+      raise ValueError("no reward model to choose by: rewards are empty")
+
+  def plan(self, devices: str | None = None) -> job.JobPlan:
+    """What would be drawn and scored, and what that takes of each device."""
+    opened, scorers = self._open()
+    config, prompts = self.config, len(opened.rows)
+    batch_size = meshes.fitting_batch_size(
+      config.score_batch_size, prompts, opened.mesh
     )
-    for name, scorer in scorers.items()
-  }
-  pools = [
-    pools_lib.Pool.of(
-      row,
-      drawn["samples"][index],
-      drawn["greedy"][index],
-      {name: values[index] for name, values in scores.items()},
+    memory = {"sampling": opened.plan(self._generators(opened)["samples"])}
+    for name, scorer in scorers.items():
+      for number, member in enumerate(scorer.members, 1):
+        several = f" ({number})" if len(scorer.members) > 1 else ""
+        memory[f"reward model {name}{several}"] = sampling_memory.scoring_plan(
+          member.model,
+          opened.mesh,
+          batch_size=batch_size,
+          num_responses=config.num_samples + 2,
+        )
+    return job.JobPlan(
+      f"best-of-{config.num_samples} of {self.policy}: {prompts} prompts x "
+      f"{config.num_samples + 2} texts of at most {opened.sampler.max_tokens} "
+      f"tokens, scored by {', '.join(scorers)}; into {self.model_dir}",
+      memory,
+      devices,
     )
-    for index, row in enumerate(rows)
-  ]
-  return _write(pools, drawing, directory, study)
 
+  def run(self) -> list[records.EvalRecord]:
+    """Draws, scores and chooses what is not there yet."""
+    opened, scorers = self._open()
+    parts = pathlib.Path(self.model_dir) / PARTS
+    # How the pool is scored and chosen from changes no sample.
+    identity = opened.identity(
+      dataclasses.replace(
+        self.config, score_batch_size=1, soft_scale=None, alpaca_eval=False
+      )
+    )
+    lines = {}
+    for name, generator in self._generators(opened).items():
+      file = opened.file(parts / f"{name}.jsonl", identity, keep=True)
+      opened.write(file, generator, _line, self.config, name)
+      lines[name] = file.rows()
+    pairs = list(zip(lines["samples"], lines["greedy"], strict=True))
+    texts = [samples["texts"] + greedy["texts"] for samples, greedy in pairs]
+    scores = opened.scores(
+      parts, self.rewards, scorers, texts, identity, self.config
+    )
+    pools = [
+      pools_lib.Pool.of(
+        row, *pair, {name: groups[index] for name, groups in scores.items()}
+      )
+      for index, (row, pair) in enumerate(zip(opened.rows, pairs, strict=True))
+    ]
+    return self._choose(pools, opened.sampler.restricted)
 
-def _write(
-  pools: Sequence[pools_lib.Pool],
-  drawing: _Drawing,
-  directory: pathlib.Path,
-  study: str,
-) -> list[records.EvalRecord]:
-  config = drawing.config
-  choice = pools_lib.Choice(
-    study=study,
-    policy=drawing.policy,
-    seed=config.seed,
-    soft_scale=config.soft_scale,
-    # Log-probabilities are those of the unrestricted distribution.
-    restricted=drawing.sampler.restricted,
-  )
-  found = [record for pool in pools for record in choice.records(pool)]
+  def _open(
+    self,
+  ) -> tuple[policy_sampling.PolicySampling, policy_sampling.Scorers]:
+    scorers = policy_sampling.load_scorers(self.rewards, self.dtype)
+    opened = policy_sampling.PolicySampling.open(
+      self.policy,
+      self.source,
+      split=self.split,
+      max_prompts=self.config.max_prompts,
+      sampler=self.sampler,
+      lengths=self.lengths,
+      dtype=self.dtype,
+      mesh=self.mesh,
+    )
+    return opened, scorers
 
-  def write():
-    records.write(directory / RECORDS, found)
-    pools_lib.write(directory / POOLS, pools)
-    curves = directory / CURVES
-    pools_lib.write_curves(curves, pools, drawing.sampler.restricted)
-    if config.alpaca_eval:
-      pools_lib.write_alpaca_eval(directory / ALPACA_EVAL, found, pools)
+  def _generators(
+    self, opened: policy_sampling.PolicySampling
+  ) -> dict[str, text_generation.Generator]:
+    """The two passes over the prompts: samples and greedy outputs."""
+    greedy = sampling_config.SamplingConfig(
+      max_tokens=opened.sampler.max_tokens, greedy=True
+    )
+    # The baseline is one more draw of the same kind.
+    number = self.config.num_samples + 1
+    return {
+      "samples": opened.generator(self.config, number),
+      "greedy": opened.generator(self.config, 1, greedy),
+    }
 
-  processes.on_first(write)
-  print(pools_lib.summary(pools), flush=True)
-  return found
+  def _choose(
+    self, pools: Sequence[pools_lib.Pool], restricted: bool
+  ) -> list[records.EvalRecord]:
+    choice = pools_lib.Choice(
+      study=self.study,
+      policy=self.policy,
+      seed=self.config.seed,
+      soft_scale=self.config.soft_scale,
+      # Log-probabilities are those of the unrestricted distribution.
+      restricted=restricted,
+    )
+    found = [record for pool in pools for record in choice.records(pool)]
+    directory = pathlib.Path(self.model_dir)
+
+    def write():
+      records.write(directory / RECORDS, found)
+      pools_lib.write(directory / POOLS, pools)
+      pools_lib.write_curves(directory / CURVES, pools, restricted)
+      if self.config.alpaca_eval:
+        pools_lib.write_alpaca_eval(directory / ALPACA_EVAL, found, pools)
+
+    processes.on_first(write)
+    print(pools_lib.summary(pools), flush=True)
+    return found

@@ -7,7 +7,7 @@ and `figures/` with all that the page shows.
 """
 
 from collections.abc import Mapping, Sequence
-import functools
+import dataclasses
 import importlib.metadata
 import pathlib
 import platform
@@ -27,6 +27,7 @@ from xlrm.evaluation import language_id
 from xlrm.evaluation import records as records_lib
 from xlrm.jobs import best_of_n
 from xlrm.jobs import diagnose
+from xlrm.jobs import job
 from xlrm.jobs import ppo_evaluation
 from xlrm.jobs import verdict_sources
 from xlrm.miniworld import gold as gold_lib
@@ -185,23 +186,11 @@ def _base_history(records: Sequence[records_lib.EvalRecord]) -> list[str]:
   return list(history[:-1] or history)  # the last stage made the policy
 
 
-def run(
-  *,
-  runs: Sequence[str],
-  model_dir: str,
-  diagnosis: str | None = None,
-  training: Mapping[str, str] | None = None,
-  gold: bool = True,
-  verdicts: Sequence[str] = (),
-  swept: Sequence[tuple[str, Mapping[str, float]]] = (),
-  title: str = "Reward models across languages",
-  study_folder: str | None = None,
-  notes: Sequence[str] = (),
-  dry_run: bool | str = False,
-) -> list[records_lib.EvalRecord]:
-  """Judges and reports.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Evaluation:
+  """The records of some runs, judged, and the report on them.
 
-  Args:
+  Attributes:
     runs: directories of best-of-n runs and of outputs, of one study.
     model_dir: where the report goes.
     diagnosis: directory of a diagnosis; None leaves its part out.
@@ -215,91 +204,96 @@ def run(
     study_folder: of the study, whose name stands above the title; None: what
       the records say.
     notes: sentences that a reader must know.
-    dry_run: print the plan, write nothing.
-
-  Raises:
-    ValueError: verdicts that are not on these records.
   """
-  if dry_run:
-    records = read_records(runs)
-    verdict_sources.read(verdicts, records)
-    print(f"report on {len(records)} records into {model_dir}")
-    return []
-  return processes.alone_on_first(
-    functools.partial(
-      _report,
-      runs=runs,
-      directory=pathlib.Path(model_dir),
-      diagnosis=diagnosis,
-      training=dict(training or {}),
-      gold=gold,
-      verdicts=verdicts,
-      swept=swept,
-      title=title,
-      study_folder=study_folder,
-      notes=notes,
+
+  runs: Sequence[str]
+  model_dir: str
+  diagnosis: str | None = None
+  training: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  gold: bool = True
+  verdicts: Sequence[str] = ()
+  swept: Sequence[tuple[str, Mapping[str, float]]] = ()
+  title: str = "Reward models across languages"
+  study_folder: str | None = None
+  notes: Sequence[str] = ()
+
+  def plan(self, devices: str | None = None) -> job.JobPlan:
+    """Reads records and verdicts; says how many records there are."""
+    records = read_records(self.runs)
+    verdict_sources.read(self.verdicts, records)
+    return job.JobPlan(
+      f"report on {len(records)} records into {self.model_dir}",
+      devices=devices,
     )
-  )
 
+  def run(self) -> list[records_lib.EvalRecord]:
+    """Judges and reports; returns the records with all scores.
 
-def _report(
-  *,
-  runs: Sequence[str],
-  directory: pathlib.Path,
-  diagnosis: str | None,
-  training: Mapping[str, str],
-  gold: bool,
-  verdicts: Sequence[str],
-  swept: Sequence[tuple[str, Mapping[str, float]]],
-  title: str,
-  study_folder: str | None,
-  notes: Sequence[str],
-) -> list[records_lib.EvalRecord]:
-  """See `run`: all of it is the work of one host."""
-  records = read_records(runs)
-  told, left_out = verdict_sources.read(verdicts, records)
-  judges: list[judges_lib.Judge] = [
-    judges_lib.RougeJudge(),
-    judges_lib.ChrfJudge(),
-  ]
-  if gold:
-    judges.append(judges_lib.GoldJudge())
-  records = judges_lib.judged(records, judges)
-  directory.mkdir(parents=True, exist_ok=True)
-  records_lib.write(directory / best_of_n.RECORDS, records)
-  judge = "gold" if gold else f"reward/{transfer_matrices.TARGET}"
-  accuracy = ()
-  if diagnosis is not None:
-    accuracy = accuracy_files.read(pathlib.Path(diagnosis) / diagnose.ACCURACY)
-  inputs = report_inputs.ReportInputs(
-    title=title,
-    records=records,
-    study=pathlib.Path(study_folder).resolve().name if study_folder else "",
-    facts=_facts(records, runs),
-    base_history=_base_history(records),
-    accuracy=accuracy,
-    pool_curves=pool_curves(read_pools(runs), records, judge),
-    curve_judge=judge,
-    training={
-      label: metric_writer.read(pathlib.Path(path) / metric_writer.METRICS)
-      for label, path in training.items()
-    },
-    panels=read_panels(training),
-    ppo_training=read_ppo_training(records),
-    configs=_configs([*training.values(), *runs]),
-    versions=versions(),
-    notes=[*notes, *left_out],
-    verdicts=told,
-    swept=_swept(swept),
-    expectations=report_inputs.Expectations() if gold else None,
-    identifier=identification.WordIdentifier()
-    if gold
-    else language_id.load(y for x in records for y in (x.language, x.source)),
-  )
-  content = report.write(directory, inputs)
-  print(
-    f"wrote {directory / report.PAGE} and, beside it, {len(content) - 1} files "
-    "of its tables and figures: tables/, figures/",
-    flush=True,
-  )
-  return records
+    All of it is the work of one host: of several processes the first.
+
+    Raises:
+      ValueError: verdicts that are not on these records.
+    """
+    return processes.alone_on_first(self._run)
+
+  def _run(self) -> list[records_lib.EvalRecord]:
+    records = read_records(self.runs)
+    told, left_out = verdict_sources.read(self.verdicts, records)
+    judges: list[judges_lib.Judge] = [
+      judges_lib.RougeJudge(),
+      judges_lib.ChrfJudge(),
+    ]
+    if self.gold:
+      judges.append(judges_lib.GoldJudge())
+    records = judges_lib.judged(records, judges)
+    directory = pathlib.Path(self.model_dir)
+    directory.mkdir(parents=True, exist_ok=True)
+    records_lib.write(directory / best_of_n.RECORDS, records)
+    inputs = self._inputs(records, told, [*self.notes, *left_out])
+    content = report.write(directory, inputs)
+    print(
+      f"wrote {directory / report.PAGE} and, beside it, {len(content) - 1} "
+      "files of its tables and figures: tables/, figures/",
+      flush=True,
+    )
+    return records
+
+  def _inputs(
+    self,
+    records: Sequence[records_lib.EvalRecord],
+    told: Sequence[records_lib.Verdict],
+    notes: Sequence[str],
+  ) -> report_inputs.ReportInputs:
+    """What the report is made from."""
+    judge = "gold" if self.gold else f"reward/{transfer_matrices.TARGET}"
+    accuracy, study = (), ""
+    if self.diagnosis is not None:
+      path = pathlib.Path(self.diagnosis) / diagnose.ACCURACY
+      accuracy = accuracy_files.read(path)
+    if self.study_folder:
+      study = pathlib.Path(self.study_folder).resolve().name
+    return report_inputs.ReportInputs(
+      title=self.title,
+      records=records,
+      study=study,
+      facts=_facts(records, self.runs),
+      base_history=_base_history(records),
+      accuracy=accuracy,
+      pool_curves=pool_curves(read_pools(self.runs), records, judge),
+      curve_judge=judge,
+      training={
+        label: metric_writer.read(pathlib.Path(path) / metric_writer.METRICS)
+        for label, path in self.training.items()
+      },
+      panels=read_panels(self.training),
+      ppo_training=read_ppo_training(records),
+      configs=_configs([*self.training.values(), *self.runs]),
+      versions=versions(),
+      notes=notes,
+      verdicts=told,
+      swept=_swept(self.swept),
+      expectations=report_inputs.Expectations() if self.gold else None,
+      identifier=identification.WordIdentifier()
+      if self.gold
+      else language_id.load(y for x in records for y in (x.language, x.source)),
+    )

@@ -8,7 +8,6 @@ that is done costs nothing again and needs no network.
 
 from collections.abc import Sequence
 import dataclasses
-import functools
 import os
 import pathlib
 import sys
@@ -90,34 +89,44 @@ def _left_out(paired: pairing.Paired) -> str:
   return text
 
 
-def _plan(
-  questions: Sequence[asking.Question],
-  backend: completions.Backend,
-  cache: pathlib.Path,
-  prices: prices_lib.Prices,
-) -> str:
-  """What the job would ask and cost."""
-  identity = backend.identity
-  keys = [answer_cache.key(identity, x.prompt, x.order)[0] for x in questions]
-  prompts = dict(zip(keys, (x.prompt for x in questions)))
-  known = answer_cache.peek(cache, prompts)
-  missing = [prompt for key, prompt in prompts.items() if key not in known]
-  ratio = prices_lib.bytes_per_token(
-    [prompts[key] for key in known], list(known.values())
-  )
-  bill = prices_lib.estimate(missing, backend.max_output_tokens, prices, ratio)
-  told = "measured on the cached ones" if known else "a guess"
-  lines = [
-    f"{len(questions)} questions, {len(prompts)} of them distinct, "
-    f"{len(known)} answered in {cache}",
-    f"to ask: at most {bill.text()} ({ratio:.1f} bytes per token: {told})",
-  ]
-  if bill.dollars is None:
-    lines.append(
-      "no price: give both, in dollars per million tokens (--input_price, "
-      "--output_price)"
-    )
-  return "\n".join(lines)
+@dataclasses.dataclass(frozen=True)
+class JudgingPlan:
+  """What a judge would be asked, and what that would cost.
+
+  Attributes:
+    pairs: how many are compared, and what was left out.
+    questions: both orders of every pair.
+    distinct: of these.
+    answered: of these, in the cache.
+    cache: file of answers.
+    bill: of the others, at most.
+    bytes_per_token: that the bill is estimated with.
+  """
+
+  pairs: str
+  questions: int
+  distinct: int
+  answered: int
+  cache: pathlib.Path
+  bill: prices_lib.Bill
+  bytes_per_token: float
+
+  def text(self) -> str:
+    """The plan in lines."""
+    told = "measured on the cached ones" if self.answered else "a guess"
+    lines = [
+      self.pairs,
+      f"{self.questions} questions, {self.distinct} of them distinct, "
+      f"{self.answered} answered in {self.cache}",
+      f"to ask: at most {self.bill.text()} ({self.bytes_per_token:.1f} bytes "
+      f"per token: {told})",
+    ]
+    if self.bill.dollars is None:
+      lines.append(
+        "no price: give both, in dollars per million tokens (--input_price, "
+        "--output_price)"
+      )
+    return "\n".join(lines)
 
 
 def _check_invalid(
@@ -155,85 +164,110 @@ def _bills(asked: asking.Asked, prices: prices_lib.Prices) -> str:
   return f"asked now: {paid.text()}\nwith the cached: {whole.text()}"
 
 
-def run(
-  *,
-  records: str | Sequence[str],
-  output: str,
-  backend: completions.Backend,
-  comparison: Comparison = Comparison(),
-  pace: pacing.Pace = pacing.Pace(),
-  prices: prices_lib.Prices = prices_lib.Prices(),
-  cache: str | None = None,
-  dry_run: bool | str = False,
-) -> list[records_lib.Verdict]:
-  """Judges; writes both verdicts of every pair to `output`, as JSON lines.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Judging:
+  """A judge's verdicts on every pair of outputs, in both orders.
 
-  Of several processes the first one asks, and the others wait for it.
-
-  Args:
+  Attributes:
     records: files or globs of the records of one study.
-    output: .jsonl or .jsonl.gz file.
+    output: .jsonl or .jsonl.gz file of verdicts.
     backend: who judges.
     comparison: what is compared, and how it is asked.
     pace: how many requests at once, and how often.
     prices: of tokens.
     cache: SQLite file of answers; None is CACHE beside the output.
-    dry_run: price the job; ask and write nothing.
-
-  Raises:
-    ValueError: records that cannot be paired; too many answers are invalid.
-    BackendError, CacheError: the judge cannot be asked, or its answers cannot
-      be kept.
   """
-  return processes.alone_on_first(
-    functools.partial(
-      _judge,
-      records=records,
-      target=pathlib.Path(output),
-      backend=backend,
-      comparison=comparison,
-      pace=pace,
-      prices=prices,
-      cache=cache,
-      dry_run=dry_run,
+
+  records: str | Sequence[str]
+  output: str
+  backend: completions.Backend
+  comparison: Comparison = Comparison()
+  pace: pacing.Pace = pacing.Pace()
+  prices: prices_lib.Prices = prices_lib.Prices()
+  cache: str | None = None
+
+  def plan(self, devices: str | None = None) -> JudgingPlan:
+    """Prices the job; asks and writes nothing."""
+    del devices  # nothing runs on them
+    opened = self._open()
+    questions, identity = opened.questions, self.backend.identity
+    keys = [answer_cache.key(identity, x.prompt, x.order)[0] for x in questions]
+    prompts = dict(zip(keys, (x.prompt for x in questions)))
+    known = answer_cache.peek(self._cache, prompts)
+    missing = [prompt for key, prompt in prompts.items() if key not in known]
+    ratio = prices_lib.bytes_per_token(
+      [prompts[key] for key in known], list(known.values())
     )
-  )
+    return JudgingPlan(
+      pairs=f"{opened.judge}: {_left_out(opened.paired)}",
+      questions=len(questions),
+      distinct=len(prompts),
+      answered=len(known),
+      cache=self._cache,
+      bill=prices_lib.estimate(
+        missing, self.backend.max_output_tokens, self.prices, ratio
+      ),
+      bytes_per_token=ratio,
+    )
+
+  def run(self) -> list[records_lib.Verdict]:
+    """Judges; writes both verdicts of every pair, as JSON lines.
+
+    Of several processes the first one asks, and the others wait for it.
+
+    Raises:
+      ValueError: records that cannot be paired; too many answers are invalid.
+      BackendError, CacheError: the judge cannot be asked, or its answers cannot
+        be kept.
+    """
+    return processes.alone_on_first(self._run)
+
+  @property
+  def _cache(self) -> pathlib.Path:
+    if self.cache:
+      return pathlib.Path(self.cache)
+    return pathlib.Path(self.output).with_name(CACHE)
+
+  def _open(self) -> "_Opened":
+    comparison = self.comparison
+    template = judge_templates.Template.load(comparison.template)
+    judge = comparison.name or f"{self.backend.model}:{template.name}"
+    watch = prompted_judge.InvalidWatch(comparison.max_invalid, judge)
+    paired = pairing.pair(
+      read_records(self.records), comparison.method, comparison.baseline
+    )
+    questions = prompted_judge.questions(paired.pairs, template)
+    return _Opened(judge, watch, paired, questions)
+
+  def _run(self) -> list[records_lib.Verdict]:
+    comparison, opened = self.comparison, self._open()
+    paired, watch = opened.paired, opened.watch
+    print(f"{opened.judge}: {_left_out(paired)}", flush=True)
+    target = pathlib.Path(self.output)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    asked = _ask(opened.questions, self.backend, self._cache, self.pace, watch)
+    verdicts = prompted_judge.verdicts(
+      paired.pairs, opened.judge, asked, self.prices
+    )
+    counted = verdict_matrices.verdict_counts(paired, verdicts)
+    print(_bills(asked, self.prices), flush=True)
+    _check_invalid(counted, watch)
+    records_lib.write(os.fspath(target), verdicts)
+    identifier = language_id.load(
+      code for x in paired.pairs for code in (x.ours.language, x.ours.source)
+    )
+    methods = comparison.method, comparison.baseline
+    print(verdict_tables.text(counted, *methods))
+    print(verdict_tables.languages(counted, identifier))
+    print(f"{len(verdicts)} verdicts: {target}", flush=True)
+    return verdicts
 
 
-def _judge(
-  *,
-  records: str | Sequence[str],
-  target: pathlib.Path,
-  backend: completions.Backend,
-  comparison: Comparison,
-  pace: pacing.Pace,
-  prices: prices_lib.Prices,
-  cache: str | None,
-  dry_run: bool | str,
-) -> list[records_lib.Verdict]:
-  """See `run`."""
-  template = judge_templates.Template.load(comparison.template)
-  judge = comparison.name or f"{backend.model}:{template.name}"
-  watch = prompted_judge.InvalidWatch(comparison.max_invalid, judge)
-  place = pathlib.Path(cache) if cache else target.with_name(CACHE)
-  found = read_records(records)
-  paired = pairing.pair(found, comparison.method, comparison.baseline)
-  questions = prompted_judge.questions(paired.pairs, template)
-  print(f"{judge}: {_left_out(paired)}", flush=True)
-  if dry_run:
-    print(_plan(questions, backend, place, prices))
-    return []
-  target.parent.mkdir(parents=True, exist_ok=True)
-  asked = _ask(questions, backend, place, pace, watch)
-  verdicts = prompted_judge.verdicts(paired.pairs, judge, asked, prices)
-  counted = verdict_matrices.verdict_counts(paired, verdicts)
-  print(_bills(asked, prices), flush=True)
-  _check_invalid(counted, watch)
-  records_lib.write(os.fspath(target), verdicts)
-  identifier = language_id.load(
-    code for x in paired.pairs for code in (x.ours.language, x.ours.source)
-  )
-  print(verdict_tables.text(counted, comparison.method, comparison.baseline))
-  print(verdict_tables.languages(counted, identifier))
-  print(f"{len(verdicts)} verdicts: {target}", flush=True)
-  return verdicts
+@dataclasses.dataclass(frozen=True)
+class _Opened:
+  """What planning and judging begin with."""
+
+  judge: str  # its name in verdicts
+  watch: prompted_judge.InvalidWatch
+  paired: pairing.Paired
+  questions: Sequence[asking.Question]

@@ -10,19 +10,14 @@ import pathlib
 from typing import Any
 
 from xlrm.batches import batch_sources
-from xlrm.checkpoints import model_files
-from xlrm.checkpoints import pretrained
-from xlrm.distributed import device_memory
 from xlrm.distributed import meshes
 from xlrm.distributed import processes
 from xlrm.evaluation import records
+from xlrm.jobs import job
+from xlrm.jobs import policy_sampling
 from xlrm.rewards import reward_models
-from xlrm.rewards import score_files
-from xlrm.sampling import sample_files
 from xlrm.sampling import sampling_config
 from xlrm.sampling import text_generation
-from xlrm.sampling import text_sampler
-from xlrm.storage import chunked_files
 
 RECORDS = "records.jsonl"
 PARTS = "parts"
@@ -68,123 +63,115 @@ def _line(row, generation: text_generation.Generation) -> dict[str, Any]:
   }
 
 
-def run(
-  *,
-  source: batch_sources.BatchSource,
-  policy: str,
-  rewards: Mapping[str, reward_models.Spec],
-  model_dir: str,
-  config: OutputsConfig = OutputsConfig(),
-  sampler: sampling_config.SamplingConfig = sampling_config.SamplingConfig(),
-  lengths: Mapping[str, int] | None = None,
-  split: str = "test",
-  study: str = "best_of_n",
-  dtype: str = "float32",
-  mesh: meshes.MeshConfig = meshes.MeshConfig(),
-  dry_run: bool | str = False,
-) -> list[records.EvalRecord]:
-  """Draws, scores, records; resumable like best-of-n.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class PolicyOutputs:
+  """One response per prompt, drawn, scored and recorded.
 
-  Args:
+  Attributes:
     source: prompts: rows of its split `split`.
     policy: model directory of the aligned policy.
     rewards: name to reward model; each scores every response.
+    model_dir: folder of everything that the job writes.
+    config: what is drawn, and as what it is recorded.
     sampler: how a token is drawn, as for the baseline.
     lengths: tokens of prompt and response; None is what the policy was trained
       on.
+    split: of the source.
     study: that of the records to compare with.
-    dry_run: print the plan, draw nothing.
+    dtype: of the computation, 'float32' or 'bfloat16'.
+    mesh: spreads weights and prompts.
   """
-  loaded = pretrained.load_language_model(policy, dtype=dtype)
-  scorers = {
-    name: reward_models.load(spec, dtype=dtype)
-    for name, spec in rewards.items()
-  }
-  rows = source.examples(split)[: config.max_prompts]
-  if not rows:
-    raise ValueError(f"the split {split!r} has no prompts to sample for")
-  lengths = lengths or text_sampler.lengths_of(loaded.description)
-  devices = mesh.build_own()
-  generator = sample_files.generator_of(
-    loaded,
-    sampler.of_at_most(lengths["targets"]),
-    lengths,
-    batch_size=config.batch_size,
-    num_samples=1,
-    seed=config.seed,
-    mesh=devices,
-  )
-  if dry_run:
-    named = device_memory.devices(dry_run) if isinstance(dry_run, str) else None
-    print(f"{len(rows)} responses of {policy}; into {model_dir}")
-    print(sample_files.plan_of(generator, len(rows)).text(named))
-    return []
-  directory = pathlib.Path(model_dir)
-  drawn_as = dataclasses.replace(config, method="x", source="")
-  identity = chunked_files.identity(
-    model_files.fingerprint(policy),
-    drawn_as,
-    generator.config,
-    sorted(lengths.items()),
-    loaded.model.config,
-    dict(devices.shape),
-    rows=rows,
-  )
-  file = chunked_files.ChunkedFile(
-    directory / PARTS / "outputs.jsonl", identity, len(rows), keep=True
-  )
-  sample_files.write(
-    file,
-    generator,
-    loaded.lazy_params,
-    rows,
-    _line,
-    chunk_size=config.chunk_size,
-    description="outputs",
-  )
-  drawn = file.rows()
-  scores = {
-    name: score_files.write_scores(
-      directory / PARTS,
-      name,
-      scorer.on(devices),
-      rows,
-      [[line["text"]] for line in drawn],
-      identity=chunked_files.identity(
-        identity, reward_models.identity(rewards[name])
-      ),
-      chunk_size=config.chunk_size,
-      batch_size=config.score_batch_size,
+
+  source: batch_sources.BatchSource
+  policy: str
+  rewards: Mapping[str, reward_models.Spec]
+  model_dir: str
+  config: OutputsConfig = OutputsConfig()
+  sampler: sampling_config.SamplingConfig = sampling_config.SamplingConfig()
+  lengths: Mapping[str, int] | None = None
+  split: str = "test"
+  study: str = "best_of_n"
+  dtype: str = "float32"
+  mesh: meshes.MeshConfig = meshes.MeshConfig()
+
+  def plan(self, devices: str | None = None) -> job.JobPlan:
+    """What would be drawn, and what that takes of each device."""
+    opened, scorers = self._open()
+    words = f"{len(opened.rows)} responses of {self.policy}"
+    if scorers:
+      words += f", scored by {', '.join(scorers)}"
+    generator = opened.generator(self.config, 1)
+    return job.JobPlan(
+      f"{words}; into {self.model_dir}",
+      {"sampling": opened.plan(generator)},
+      devices,
     )
-    for name, scorer in scorers.items()
-  }
-  found = [
-    _record(row, line, index, scores, config, study, policy)
-    for index, (row, line) in enumerate(zip(rows, drawn, strict=True))
-  ]
-  processes.on_first(records.write, directory / RECORDS, found)
-  return found
 
+  def run(self) -> list[records.EvalRecord]:
+    """Writes `records.jsonl`; resumable like best-of-n."""
+    opened, scorers = self._open()
+    folder = pathlib.Path(self.model_dir)
+    # What the records say of the policy changes no response.
+    config = dataclasses.replace(self.config, method="x", source="")
+    identity = opened.identity(config)
+    file = opened.file(folder / PARTS / "outputs.jsonl", identity, keep=True)
+    generator = opened.generator(self.config, 1)
+    opened.write(file, generator, _line, self.config, "outputs")
+    lines = file.rows()
+    scores = opened.scores(
+      folder / PARTS,
+      self.rewards,
+      scorers,
+      [[line["text"]] for line in lines],
+      identity,
+      self.config,
+    )
+    found = [
+      self._record(
+        row, line, {name: groups[index][0] for name, groups in scores.items()}
+      )
+      for index, (row, line) in enumerate(zip(opened.rows, lines, strict=True))
+    ]
+    processes.on_first(records.write, folder / RECORDS, found)
+    return found
 
-def _record(row, line, index, scores, config, study, policy):
-  return records.EvalRecord(
-    study=study,
-    method=config.method,
-    source=config.source,
-    target=row["language"],
-    seed=config.seed,
-    task=row.get("task", ""),
-    dataset=row["dataset"],
-    language=row["language"],
-    example_id=row["id"],
-    sample=0,
-    input=row["reward_inputs"],
-    reference=row["targets_pretokenized"],
-    output=line["text"],
-    policy=policy,
-    logprob=float(line["logprob"]),
-    scores={
-      f"reward/{name}": float(values[index][0])
-      for name, values in scores.items()
-    },
-  )
+  def _open(
+    self,
+  ) -> tuple[policy_sampling.PolicySampling, policy_sampling.Scorers]:
+    scorers = policy_sampling.load_scorers(self.rewards, self.dtype)
+    opened = policy_sampling.PolicySampling.open(
+      self.policy,
+      self.source,
+      split=self.split,
+      max_prompts=self.config.max_prompts,
+      sampler=self.sampler,
+      lengths=self.lengths,
+      dtype=self.dtype,
+      mesh=self.mesh,
+    )
+    return opened, scorers
+
+  def _record(
+    self,
+    row: Mapping[str, Any],
+    line: Mapping[str, Any],
+    scores: Mapping[str, float],
+  ) -> records.EvalRecord:
+    return records.EvalRecord(
+      study=self.study,
+      method=self.config.method,
+      source=self.config.source,
+      target=row["language"],
+      seed=self.config.seed,
+      task=row.get("task", ""),
+      dataset=row["dataset"],
+      language=row["language"],
+      example_id=row["id"],
+      sample=0,
+      input=row["reward_inputs"],
+      reference=row["targets_pretokenized"],
+      output=line["text"],
+      policy=self.policy,
+      logprob=float(line["logprob"]),
+      scores={f"reward/{name}": float(x) for name, x in scores.items()},
+    )

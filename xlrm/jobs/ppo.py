@@ -9,6 +9,7 @@ bytes.
 from collections.abc import Mapping
 import dataclasses
 import pathlib
+from typing import Any
 
 import jax
 import optax
@@ -17,266 +18,263 @@ from xlrm.batches import batch_sources
 from xlrm.batches import prompt_batches
 from xlrm.checkpoints import native
 from xlrm.checkpoints import pretrained
-from xlrm.distributed import device_memory
 from xlrm.distributed import meshes
 from xlrm.distributed import processes
 from xlrm.distributed import sharding
-from xlrm.evaluation import hacking_panel
+from xlrm.jobs import job
 from xlrm.jobs import ppo_evaluation
 from xlrm.models import lora as lora_lib
-from xlrm.ppo import objective
+from xlrm.ppo import objective as objective_lib
 from xlrm.ppo import ppo_adapters
+from xlrm.ppo import ppo_checks
 from xlrm.ppo import ppo_memory
 from xlrm.ppo import ppo_models
+from xlrm.ppo import ppo_states
 from xlrm.ppo import ppo_trainer
 from xlrm.ppo import reward_scale
-from xlrm.ppo import rollouts
-from xlrm.rewards import reward_models
+from xlrm.ppo import rollouts as rollouts_lib
 from xlrm.sampling import sampling_config
 from xlrm.sampling import text_sampler
 from xlrm.training import fit
 from xlrm.training import train_loop
 
 
-def check_minibatches(
-  rollout: rollouts.RolloutConfig,
-  config: objective.PPOConfig,
-  shards: int,
-  microbatches: int,
-) -> None:
-  """Raises ValueError, with the nearest valid sizes, if prompts do not divide
-  over minibatches, microbatches and data shards."""
-  unit = config.num_minibatches * microbatches * shards
-  if rollout.num_prompts % unit:
-    low = rollout.num_prompts // unit * unit
-    nearest = [x * rollout.num_samples for x in (low, low + unit) if x]
-    raise ValueError(
-      f"batch_size {rollout.batch_size} ({rollout.num_prompts} prompts) is not "
-      f"divisible by {config.num_minibatches} minibatches x {microbatches} "
-      f"microbatches x {shards} data shards; nearest valid: "
-      f"{', '.join(map(str, nearest))}"
-    )
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class PPO:
+  """Optimisation of a policy against a reward model.
 
-
-def train(
-  *,
-  source: batch_sources.BatchSource,
-  policy: str,
-  rewards: reward_models.Spec,
-  model_dir: str,
-  optimizer: optax.GradientTransformation,
-  config: fit.TrainConfig,
-  value: str | None = None,
-  value_optimizer: optax.GradientTransformation | None = None,
-  reference: str | None = None,
-  heldout: reward_models.Spec | None = None,
-  ppo_config: objective.PPOConfig = objective.PPOConfig(),
-  rollout: rollouts.RolloutConfig = rollouts.RolloutConfig(),
-  sampler: sampling_config.SamplingConfig = sampling_config.SamplingConfig(),
-  panel: hacking_panel.PanelConfig = hacking_panel.PanelConfig(),
-  lora: lora_lib.LoraConfig | None = None,
-  lengths: Mapping[str, int] | None = None,
-  split: str = "train",
-  validation_split: str = "validation",
-  dtype: str = "float32",
-  reward_dtype: str | None = None,
-  reference_dtype: str | None = None,
-  history: str = "PPO",
-  mesh: meshes.MeshConfig = meshes.MeshConfig(),
-  dry_run: bool | str = False,
-) -> train_loop.FitResult | None:
-  """Trains, or continues what stands in `model_dir`.
-
-  Args:
-    source: prompts: rows of its split `split`; a task or a `PromptFile`.
-    policy: the SFT model to start from.
-    rewards: reward model or ensemble that is optimised, see `scorer.load`.
+  Attributes:
+    source: prompts: a task or a `PromptFile`.
+    models: which take part.
+    model_dir: folder of everything that the job writes.
     optimizer: of the policy.
-    config: how many steps (rollouts), how often to evaluate, what is best.
-    value: reward model that the value model starts from; None starts from the
-      policy with a head of zeros. Advantages without values need neither.
     value_optimizer: of the value model; None is the policy's.
-    reference: model that the policy must stay near to; None is the policy as
-      it starts.
-    heldout: reward model that only watches.
+    config: how many steps (rollouts), how often to evaluate, what is best.
+    objective: what is optimised.
+    rollouts: how responses are drawn and judged.
+    evaluation: what is shown of the policy meanwhile.
     lora: train low-rank adapters of policy and value model only, over one
       frozen base; None trains all weights.
-    ppo_config: the objective.
-    rollout: how responses are drawn and judged.
-    sampler: temperature and lengths; the whole distribution is drawn from.
-    panel: thresholds of the signs of reward hacking.
     lengths: tokens of prompt and response; None is what the policy was trained
       on.
-    split: whose prompts are learnt from.
-    validation_split: whose prompts are answered at every evaluation.
-    reward_dtype: of the reward models' computation; None is `dtype`.
-    reference_dtype: likewise; with another one than `dtype` the KL divergence
-      does not begin at exactly 0.
-    dry_run: print the plan, run nothing.
-
-  Raises:
-    ValueError: sizes that do not divide, a sampler that is not the policy, a
-      model with another vocabulary, a reward model without any opinion.
+    history: what later reports say of this stage.
+    mesh: how devices are arranged.
   """
-  rollouts.check_sampler(sampler)
-  devices = mesh.build()
-  ppo_config.advantage.check(rollout.num_samples)
-  if ppo_config.policy_start_step and not ppo_config.advantage.needs_values:
-    raise ValueError(
-      f"policy_start_step {ppo_config.policy_start_step}: until then only the "
-      "value model learns, and this advantage has none; set it to 0 (the macro "
-      "POLICY_START_STEP)"
-    )
-  objective.check_horizon(ppo_config, rollout.batch_size)
-  check_minibatches(
-    rollout, ppo_config, devices.shape["data"], config.num_microbatches
-  )
-  models = ppo_models.load(
-    policy,
-    reference=reference,
-    value=value,
-    rewards=rewards,
-    heldout=heldout,
-    config=ppo_config,
-    mesh=devices,
-    dtype=dtype,
-    reward_dtype=reward_dtype,
-    reference_dtype=reference_dtype,
-  )
-  lengths = lengths or text_sampler.lengths_of(models.policy.description)
-  sampler = sampler.of_at_most(lengths["targets"])
-  from_left = source.truncate_inputs_from_left
-  prompts = prompt_batches.PromptBatches(
-    source.examples(split),
-    models.policy.tokenizer,
-    lengths["inputs"],
-    rollout.num_prompts,
-    rollout.seed,
-    from_left,
-  )
-  adapted = lora and ppo_adapters.Adapted(
-    lora, models, devices, rollout.seed, reference is None
-  )
-  validation = source.examples(validation_split)
-  validation = validation[: rollout.num_validation_prompts]
-  trainer = ppo_trainer.Trainer(
-    models=models,
-    optimizers=(optimizer, value_optimizer or optimizer),
-    config=ppo_config,
-    rollout_config=rollout,
-    rollouts=rollouts.Rollouts(
-      model=models.policy.model,
-      tokenizer=models.policy.tokenizer,
-      sampler=sampler,
-      num_samples=rollout.num_samples,
-      reward=models.reward,
-      scale=reward_scale.RewardScale(),
-      reference=models.reference.model,
-      value=models.scorer,
-      mesh=devices,
-    ),
-    num_microbatches=config.num_microbatches,
-    mesh=devices,
-    shares_reference=reference is None and reference_dtype in (None, dtype),
-    languages={row.get("language", "") for row in validation},
-    adapted=adapted,
-  )
-  if dry_run:
-    named = device_memory.devices(dry_run) if isinstance(dry_run, str) else None
-    rows = rollout.num_prompts // ppo_config.num_minibatches
-    print(
-      f"PPO of {policy} by {rewards}: {config.train_steps} steps of "
-      f"{rollout.num_prompts} prompts x {rollout.num_samples} responses of at "
-      f"most {sampler.max_tokens} tokens; into {model_dir}"
-    )
-    print(ppo_memory.plan_of(trainer, rows, lengths["inputs"]).text(named))
-    return None
-  evaluator = ppo_evaluation.Evaluator(
-    models=models,
-    config=rollout,
-    sampler=sampler,
-    max_input_length=lengths["inputs"],
-    mesh=devices,
-    model_dir=pathlib.Path(model_dir),
-    panel=panel,
-    validation=validation,
-  )
-  return _run(trainer, evaluator, prompts, config, lengths, history)
 
+  source: batch_sources.BatchSource
+  models: ppo_models.PPOModels
+  model_dir: str
+  optimizer: optax.GradientTransformation
+  value_optimizer: optax.GradientTransformation | None = None
+  config: fit.TrainConfig
+  objective: objective_lib.PPOConfig = objective_lib.PPOConfig()
+  rollouts: rollouts_lib.RolloutConfig = rollouts_lib.RolloutConfig()
+  evaluation: ppo_evaluation.PPOEvaluation = ppo_evaluation.PPOEvaluation()
+  lora: lora_lib.LoraConfig | None = None
+  lengths: Mapping[str, int] | None = None
+  history: str = "PPO"
+  mesh: meshes.MeshConfig = meshes.MeshConfig()
 
-def _run(
-  trainer: ppo_trainer.Trainer,
-  evaluator: ppo_evaluation.Evaluator,
-  prompts: prompt_batches.PromptBatches,
-  config: fit.TrainConfig,
-  lengths: Mapping[str, int],
-  history: str,
-) -> train_loop.FitResult:
-  rollout, model_dir = trainer.rollout_config, evaluator.model_dir
-  checkpointer = native.Checkpointer(model_dir, keep=config.keep_checkpoints)
-  data = prompts.fingerprint()
-  abstract = trainer.abstract()
-  adapters = trainer.adapted and trainer.adapted.record()
-  processes.on_first(ppo_adapters.check_continued, model_dir, adapters)
-  restored = fit.restore(checkpointer, abstract, data)
-  scale = processes.on_first(reward_scale.RewardScale.read, model_dir)
-  if restored is None and rollout.fit_reward_scale:
-    params = trainer.models.policy.lazy_params.on(
-      trainer.mesh, sharding.split_over_model
+  def plan(self, devices: str | None = None) -> job.JobPlan:
+    """What would be drawn and learnt from, and what a step takes of a device.
+
+    Raises:
+      ValueError: see `run`.
+    """
+    opened, rollouts = self._open(), self.rollouts
+    trainer = self._trainer(opened, reward_scale.RewardScale())
+    rows = rollouts.num_prompts // self.objective.num_minibatches
+    memory = ppo_memory.plan_of(trainer, rows, opened.lengths["inputs"])
+    return job.JobPlan(
+      f"PPO of {self.models.policy} by {self.models.rewards}: "
+      f"{self.config.train_steps} steps of {rollouts.num_prompts} prompts x "
+      f"{rollouts.num_samples} responses of at most "
+      f"{opened.sampler.max_tokens} tokens; into {self.model_dir}\n"
+      f"{opened.split.words}",
+      {"a step": memory},
+      devices,
     )
-    rows = prompts.rows[: rollout.num_scale_samples]
-    scale = evaluator.fit_scale(params, rows)
+
+  def run(self) -> train_loop.FitResult:
+    """Trains, or continues what stands in `model_dir`.
+
+    Raises:
+      ValueError: sizes that do not divide, a sampler that is not the policy, a
+        model with another vocabulary, a reward model without any opinion.
+      CheckpointError: `model_dir` holds another run, or is damaged.
+    """
+    opened, config = self._open(), self.config
+    model_dir, states = pathlib.Path(self.model_dir), opened.states
+    checkpointer = native.Checkpointer(model_dir, keep=config.keep_checkpoints)
+    adapters = states.adapted and states.adapted.record()
+    processes.on_first(ppo_adapters.check_continued, model_dir, adapters)
+    data = opened.prompts.fingerprint()
+    restored = fit.restore(checkpointer, states.abstract, data)
+    answers = self._answers(opened)
+    scale = self._scale(opened, answers, fresh=restored is None)
+    trainer = self._trainer(opened, scale)
+    if restored is None:
+      state, memory = states.initial(scale), train_loop.Memory(data)
+    else:
+      state, memory = states.continued(restored[0]), restored[1]
+    self._begin(opened, scale, adapters)
+    print(f"ppo: {opened.split.words}", flush=True)
+    if restored is not None:
+      print(f"ppo: continues at step {int(state.step)}", flush=True)
+    evaluator = ppo_evaluation.Evaluator(
+      answers, self.evaluation, scale, opened.split.validation, model_dir
+    )
+    result = train_loop.Loop(
+      source=opened.prompts,
+      config=config,
+      mesh=states.mesh,
+      model_dir=model_dir,
+      description="ppo",
+      checkpointer=checkpointer,
+      step_fn=trainer.step,
+      validate=lambda params: {},
+      evaluate=evaluator.evaluate,
+      key=jax.random.key(self.rollouts.seed),
+      memory=memory,
+      place=lambda batch: batch,
+      prefix="",
+      describe=trainer.describe,
+    ).run(state)
+    evaluator.draw_panel()
+    return result
+
+  def _open(self) -> "_Opened":
+    """Everything that is checked before anything is read or written."""
+    rollouts, devices = self.rollouts, self.mesh.build()
+    ppo_checks.check_objective(self.objective, rollouts)
+    ppo_checks.check_minibatches(
+      rollouts,
+      self.objective,
+      devices.shape["data"],
+      self.config.num_microbatches,
+    )
+    models = ppo_models.load(self.models, self.objective, devices)
+    lengths = self.lengths
+    if lengths is None:
+      lengths = text_sampler.lengths_of(models.policy.description)
+    split = prompt_batches.split(
+      self.source.examples(rollouts.split),
+      self.source.examples(self.evaluation.split),
+      self.evaluation.num_prompts,
+      rollouts.seed,
+    )
+    adapted = self.lora and ppo_adapters.Adapted(
+      self.lora, models, devices, rollouts.seed, self.models.reference is None
+    )
+    return _Opened(
+      states=ppo_states.PPOStates(
+        models,
+        (self.optimizer, self.value_optimizer or self.optimizer),
+        self.objective.kl_coefficient,
+        devices,
+        adapted,
+      ),
+      lengths=lengths,
+      sampler=rollouts.sampler.of_at_most(lengths["targets"]),
+      split=split,
+      prompts=prompt_batches.PromptBatches(
+        split.training,
+        models.policy.tokenizer,
+        lengths["inputs"],
+        rollouts.num_prompts,
+        rollouts.seed,
+        self.source.truncate_inputs_from_left,
+      ),
+    )
+
+  def _trainer(
+    self, opened: "_Opened", scale: reward_scale.RewardScale
+  ) -> ppo_trainer.Trainer:
+    models, mesh = opened.states.models, opened.states.mesh
+    return ppo_trainer.Trainer(
+      states=opened.states,
+      config=self.objective,
+      rollouts=rollouts_lib.Rollouts(
+        model=models.policy.model,
+        tokenizer=models.policy.tokenizer,
+        sampler=opened.sampler,
+        num_samples=self.rollouts.num_samples,
+        reward=models.reward,
+        scale=scale,
+        reference=models.reference.model,
+        value=models.scorer,
+        mesh=mesh,
+      ),
+      num_microbatches=self.config.num_microbatches,
+      shares_reference=self.models.shares_reference,
+      languages={row.get("language", "") for row in opened.split.validation},
+      debug=self.rollouts.debug,
+    )
+
+  def _answers(self, opened: "_Opened") -> ppo_evaluation.PolicyAnswers:
+    return ppo_evaluation.PolicyAnswers(
+      opened.states.models,
+      self.rollouts,
+      opened.sampler,
+      opened.lengths["inputs"],
+      opened.states.mesh,
+    )
+
+  def _scale(
+    self, opened: "_Opened", answers: ppo_evaluation.PolicyAnswers, fresh: bool
+  ) -> reward_scale.RewardScale:
+    """Fitted before step 0, and read again by a run that continues."""
+    rollouts, states = self.rollouts, opened.states
+    if not rollouts.fit_reward_scale:
+      return reward_scale.RewardScale()
+    if not fresh:
+      scale = processes.on_first(reward_scale.RewardScale.read, self.model_dir)
+      if scale is None:
+        raise native.CheckpointError(
+          f"{self.model_dir} has checkpoints but no {reward_scale.FILE}, so "
+          "its rewards cannot be continued; choose another MODEL_DIR"
+        )
+      return scale
+    params = states.models.policy.lazy_params.on(
+      states.mesh, sharding.split_over_model
+    )
+    rows = opened.prompts.rows[: rollouts.num_scale_samples]
+    scale = answers.fit_scale(params, rows)
     print(
       f"ppo: scores of {scale.n} samples in the target language: mean "
       f"{scale.mean:.3f}, standard deviation {scale.std:.3f}; taken to 0 and 1",
       flush=True,
     )
-    del params
-  elif rollout.fit_reward_scale and scale is None:
-    raise native.CheckpointError(
-      f"{model_dir} has checkpoints but no {reward_scale.FILE}, so its "
-      "rewards cannot be continued; choose another MODEL_DIR"
+    return scale
+
+  def _begin(
+    self,
+    opened: "_Opened",
+    scale: reward_scale.RewardScale,
+    adapters: Mapping[str, Any] | None,
+  ) -> None:
+    """What stands in `model_dir` beside checkpoints and metrics."""
+    policy = opened.states.models.policy
+    pretrained.write_description(
+      self.model_dir,
+      dataclasses.replace(
+        policy.description,
+        max_input_length=opened.lengths["inputs"],
+        max_response_length=opened.lengths["targets"],
+        history=(*policy.description.history, self.history),
+      ),
+      policy.vocabulary,
     )
-  scale = scale if rollout.fit_reward_scale else reward_scale.RewardScale()
-  trainer.rollouts = dataclasses.replace(trainer.rollouts, scale=scale)
-  evaluator.scale = scale
-  if restored is None:
-    state, memory = trainer.initial(), train_loop.Memory(data)
-  else:
-    state, memory = restored[0], restored[1]
-    state = trainer.continued(state)
-  policy = trainer.models.policy
-  pretrained.write_description(
-    model_dir,
-    dataclasses.replace(
-      policy.description,
-      max_input_length=lengths["inputs"],
-      max_response_length=lengths["targets"],
-      history=(*policy.description.history, history),
-    ),
-    policy.vocabulary,
-  )
-  processes.on_first(scale.write, model_dir)
-  processes.on_first(ppo_adapters.write, model_dir, adapters)
-  if restored is not None:
-    print(f"ppo: continues at step {int(state.step)}", flush=True)
-  loop = train_loop.Loop(
-    source=prompts,
-    config=config,
-    mesh=trainer.mesh,
-    model_dir=model_dir,
-    description="ppo",
-    checkpointer=checkpointer,
-    step_fn=trainer.step,
-    validate=lambda params: {},
-    evaluate=evaluator.evaluate,
-    key=jax.random.key(rollout.seed),
-    memory=memory,
-    place=lambda batch: batch,
-    prefix="",
-    describe=trainer.describe,
-  )
-  evaluator.loop = loop
-  result = loop.run(state)
-  evaluator.draw_panel()
-  return result
+    processes.on_first(scale.write, self.model_dir)
+    processes.on_first(ppo_adapters.write, self.model_dir, adapters)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Opened:
+  """What planning and training begin with."""
+
+  states: ppo_states.PPOStates
+  lengths: Mapping[str, int]
+  sampler: sampling_config.SamplingConfig
+  split: prompt_batches.PromptSplit
+  prompts: prompt_batches.PromptBatches

@@ -24,13 +24,12 @@ from xlrm.evaluation import hacking_panel
 from xlrm.miniworld import gold
 from xlrm.ppo import ppo_models
 from xlrm.ppo import reward_scale
-from xlrm.ppo import rollouts
+from xlrm.ppo import rollouts as rollouts_lib
 from xlrm.rewards import reward_models
 from xlrm.sampling import sampling_config
 from xlrm.sampling import text_generation
 from xlrm.storage import files
 from xlrm.training import metric_writer
-from xlrm.training import train_loop
 
 EVENTS = "events.jsonl"
 SAMPLES = "samples.jsonl"
@@ -38,41 +37,52 @@ PANEL = "ppo_panel.png"
 SCORE_BATCH_SIZE = 32  # responses scored together, at least
 
 
-@dataclasses.dataclass(eq=False)
-class Evaluator:
-  """One sample per prompt, judged and shown.
+@dataclasses.dataclass(frozen=True)
+class PPOEvaluation:
+  """What is shown of a policy while it is trained.
+
+  Attributes:
+    num_prompts: validation prompts of each evaluation, the first ones; held out
+      of the training prompts where there is no validation split.
+    num_shown: of these, how many go to samples.jsonl.
+    split: whose prompts they are.
+    gold: also ask the gold judge; miniworld only.
+    panel: thresholds of the signs of reward hacking.
+  """
+
+  num_prompts: int = 64
+  num_shown: int = 4
+  split: str = "validation"
+  gold: bool = False
+  panel: hacking_panel.PanelConfig = hacking_panel.PanelConfig()
+
+  def __post_init__(self):
+    if self.num_prompts < 1:
+      raise ValueError(f"num_prompts {self.num_prompts} is below 1")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PolicyAnswers:
+  """One response per prompt of a policy as it is, and what judges say.
 
   Attributes:
     models: of the run, judges on the mesh.
-    config: how many are drawn and shown.
+    rollouts: how many are drawn at once, and with which seed.
     sampler: how a token is drawn, as in rollouts.
     max_input_length: tokens of a prompt.
     mesh: of the run.
-    model_dir: where it writes.
-    panel: thresholds of the signs of reward hacking.
-    validation: rows of the prompts that are answered at every evaluation.
-    scale: of the reward model's scores.
-    loop: whose TensorBoard shows samples; None before the training.
   """
 
   models: ppo_models.Models
-  config: rollouts.RolloutConfig
+  rollouts: rollouts_lib.RolloutConfig
   sampler: sampling_config.SamplingConfig
   max_input_length: int
   mesh: jax.sharding.Mesh
-  model_dir: pathlib.Path
-  panel: hacking_panel.PanelConfig
-  validation: Sequence[Mapping[str, Any]]
-  scale: reward_scale.RewardScale = reward_scale.RewardScale()
-  loop: train_loop.Loop | None = None
-
-  def __post_init__(self):
-    self.told: set[str] = set()  # signs of reward hacking that were printed
 
   @functools.cached_property
   def _generator(self) -> text_generation.Generator:
     own = row_shards.own_mesh(self.mesh)
-    batch_size = max(self.config.batch_size, self.mesh.shape["data"])
+    batch_size = max(self.rollouts.batch_size, self.mesh.shape["data"])
     return text_generation.Generator(
       model=self.models.policy.model,
       tokenizer=self.models.policy.tokenizer,
@@ -80,7 +90,7 @@ class Evaluator:
       max_input_length=self.max_input_length,
       batch_size=row_shards.batch_size(batch_size, own),
       num_samples=1,
-      seed=self.config.seed,
+      seed=self.rollouts.seed,
       mesh=own,
     )
 
@@ -122,17 +132,39 @@ class Evaluator:
     scores = self.scored(self.models.reward, rows, self.sampled(params, rows))
     return processes.on_first(reward_scale.RewardScale.fit, scores)
 
-  def evaluate(self, params: types.Params, step: int) -> dict[str, float]:
-    """Scores of one sample per validation prompt, by every judge there is."""
-    rows = self.validation
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evaluator:
+  """Answers to validation prompts, judged and shown.
+
+  Attributes:
+    answers: of the policy.
+    config: how many are shown, and what is a sign of reward hacking.
+    scale: of the reward model's scores.
+    validation: rows of the prompts.
+    model_dir: where it writes.
+  """
+
+  answers: PolicyAnswers
+  config: PPOEvaluation
+  scale: reward_scale.RewardScale
+  validation: Sequence[Mapping[str, Any]]
+  model_dir: pathlib.Path
+  # Signs of reward hacking that were printed.
+  _told: set[str] = dataclasses.field(default_factory=set, init=False)
+
+  def evaluate(self, params: types.Params, step: int) -> dict[str, Any]:
+    """Scores of one sample per validation prompt, by every judge there is, and
+    the samples that are shown."""
+    rows, models = self.validation, self.answers.models
     if not rows:
       return {}
-    texts = self.sampled(params, rows)
-    scores = self.scored(self.models.reward, rows, texts)
+    texts = self.answers.sampled(params, rows)
+    scores = self.answers.scored(models.reward, rows, texts)
     scaled = self.scale.gain * scores + self.scale.bias
     metrics = {"validation/scores": float(scaled.mean())}
-    if self.models.heldout is not None:
-      found = self.scored(self.models.heldout, rows, texts)
+    if models.heldout is not None:
+      found = self.answers.scored(models.heldout, rows, texts)
       metrics["validation/heldout"] = float(np.mean(found))
     if self.config.gold:
       found = [
@@ -140,23 +172,19 @@ class Evaluator:
         for row, text in zip(rows, texts)
       ]
       metrics["validation/gold"] = float(np.mean(found))
-    self._show(step, rows, texts)
+    shown = list(zip(rows, texts, strict=True))[: self.config.num_shown]
+    processes.on_first(self._write_samples, step, shown)
     self.draw_panel()
-    return metrics
+    return metrics | {f"samples/{row['id']}": text for row, text in shown}
 
-  def _show(self, step: int, rows, texts) -> None:
+  def _write_samples(self, step: int, shown) -> None:
     """The same few prompts at every evaluation, to be read."""
-    if not processes.is_first():
-      return
-    path = self.model_dir / SAMPLES
-    kept = []
+    path, kept = self.model_dir / SAMPLES, []
     if path.exists():
       kept = [x for _, x in files.rows(str(path)) if x["step"] < step]
-    for row, text in list(zip(rows, texts))[: self.config.num_shown]:
-      shown = {"step": step, "id": row["id"], "prompt": row["reward_inputs"]}
-      kept.append({**shown, "response": text})
-      if self.loop is not None:
-        self.loop.writer.write_text(step, f"samples/{row['id']}", text)
+    for row, text in shown:
+      place = {"step": step, "id": row["id"], "prompt": row["reward_inputs"]}
+      kept.append({**place, "response": text})
     lines = [json.dumps(x, ensure_ascii=False) for x in kept]
     files.write_text(path, "".join(f"{line}\n" for line in lines))
 
@@ -165,19 +193,19 @@ class Evaluator:
     if not processes.is_first():
       return
     history = metric_writer.read(self.model_dir / metric_writer.METRICS)
-    events = hacking_panel.events(history, self.panel)
+    events = hacking_panel.events(history, self.config.panel)
     lines = [json.dumps(dataclasses.asdict(x)) for x in events]
     files.write_text(
       self.model_dir / EVENTS, "".join(f"{line}\n" for line in lines)
     )
     for event in events:
-      if event.sign not in self.told:
+      if event.sign not in self._told:
         print(
           f"ppo: step {event.step}: {event.sign} {event.value:.4g} crossed "
           f"{event.threshold:.4g}: {event.meaning}",
           flush=True,
         )
-    self.told |= {event.sign for event in events}
+    self._told.update(event.sign for event in events)
     if not any(hacking_panel.PROXY in row for row in history):
       return
     try:

@@ -10,9 +10,7 @@ teaches each state to look back over the response, as a reward model must.
 
 from collections.abc import Mapping
 import dataclasses
-import functools
 import pathlib
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +26,7 @@ from xlrm.losses import token_losses
 from xlrm.models import language_model
 from xlrm.models import t5
 from xlrm.training import fit
+from xlrm.training import fit_plan
 from xlrm.training import training_memory
 
 EXPORT = "model"
@@ -162,32 +161,17 @@ def _params(
   return lazy_params.LazyParams(abstract, make)
 
 
-def train(
-  *,
-  source: batch_sources.BatchSource,
-  optimizer: optax.GradientTransformation,
-  config: fit.TrainConfig,
-  model: t5.T5Config,
-  vocabulary: str,
-  model_dir: str,
-  lengths: Mapping[str, int],
-  extra_ids: int = 100,
-  z_loss: float = 1e-4,
-  detection_weight: float = 1.0,
-  detection_layer: int | None = None,
-  detection_scale: float = 1.0,
-  match_queries: bool = False,
-  initial: pretrained.Pretrained | None = None,
-  mesh: meshes.MeshConfig = meshes.MeshConfig(),
-  export_dir: str | None = None,
-  history: str = "pre-trained on text",
-  dry_run: bool | str = False,
-) -> Any:
-  """Trains a base model from fresh parameters, or trains one further.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Pretraining:
+  """Training of a base model from fresh parameters, or of one further.
 
-  Args:
+  Attributes:
+    source: batches, such as `@miniworld_pretraining()`.
+    optimizer: `@adafactor()` or `@adamw()`.
+    config: how long, how often, what is best.
     model: of fresh parameters.
     vocabulary: sentencepiece model file.
+    model_dir: folder of everything that the job writes.
     lengths: tokens of `inputs` and of `targets`, EOS included.
     extra_ids: sentinels behind the vocabulary's pieces, for masked spans.
     z_loss: weight of log(Z)^2, which keeps logits small.
@@ -197,55 +181,85 @@ def train(
     detection_scale: see `detection_logits`.
     match_queries: see `matching_queries`; of fresh parameters.
     initial: what to train further, instead of fresh parameters.
+    mesh: how devices are arranged.
     export_dir: where to write the finished language model, for other jobs to
       start from; None is MODEL_DIR/model.
     history: what later reports say of this stage.
-    dry_run: print the plan, run no step; see `training.fit`.
   """
-  if initial is None:
-    base = pretrained.new_language_model(
-      model, vocabulary, extra_ids, config.seed
-    )
-  else:
-    base = initial
-    _check_same_vocabulary(base.vocabulary, vocabulary)
-  devices = mesh.build()
-  fresh = initial is None
-  params = _params(base, fresh and match_queries, config.seed, devices)
-  description = dataclasses.replace(
-    base.description,
-    max_input_length=lengths["inputs"],
-    max_response_length=lengths["targets"],
-    history=(*base.description.history, history),
-    scorer_layer=detection_layer,
-  )
-  loss_of = functools.partial(
-    pretraining_loss,
-    z_loss=z_loss,
-    detection_weight=detection_weight,
-    detection_layer=detection_layer,
-    detection_scale=detection_scale,
-  )
-  result = fit.fit(
-    params,
-    loss_fn=loss_of(base.model),
-    optimizer=optimizer,
-    source=source,
-    config=config,
-    mesh=devices,
-    model_dir=model_dir,
-    planned=training_memory.Planned(
-      base.model,
-      lambda m: ({**params.abstract, "model": m.abstract()}, loss_of(m)),
-    ),
-    description="pretrain",
-    dry_run=dry_run,
-  )
-  if not dry_run:
+
+  source: batch_sources.BatchSource
+  optimizer: optax.GradientTransformation
+  config: fit.TrainConfig
+  model: t5.T5Config
+  vocabulary: str
+  model_dir: str
+  lengths: Mapping[str, int]
+  extra_ids: int = 100
+  z_loss: float = 1e-4
+  detection_weight: float = 1.0
+  detection_layer: int | None = None
+  detection_scale: float = 1.0
+  match_queries: bool = False
+  initial: pretrained.Pretrained | None = None
+  mesh: meshes.MeshConfig = meshes.MeshConfig()
+  export_dir: str | None = None
+  history: str = "pre-trained on text"
+
+  def plan(self, devices: str | None = None) -> fit_plan.TrainingPlan:
+    """Shapes, parameters and memory; see `fit.plan`."""
+    return fit.plan(self._training(self._base()), devices)
+
+  def run(self) -> fit.FitResult:
+    """Trains, or continues, and writes the language model; see `fit.fit`."""
+    base = self._base()
+    result = fit.fit(self._training(base))
     pretrained.write_archive(
-      export_dir or f"{model_dir}/{EXPORT}",
+      self.export_dir or f"{self.model_dir}/{EXPORT}",
       result.params["model"],
-      description,
-      vocabulary,
+      dataclasses.replace(
+        base.description,
+        max_input_length=self.lengths["inputs"],
+        max_response_length=self.lengths["targets"],
+        history=(*base.description.history, self.history),
+        scorer_layer=self.detection_layer,
+      ),
+      self.vocabulary,
     )
-  return result
+    return result
+
+  def _base(self) -> pretrained.Pretrained:
+    """What training starts from."""
+    if self.initial is None:
+      return pretrained.new_language_model(
+        self.model, self.vocabulary, self.extra_ids, self.config.seed
+      )
+    _check_same_vocabulary(self.initial.vocabulary, self.vocabulary)
+    return self.initial
+
+  def _training(self, base: pretrained.Pretrained) -> fit.Training:
+    devices, fresh = self.mesh.build(), self.initial is None
+    matched = fresh and self.match_queries
+    params = _params(base, matched, self.config.seed, devices)
+    return fit.Training(
+      params=params,
+      loss_fn=self._loss(base.model),
+      optimizer=self.optimizer,
+      source=self.source,
+      config=self.config,
+      mesh=devices,
+      model_dir=self.model_dir,
+      planned=training_memory.Planned(
+        base.model,
+        lambda m: ({**params.abstract, "model": m.abstract()}, self._loss(m)),
+      ),
+      description="pretrain",
+    )
+
+  def _loss(self, model: language_model.EncoderDecoder) -> fit.LossFunction:
+    return pretraining_loss(
+      model,
+      z_loss=self.z_loss,
+      detection_weight=self.detection_weight,
+      detection_layer=self.detection_layer,
+      detection_scale=self.detection_scale,
+    )

@@ -9,7 +9,6 @@ instruction. The encoder reads a prompt once for all its responses.
 from collections.abc import Mapping, Sequence
 import dataclasses
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +23,7 @@ from xlrm.losses import ranking_losses
 from xlrm.losses import token_losses
 from xlrm.models import response_scorer
 from xlrm.training import fit
+from xlrm.training import fit_plan
 from xlrm.training import training_memory
 
 
@@ -77,24 +77,15 @@ def reward_loss(
   return loss_fn
 
 
-def train(
-  *,
-  source: batch_sources.BatchSource,
-  optimizer: optax.GradientTransformation,
-  config: fit.TrainConfig,
-  model_dir: str,
-  initial: pretrained.Pretrained,
-  lengths: Mapping[str, int],
-  loss: RewardLossConfig = RewardLossConfig(),
-  layer: int | None = None,
-  frozen: Sequence[str] = (),
-  mesh: meshes.MeshConfig = meshes.MeshConfig(),
-  history: str = "",
-  dry_run: bool | str = False,
-) -> Any:
-  """Trains a reward model.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class RewardTraining:
+  """Training of a reward model.
 
-  Args:
+  Attributes:
+    source: batches: `@SeqioSource()` or `@npz_source()`.
+    optimizer: `@adafactor()` or `@adamw()`.
+    config: how long, how often, what is best.
+    model_dir: folder of everything that the job writes.
     initial: the language model to start from, or a reward model (gin:
       `@load_scorer()`), which is trained further.
     lengths: tokens of `inputs` and of `targets`, EOS included.
@@ -102,47 +93,80 @@ def train(
     layer: decoder layer that the head reads; None is what the language model
       recommends, else the last.
     frozen: regular expressions of parameter paths that stay as they are.
+    mesh: how devices are arranged.
     history: what later reports say of this stage.
-    dry_run: print the plan, run no step; see `training.fit`.
   """
-  description = dataclasses.replace(
-    initial.description,
-    kind=pretrained.RESPONSE_SCORER,
-    max_input_length=lengths["inputs"],
-    max_response_length=lengths["targets"],
-    history=(*initial.description.history, history or "reward model"),
-    scorer_layer=layer or initial.description.scorer_layer,
-    truncate_inputs_from_left=source.truncate_inputs_from_left,
-  )
-  devices = mesh.build()
-  if isinstance(initial.model, response_scorer.ResponseScorer):
-    backbone = initial.model.model
-    scorer = pretrained.scorer_of(backbone, initial.tokenizer, description)
-    params = initial.lazy_params
-  else:
+
+  source: batch_sources.BatchSource
+  optimizer: optax.GradientTransformation
+  config: fit.TrainConfig
+  model_dir: str
+  initial: pretrained.Pretrained
+  lengths: Mapping[str, int]
+  loss: RewardLossConfig = RewardLossConfig()
+  layer: int | None = None
+  frozen: Sequence[str] = ()
+  mesh: meshes.MeshConfig = meshes.MeshConfig()
+  history: str = ""
+
+  def plan(self, devices: str | None = None) -> fit_plan.TrainingPlan:
+    """Shapes, parameters and memory; see `fit.plan`."""
+    return fit.plan(self._training(), devices)
+
+  def run(self) -> fit.FitResult:
+    """Trains, or continues; see `fit.fit`."""
+    return fit.fit(self._training())
+
+  def _training(self) -> fit.Training:
+    devices, description = self.mesh.build(), self._description()
+    scorer, params = self._start(description, devices)
+    return fit.Training(
+      params=params,
+      loss_fn=reward_loss(scorer, self.loss),
+      optimizer=self.optimizer,
+      frozen=self.frozen,
+      source=self.source,
+      config=self.config,
+      mesh=devices,
+      model_dir=self.model_dir,
+      begin=functools.partial(
+        pretrained.write_description,
+        self.model_dir,
+        description,
+        self.initial.vocabulary,
+      ),
+      planned=training_memory.Planned(
+        scorer, lambda m: (m.abstract(), reward_loss(m, self.loss))
+      ),
+      description="reward model",
+    )
+
+  def _description(self) -> pretrained.Description:
+    before = self.initial.description
+    return dataclasses.replace(
+      before,
+      kind=pretrained.RESPONSE_SCORER,
+      max_input_length=self.lengths["inputs"],
+      max_response_length=self.lengths["targets"],
+      history=(*before.history, self.history or "reward model"),
+      scorer_layer=self.layer or before.scorer_layer,
+      truncate_inputs_from_left=self.source.truncate_inputs_from_left,
+    )
+
+  def _start(
+    self, description: pretrained.Description, devices: jax.sharding.Mesh
+  ) -> tuple[response_scorer.ResponseScorer, lazy_params.LazyParams]:
+    """The reward model at step 0; of a language model with a fresh head."""
+    initial = self.initial
+    if isinstance(initial.model, response_scorer.ResponseScorer):
+      backbone = initial.model.model
+      scorer = pretrained.scorer_of(backbone, initial.tokenizer, description)
+      return scorer, initial.lazy_params
     scorer = pretrained.scorer_of(initial.model, initial.tokenizer, description)
-    key = jax.random.key(config.seed)
-    params = lazy_params.LazyParams(
+    key = jax.random.key(self.config.seed)
+    return scorer, lazy_params.LazyParams(
       scorer.abstract(),
       lambda _: scorer.from_language_model(
         key, initial.lazy_params.on(devices)
       ),
     )
-  return fit.fit(
-    params,
-    loss_fn=reward_loss(scorer, loss),
-    optimizer=optimizer,
-    frozen=tuple(frozen),
-    source=source,
-    config=config,
-    mesh=devices,
-    model_dir=model_dir,
-    begin=functools.partial(
-      pretrained.write_description, model_dir, description, initial.vocabulary
-    ),
-    planned=training_memory.Planned(
-      scorer, lambda m: (m.abstract(), reward_loss(m, loss))
-    ),
-    description="reward model",
-    dry_run=dry_run,
-  )

@@ -10,15 +10,11 @@ import pathlib
 from typing import Any
 
 from xlrm.batches import batch_sources
-from xlrm.checkpoints import model_files
-from xlrm.checkpoints import pretrained
-from xlrm.distributed import device_memory
 from xlrm.distributed import meshes
-from xlrm.sampling import sample_files
+from xlrm.jobs import job
+from xlrm.jobs import policy_sampling
 from xlrm.sampling import sampling_config
 from xlrm.sampling import text_generation
-from xlrm.sampling import text_sampler
-from xlrm.storage import chunked_files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,65 +65,62 @@ def _line(
   }
 
 
-def run(
-  *,
-  source: batch_sources.BatchSource,
-  policy: str,
-  output: str,
-  config: SampleConfig = SampleConfig(),
-  sampler: sampling_config.SamplingConfig = sampling_config.SamplingConfig(),
-  split: str = "test",
-  dtype: str = "float32",
-  mesh: meshes.MeshConfig = meshes.MeshConfig(),
-  dry_run: bool | str = False,
-) -> str:
-  """Writes the rows of a split with `responses` and what is known of them.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Sampling:
+  """Responses to the rows of a split, into a file.
 
-  Args:
+  Attributes:
     source: prompts: a task, or a `PromptFile`.
     policy: see `pretrained.load_language_model`.
-    output: .jsonl file.
+    output: .jsonl file: the rows with `responses` and what is known of them.
+    config: how many are drawn, and how many at once.
     sampler: how a token is drawn; without max_tokens: as the policy was
       trained.
     split: of the source.
+    dtype: of the computation, 'float32' or 'bfloat16'.
     mesh: spreads weights and prompts.
-    dry_run: print the plan, draw nothing; a name such as 'v4-32' says whether
-      it fits there.
   """
-  loaded = pretrained.load_language_model(policy, dtype=dtype)
-  rows = source.examples(split)[: config.max_prompts]
-  if not rows:
-    raise ValueError(f"the split {split!r} has no prompts to sample for")
-  lengths = text_sampler.lengths_of(loaded.description, config.max_input_length)
-  generator = sample_files.generator_of(
-    loaded,
-    sampler.of_at_most(lengths["targets"]),
-    lengths,
-    batch_size=config.batch_size,
-    num_samples=config.num_samples,
-    seed=config.seed,
-    mesh=mesh.build_own(),
-  )
-  if dry_run:
-    named = device_memory.devices(dry_run) if isinstance(dry_run, str) else None
-    print(
-      f"{len(rows)} prompts x {config.num_samples} responses of at most "
-      f"{generator.config.max_tokens} tokens by {policy}; into {output}"
+
+  source: batch_sources.BatchSource
+  policy: str
+  output: str
+  config: SampleConfig = SampleConfig()
+  sampler: sampling_config.SamplingConfig = sampling_config.SamplingConfig()
+  split: str = "test"
+  dtype: str = "float32"
+  mesh: meshes.MeshConfig = meshes.MeshConfig()
+
+  def plan(self, devices: str | None = None) -> job.JobPlan:
+    """What would be drawn, and what that takes of each device."""
+    opened = self._open()
+    generator = opened.generator(self.config, self.config.num_samples)
+    return job.JobPlan(
+      f"{len(opened.rows)} prompts x {self.config.num_samples} responses of at "
+      f"most {opened.sampler.max_tokens} tokens by {self.policy}; into "
+      f"{self.output}",
+      {"sampling": opened.plan(generator)},
+      devices,
     )
-    print(sample_files.plan_of(generator, len(rows)).text(named))
-    return output
-  identity = chunked_files.identity(
-    model_files.fingerprint(policy), config, generator.config, dtype, rows=rows
-  )
-  file = chunked_files.ChunkedFile(output, identity, len(rows))
-  sample_files.write(
-    file,
-    generator,
-    loaded.lazy_params,
-    rows,
-    _line,
-    chunk_size=config.chunk_size,
-    description="sample",
-  )
-  print(f"{len(rows)} prompts x {config.num_samples}: {pathlib.Path(output)}")
-  return output
+
+  def run(self) -> str:
+    """Writes `output`, which is returned."""
+    opened = self._open()
+    file = opened.file(self.output, opened.identity(self.config), keep=False)
+    generator = opened.generator(self.config, self.config.num_samples)
+    opened.write(file, generator, _line, self.config, "sample")
+    number = self.config.num_samples
+    print(f"{len(opened.rows)} prompts x {number}: {pathlib.Path(self.output)}")
+    return self.output
+
+  def _open(self) -> policy_sampling.PolicySampling:
+    return policy_sampling.PolicySampling.open(
+      self.policy,
+      self.source,
+      split=self.split,
+      max_prompts=self.config.max_prompts,
+      sampler=self.sampler,
+      lengths=None,
+      max_input_length=self.config.max_input_length,
+      dtype=self.dtype,
+      mesh=self.mesh,
+    )

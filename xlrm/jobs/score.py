@@ -13,6 +13,7 @@ from typing import Any
 
 from xlrm.distributed import meshes
 from xlrm.distributed import row_shards
+from xlrm.jobs import job
 from xlrm.rewards import reward_models
 from xlrm.storage import chunked_files
 from xlrm.storage import files
@@ -93,58 +94,75 @@ def _scored(
   return {**row, config.score_field: list(scores) if several else scores[0]}
 
 
-def run(
-  *,
-  input: str,
-  output: str,
-  rewards: reward_models.Spec,
-  config: ScoreConfig = ScoreConfig(),
-  dtype: str = "float32",
-  mesh: meshes.MeshConfig = meshes.MeshConfig(),
-  dry_run: bool | str = False,
-) -> str:
-  """Writes every row of `input` with its score to `output`, as JSON lines.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Scoring:
+  """Every row of a file with its score.
 
-  Args:
+  Attributes:
     input: .jsonl, .jsonl.gz or .parquet, path or glob; rows have the columns
       that `config` names.
-    output: .jsonl file.
-    rewards: a reward model or an ensemble, see `scorer.load`.
+    output: .jsonl file: the rows with their score.
+    rewards: a reward model or an ensemble, see `reward_models.load`.
+    config: where a row has what, and how many are scored together.
+    dtype: of the computation, 'float32' or 'bfloat16'.
     mesh: spreads weights and prompts.
-    dry_run: read and check everything, score nothing.
-
-  Raises:
-    ValueError: a row lacks a column, or `output` is begun by another job.
   """
-  rows = _read(input, config)
-  reward = reward_models.load(rewards, dtype=dtype)
-  if dry_run:
-    print(f"{len(rows)} rows of {input} for {rewards}; into {output}")
-    return output
-  file = chunked_files.ChunkedFile(
-    output, _identity(rows, rewards, config), len(rows)
-  )
-  reward = reward.on(mesh.build_own())
+
+  input: str
+  output: str
+  rewards: reward_models.Spec
+  config: ScoreConfig = ScoreConfig()
+  dtype: str = "float32"
+  mesh: meshes.MeshConfig = meshes.MeshConfig()
+
+  def plan(self, devices: str | None = None) -> job.JobPlan:
+    """Reads and checks every row; says how many there are."""
+    rows = _read(self.input, self.config)
+    reward_models.load(self.rewards, dtype=self.dtype)
+    return job.JobPlan(
+      f"{len(rows)} rows of {self.input} for {self.rewards}; into "
+      f"{self.output}",
+      devices=devices,
+    )
+
+  def run(self) -> str:
+    """Writes `output`, which is returned.
+
+    Raises:
+      ValueError: a row lacks a column, or `output` is begun by another job.
+    """
+    config, rows = self.config, _read(self.input, self.config)
+    reward = reward_models.load(self.rewards, dtype=self.dtype)
+    identity = _identity(rows, self.rewards, config)
+    file = chunked_files.ChunkedFile(self.output, identity, len(rows))
+    reward = reward.on(self.mesh.build_own())
+    row_shards.write(
+      file, lambda part, own: _score(part, reward, rows[own], config)
+    )
+    print(f"{len(rows)} rows scored: {self.output}", flush=True)
+    return self.output
+
+
+def _score(
+  part: chunked_files.ChunkedFile,
+  reward: reward_models.RewardModel,
+  rows: Sequence[tuple[Row, str, list[str]]],
+  config: ScoreConfig,
+) -> None:
+  """Scores what of these rows is not yet in the file."""
+  reward.read()
   batch_size = row_shards.batch_size(config.batch_size, reward.mesh)
-
-  def make(part, own):
-    reward.read()
-    left = rows[own]
-    with part, part.progress("score", "row") as bar:
-      for chunk in part.chunks(config.batch_size * config.chunk_size):
-        scores = reward.score(
-          [prompt for _, prompt, _ in left[chunk]],
-          [group for _, _, group in left[chunk]],
-          batch_size=batch_size,
-        )
-        part.append(
-          [
-            _scored(row, values, config)
-            for (row, *_), values in zip(left[chunk], scores, strict=True)
-          ]
-        )
-        bar.update(chunk.stop - chunk.start)
-
-  row_shards.write(file, make)
-  print(f"{len(rows)} rows scored: {output}", flush=True)
-  return output
+  with part, part.progress("score", "row") as bar:
+    for chunk in part.chunks(config.batch_size * config.chunk_size):
+      scores = reward.score(
+        [prompt for _, prompt, _ in rows[chunk]],
+        [group for _, _, group in rows[chunk]],
+        batch_size=batch_size,
+      )
+      part.append(
+        [
+          _scored(row, values, config)
+          for (row, *_), values in zip(rows[chunk], scores, strict=True)
+        ]
+      )
+      bar.update(chunk.stop - chunk.start)

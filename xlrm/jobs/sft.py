@@ -24,6 +24,7 @@ from xlrm.models import language_model
 from xlrm.sampling import sampling_config
 from xlrm.sampling import text_generation
 from xlrm.training import fit
+from xlrm.training import fit_plan
 from xlrm.training import training_memory
 
 
@@ -132,63 +133,81 @@ def rouge_evaluation(
   return evaluate
 
 
-def train(
-  *,
-  source: batch_sources.BatchSource,
-  optimizer: optax.GradientTransformation,
-  config: fit.TrainConfig,
-  model_dir: str,
-  initial: pretrained.Pretrained,
-  lengths: Mapping[str, int],
-  z_loss: float = 1e-4,
-  frozen: Sequence[str] = (),
-  evaluation: GenerationEvaluation = GenerationEvaluation(),
-  mesh: meshes.MeshConfig = meshes.MeshConfig(),
-  history: str = "",
-  dry_run: bool | str = False,
-) -> Any:
-  """Fine-tunes a language model.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class FineTuning:
+  """Supervised fine-tuning of a language model.
 
-  Args:
+  Attributes:
+    source: batches: `@SeqioSource()` or `@npz_source()`.
+    optimizer: `@adafactor()` or `@adamw()`.
+    config: how long, how often, what is best.
+    model_dir: folder of everything that the job writes.
     initial: the model to start from, loaded or fresh.
     lengths: tokens of `inputs` and of `targets`, EOS included.
     z_loss: weight of log(Z)^2, which keeps logits small.
     frozen: regular expressions of parameter paths that stay as they are.
     evaluation: what is generated and measured at every evaluation.
+    mesh: how devices are arranged.
     history: what later reports say of this stage.
-    dry_run: print the plan, run no step; see `training.fit`.
   """
-  description = dataclasses.replace(
-    initial.description,
-    max_input_length=lengths["inputs"],
-    max_response_length=lengths["targets"],
-    history=(*initial.description.history, history or "SFT"),
-    truncate_inputs_from_left=source.truncate_inputs_from_left,
-  )
-  devices = mesh.build()
-  return fit.fit(
-    initial.lazy_params,
-    loss_fn=sft_loss(initial.model, z_loss),
-    optimizer=optimizer,
-    frozen=tuple(frozen),
-    source=source,
-    config=config,
-    mesh=devices,
-    model_dir=model_dir,
-    evaluate=rouge_evaluation(
-      initial,
-      source.examples("validation"),
-      lengths,
-      evaluation,
-      devices,
-      source.truncate_inputs_from_left,
-    ),
-    begin=functools.partial(
-      pretrained.write_description, model_dir, description, initial.vocabulary
-    ),
-    planned=training_memory.Planned(
-      initial.model, lambda m: (m.abstract(), sft_loss(m, z_loss))
-    ),
-    description="sft",
-    dry_run=dry_run,
-  )
+
+  source: batch_sources.BatchSource
+  optimizer: optax.GradientTransformation
+  config: fit.TrainConfig
+  model_dir: str
+  initial: pretrained.Pretrained
+  lengths: Mapping[str, int]
+  z_loss: float = 1e-4
+  frozen: Sequence[str] = ()
+  evaluation: GenerationEvaluation = GenerationEvaluation()
+  mesh: meshes.MeshConfig = meshes.MeshConfig()
+  history: str = ""
+
+  def plan(self, devices: str | None = None) -> fit_plan.TrainingPlan:
+    """Shapes, parameters and memory; see `fit.plan`."""
+    return fit.plan(self._training(), devices)
+
+  def run(self) -> fit.FitResult:
+    """Trains, or continues; see `fit.fit`."""
+    return fit.fit(self._training())
+
+  def _training(self) -> fit.Training:
+    initial, devices = self.initial, self.mesh.build()
+    return fit.Training(
+      params=initial.lazy_params,
+      loss_fn=sft_loss(initial.model, self.z_loss),
+      optimizer=self.optimizer,
+      frozen=self.frozen,
+      source=self.source,
+      config=self.config,
+      mesh=devices,
+      model_dir=self.model_dir,
+      evaluate=rouge_evaluation(
+        initial,
+        self.source.examples("validation"),
+        self.lengths,
+        self.evaluation,
+        devices,
+        self.source.truncate_inputs_from_left,
+      ),
+      begin=functools.partial(
+        pretrained.write_description,
+        self.model_dir,
+        self._description(),
+        initial.vocabulary,
+      ),
+      planned=training_memory.Planned(
+        initial.model, lambda m: (m.abstract(), sft_loss(m, self.z_loss))
+      ),
+      description="sft",
+    )
+
+  def _description(self) -> pretrained.Description:
+    before = self.initial.description
+    return dataclasses.replace(
+      before,
+      max_input_length=self.lengths["inputs"],
+      max_response_length=self.lengths["targets"],
+      history=(*before.history, self.history or "SFT"),
+      truncate_inputs_from_left=self.source.truncate_inputs_from_left,
+    )

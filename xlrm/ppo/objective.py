@@ -9,7 +9,6 @@ applied once, here, and nowhere in a loss (G14). The policy maximises
 Masks are booleans; what stands at a masked place is never read.
 """
 
-from collections.abc import Callable
 import dataclasses
 import math
 from typing import Any
@@ -21,38 +20,9 @@ from jaxtyping import Bool, Float
 from xlrm import types
 from xlrm.losses import token_losses
 from xlrm.ppo import advantages as advantages_lib
+from xlrm.ppo import kl_estimators
 
 MISSING_EOS = ("score", "penalise", "mask")
-MAX_KL_ERROR = 0.2  # to which the controller clips how far the KL is off
-KlEstimator = Callable[
-  [Float[types.Array, "*shape"], Float[types.Array, "*shape"]],
-  Float[types.Array, "*shape"],
-]
-
-
-def k1(
-  logprobs: Float[types.Array, "*shape"],
-  reference: Float[types.Array, "*shape"],
-) -> Float[types.Array, "*shape"]:
-  """log(pi / ref): unbiased, of either sign."""
-  return logprobs - reference
-
-
-def k2(
-  logprobs: Float[types.Array, "*shape"],
-  reference: Float[types.Array, "*shape"],
-) -> Float[types.Array, "*shape"]:
-  """k1^2 / 2: biased, of low variance, >= 0."""
-  return jnp.square(k1(logprobs, reference)) / 2
-
-
-def k3(
-  logprobs: Float[types.Array, "*shape"],
-  reference: Float[types.Array, "*shape"],
-) -> Float[types.Array, "*shape"]:
-  """exp(-k1) - 1 + k1: unbiased and >= 0; its variance may be large."""
-  ratio = -k1(logprobs, reference)
-  return jnp.expm1(ratio) - ratio
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +57,7 @@ class PPOConfig:
   kl_coefficient: float = 0.1
   kl_target: float | None = None
   kl_horizon: float = 10000.0
-  kl_estimator: KlEstimator = k1
+  kl_estimator: kl_estimators.KlEstimator = kl_estimators.k1
   advantage: advantages_lib.Advantage = advantages_lib.GeneralizedAdvantage()
   clip: float = 0.2
   value_clip: float | None = 0.2
@@ -257,38 +227,6 @@ def value_loss(
   return token_losses.Loss(total, weight, metrics)
 
 
-def check_horizon(config: PPOConfig, num_responses: int) -> None:
-  """Raises ValueError if one step could turn the coefficient negative."""
-  change = MAX_KL_ERROR * num_responses
-  if config.kl_target is not None and config.kl_horizon <= change:
-    raise ValueError(
-      f"kl_horizon {config.kl_horizon} is too short for {num_responses} "
-      f"responses per step: the KL coefficient could reach 0; set it above "
-      f"{change:g}, or far above it for a coefficient that moves slowly"
-    )
-
-
-def adapted_kl_coefficient(
-  kl_coefficient: Float[types.Array, ""],
-  kl: Float[types.Array, ""],
-  num_responses: Float[types.Array, ""] | float,
-  config: PPOConfig,
-) -> Float[types.Array, ""]:
-  """beta (1 + clip(KL / target - 1, -.2, .2) n / horizon).
-
-  The controller of https://arxiv.org/abs/1909.08593; without a target the
-  coefficient stays.
-
-  Args:
-    kl: mean over responses, in nats.
-    num_responses: n, of this step, see `check_horizon`.
-  """
-  if config.kl_target is None:
-    return kl_coefficient
-  error = jnp.clip(kl / config.kl_target - 1.0, -MAX_KL_ERROR, MAX_KL_ERROR)
-  return kl_coefficient * (1.0 + error * num_responses / config.kl_horizon)
-
-
 def experience_of(
   rollout: types.Rollout,
   finished: Bool[types.Array, "B N"],
@@ -325,9 +263,9 @@ def experience_of(
 
   metrics = {
     "objective/kl": summed(kl),
-    "objective/k1": summed(k1(*pair)),
-    "objective/k2": summed(k2(*pair)),
-    "objective/k3": summed(k3(*pair)),
+    "objective/k1": summed(kl_estimators.k1(*pair)),
+    "objective/k2": summed(kl_estimators.k2(*pair)),
+    "objective/k3": summed(kl_estimators.k3(*pair)),
     "objective/entropy": summed(-rollout.logprobs),
     "objective/non_score_reward": summed(-kl_coefficient * kl),
     "objective/scores": per_response(scores),

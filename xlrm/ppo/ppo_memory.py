@@ -24,8 +24,8 @@ def plan_of(
     rows: prompts of a minibatch.
     max_input_length: tokens of a prompt.
   """
-  models, rollout = trainer.models, trainer.rollout_config
-  shape = (rows, rollout.num_samples, trainer.rollouts.sampler.max_tokens)
+  models, rollouts = trainer.states.models, trainer.rollouts
+  shape = (rows, rollouts.num_samples, rollouts.sampler.max_tokens)
   tokens = jax.ShapeDtypeStruct(shape, np.int32)
   numbers = jax.ShapeDtypeStruct(shape, np.float32)
   inputs = jax.ShapeDtypeStruct((rows, max_input_length), np.int32)
@@ -33,11 +33,11 @@ def plan_of(
   experience = objective.Experience(batch, numbers, numbers, numbers, numbers)
   options = {
     "batch": experience,
-    "mesh": trainer.mesh,
+    "mesh": trainer.states.mesh,
     "num_microbatches": trainer.num_microbatches,
   }
-  support = jnp.asarray(trainer.rollouts.support)
-  temperature = trainer.rollouts.sampler.temperature
+  support = jnp.asarray(rollouts.support)
+  temperature = rollouts.sampler.temperature
   policy_loss = lambda m: ppo_step.policy_loss_of(
     m,
     trainer.config,
@@ -46,14 +46,14 @@ def plan_of(
     support[: m.config.vocab_size],
   )
   value_loss = lambda m: ppo_step.value_loss_of(m, trainer.config)
-  adapted = trainer.adapted
+  adapted = trainer.states.adapted
   if adapted is not None:
     return _adapted_plan(trainer, policy_loss, value_loss, options)
   policy = training_memory.training_plan(
     training_memory.Planned(
       models.policy.model, lambda m: (m.abstract(), policy_loss(m))
     ),
-    optimizer=trainer.optimizers[0],
+    optimizer=trainer.states.optimizers[0],
     **options,
   )
   found = {f"policy {name}": size for name, size in policy.bytes.items()}
@@ -62,12 +62,12 @@ def plan_of(
       training_memory.Planned(
         models.scorer, lambda m: (m.abstract(), value_loss(m))
       ),
-      optimizer=trainer.optimizers[1],
+      optimizer=trainer.states.optimizers[1],
       **options,
     )
     found |= _beside(policy, value)
   found["reference"] = device_memory.placed_bytes(
-    models.reference.model.abstract(), trainer.mesh
+    models.reference.model.abstract(), trainer.states.mesh
   )
   return device_memory.Plan(found | _rewards(trainer))
 
@@ -86,11 +86,11 @@ def _beside(policy: device_memory.Plan, value: device_memory.Plan):
 
 
 def _rewards(trainer: ppo_trainer.Trainer) -> dict[str, int]:
-  models = trainer.models
+  models = trainer.states.models
   judges = {"reward model": models.reward, "held-out model": models.heldout}
   return {
     f"{name} {number}": device_memory.placed_bytes(
-      member.model.abstract(), trainer.mesh, sharding.split_over_model
+      member.model.abstract(), trainer.states.mesh, sharding.split_over_model
     )
     for name, judge in judges.items()
     if judge is not None
@@ -100,7 +100,7 @@ def _rewards(trainer: ppo_trainer.Trainer) -> dict[str, int]:
 
 def _adapted_plan(trainer, policy_loss, value_loss, options):
   """The same where only adapters are trained; frozen weights count once."""
-  models, adapted = trainer.models, trainer.adapted
+  models, adapted = trainer.states.models, trainer.states.adapted
 
   def planned(model, frozen_of, trained_of, merged, loss_of):
     """A tree of both, of which the frozen part is frozen."""
@@ -126,12 +126,12 @@ def _adapted_plan(trainer, policy_loss, value_loss, options):
       what, optimizer=optimizer, mask=mask, **options
     ).bytes
     adapters = device_memory.placed_bytes(
-      what.loss_of(parts[0])[0]["adapters"], trainer.mesh
+      what.loss_of(parts[0])[0]["adapters"], trainer.states.mesh
     )
     return device_memory.Plan({**found, "parameters": adapters})
 
   policy = plan(
-    trainer.optimizers[0],
+    trainer.states.optimizers[0],
     models.policy.model,
     lambda m: m.abstract(),
     lambda m: ppo_adapters.policy_abstract(m, adapted.config),
@@ -140,13 +140,13 @@ def _adapted_plan(trainer, policy_loss, value_loss, options):
   )
   base = models.policy.model.abstract()
   found = {
-    "base of policy": device_memory.placed_bytes(base, trainer.mesh),
+    "base of policy": device_memory.placed_bytes(base, trainer.states.mesh),
     "policy merged matrices": _target_bytes(base, trainer),
     **{f"policy {name}": size for name, size in policy.bytes.items()},
   }
   if models.scorer is not None:
     value = plan(
-      trainer.optimizers[1],
+      trainer.states.optimizers[1],
       models.scorer,
       lambda m: m.abstract()["backbone"],
       lambda m: ppo_adapters.value_abstract(m, adapted.config),
@@ -156,14 +156,14 @@ def _adapted_plan(trainer, policy_loss, value_loss, options):
     own = models.value is not None and models.value_member is None
     whole = models.scorer.abstract()["backbone"]
     found["base of value model"] = (
-      device_memory.placed_bytes(whole, trainer.mesh) if own else 0
+      device_memory.placed_bytes(whole, trainer.states.mesh) if own else 0
     )
     found |= _beside(policy, value)
   found["reference"] = (
     0
     if adapted.is_reference
     else device_memory.placed_bytes(
-      models.reference.model.abstract(), trainer.mesh
+      models.reference.model.abstract(), trainer.states.mesh
     )
   )
   return device_memory.Plan(found | _rewards(trainer))
@@ -171,9 +171,9 @@ def _adapted_plan(trainer, policy_loss, value_loss, options):
 
 def _target_bytes(base, trainer) -> int:
   """Of the matrices that are adapted, once more: merged, to be sampled from."""
-  names = lora.target_names(base, trainer.adapted.config)
+  names = lora.target_names(base, trainer.states.adapted.config)
   kept = jax.tree_util.tree_map_with_path(
     lambda path, leaf: leaf if sharding.path_name(path) in names else None,
     base,
   )
-  return device_memory.placed_bytes(kept, trainer.mesh)
+  return device_memory.placed_bytes(kept, trainer.states.mesh)

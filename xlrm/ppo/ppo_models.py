@@ -38,6 +38,41 @@ def _check_vocabulary(name: str, found, policy: pretrained.Pretrained) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
+class PPOModels:
+  """Which models take part, and in which type they compute.
+
+  Attributes:
+    policy: the SFT model to start from.
+    rewards: reward model or ensemble that is optimised, see
+      `reward_models.load`.
+    value: reward model that the value model starts from; None starts from the
+      policy with a head of zeros. Advantages without values need neither.
+    reference: model that the policy must stay near to; None is the policy as
+      it starts.
+    heldout: reward model that only watches.
+    dtype: of the computation, 'float32' or 'bfloat16'.
+    reward_dtype: of the reward models' computation; None is `dtype`.
+    reference_dtype: likewise; with another one than `dtype` the KL divergence
+      does not begin at exactly 0.
+  """
+
+  policy: str
+  rewards: reward_models.Spec
+  value: str | None = None
+  reference: str | None = None
+  heldout: reward_models.Spec | None = None
+  dtype: str = "float32"
+  reward_dtype: str | None = None
+  reference_dtype: str | None = None
+
+  @property
+  def shares_reference(self) -> bool:
+    """Whether the reference is, to the bit, what the policy starts as."""
+    same_type = self.reference_dtype in (None, self.dtype)
+    return self.reference is None and same_type
+
+
+@dataclasses.dataclass(frozen=True)
 class Models:
   """What a run starts from.
 
@@ -55,17 +90,7 @@ class Models:
 
 
 def load(
-  policy: str,
-  *,
-  reference: str | None,
-  value: str | None,
-  rewards: reward_models.Spec,
-  heldout: reward_models.Spec | None,
-  config: objective.PPOConfig,
-  mesh: jax.sharding.Mesh,
-  dtype: str,
-  reward_dtype: str | None,
-  reference_dtype: str | None,
+  named: PPOModels, config: objective.PPOConfig, mesh: jax.sharding.Mesh
 ) -> Models:
   """Reads descriptions, not parameters.
 
@@ -73,41 +98,49 @@ def load(
     ValueError: the reference or the value model has another vocabulary, or the
       value model no values.
   """
-  loaded = pretrained.load_language_model(policy, dtype=dtype)
-  other = pretrained.load_language_model(
-    reference or policy, dtype=reference_dtype or dtype
+  dtype = named.dtype
+  policy = pretrained.load_language_model(named.policy, dtype=dtype)
+  reference = pretrained.load_language_model(
+    named.reference or named.policy, dtype=named.reference_dtype or dtype
   )
-  _check_vocabulary("reference", other, loaded)
-  scorer, initial = None, None
+  _check_vocabulary("reference", reference, policy)
+  scorer, value = None, None
   if config.advantage.needs_values:
-    if value is None:
-      description = dataclasses.replace(
-        loaded.description, kind=pretrained.RESPONSE_SCORER
-      )
-      scorer = pretrained.scorer_of(loaded.model, None, description)
-    else:
-      initial = pretrained.load_scorer(value, dtype=dtype)
-      if not isinstance(initial.model, response_scorer.ResponseScorer):
-        raise ValueError(
-          f"the value model {value!r} has no head that could be read at every "
-          "token; it must be a ResponseScorer, as reward.train writes it, or "
-          "None (starts at 0)"
-        )
-      _check_vocabulary("value model", initial, loaded)
-      scorer = dataclasses.replace(initial.model, tokenizer=None)
+    scorer, value = _value_model(named, policy)
 
   def judge(spec):
-    return reward_models.load(spec, dtype=reward_dtype or dtype).on(mesh)
+    found = reward_models.load(spec, dtype=named.reward_dtype or dtype)
+    return found.on(mesh)
 
   return Models(
-    policy=loaded,
-    reference=other,
-    value=initial,
+    policy=policy,
+    reference=reference,
+    value=value,
     scorer=scorer,
-    reward=judge(rewards),
-    heldout=heldout and judge(heldout),
-    value_member=_member(value, rewards),
+    reward=judge(named.rewards),
+    heldout=named.heldout and judge(named.heldout),
+    value_member=_member(named.value, named.rewards),
   )
+
+
+def _value_model(
+  named: PPOModels, policy: pretrained.Pretrained
+) -> tuple[response_scorer.ResponseScorer, pretrained.Pretrained | None]:
+  """The value model, and what it starts from; None is the policy."""
+  if named.value is None:
+    description = dataclasses.replace(
+      policy.description, kind=pretrained.RESPONSE_SCORER
+    )
+    return pretrained.scorer_of(policy.model, None, description), None
+  value = pretrained.load_scorer(named.value, dtype=named.dtype)
+  if not isinstance(value.model, response_scorer.ResponseScorer):
+    raise ValueError(
+      f"the value model {named.value!r} has no head that could be read at "
+      "every token; it must be a ResponseScorer, as reward.train writes it, or "
+      "None (starts at 0)"
+    )
+  _check_vocabulary("value model", value, policy)
+  return dataclasses.replace(value.model, tokenizer=None), value
 
 
 def _member(value: str | None, rewards: reward_models.Spec) -> int | None:

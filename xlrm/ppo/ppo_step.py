@@ -17,6 +17,7 @@ from xlrm.distributed import meshes
 from xlrm.losses import token_losses
 from xlrm.losses import vocabulary_head
 from xlrm.models import language_model
+from xlrm.ppo import kl_controller
 from xlrm.ppo import objective
 from xlrm.sampling import decoding
 from xlrm.training import train_step
@@ -211,7 +212,9 @@ def _adapted(coefficient, kl, config: objective.PPOConfig):
   """The next coefficient; a step without finite KL leaves it."""
   total, number = kl
   mean = total / jnp.maximum(number, 1.0)
-  adapted = objective.adapted_kl_coefficient(coefficient, mean, number, config)
+  adapted = kl_controller.adapted_kl_coefficient(
+    coefficient, mean, number, config
+  )
   return jnp.where(jnp.isfinite(adapted), adapted, coefficient)
 
 

@@ -11,17 +11,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from xlrm import types
 from xlrm.batches import prompt_batches
 from xlrm.distributed import processes
-from xlrm.distributed import sharding
 from xlrm.evaluation import hacking_panel
 from xlrm.evaluation import language_id
 from xlrm.ppo import objective
 from xlrm.ppo import ppo_adapters
-from xlrm.ppo import ppo_models
+from xlrm.ppo import ppo_states
 from xlrm.ppo import ppo_step
 from xlrm.ppo import rollouts as rollouts_lib
 from xlrm.training import train_step
@@ -29,119 +27,61 @@ from xlrm.training import train_step
 WATCHED = ("de", "en", "es", "ru", "tr", "vi")  # languages that are told apart
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Trainer:
-  """State and step of a run."""
+  """The step of a run.
 
-  models: ppo_models.Models
-  optimizers: tuple[optax.GradientTransformation, optax.GradientTransformation]
+  Attributes:
+    states: of the run, with its models.
+    config: what is optimised.
+    rollouts: draws and judges.
+    num_microbatches: parts of a minibatch whose gradients are summed.
+    shares_reference: the reference is what the policy starts as.
+    languages: of the prompts.
+    debug: see `RolloutConfig.debug`.
+  """
+
+  states: ppo_states.PPOStates
   config: objective.PPOConfig
-  rollout_config: rollouts_lib.RolloutConfig
   rollouts: rollouts_lib.Rollouts
   num_microbatches: int
-  mesh: jax.sharding.Mesh
-  shares_reference: bool  # the reference is what the policy starts as
-  languages: Collection[str]  # of the prompts
-  adapted: ppo_adapters.Adapted | None = None  # None: all weights are trained
-
-  def __post_init__(self):
-    self.reference_params = None
-    self.drawn: dict[int, dict[str, Any]] = {}
-    self.compiled: dict[bool, Callable] = {}
-
-  def abstract(self) -> ppo_step.PPOState:
-    """Shapes of the state with their shardings on the mesh."""
-    models = self.models
-    whole = models.policy.model.abstract()
-    trained = [whole, models.scorer and models.scorer.abstract()]
-    if self.adapted is not None:
-      config = self.adapted.config
-      trained = [
-        ppo_adapters.policy_abstract(models.policy.model, config),
-        models.scorer and ppo_adapters.value_abstract(models.scorer, config),
-      ]
-
-    def state():
-      policy, value = (
-        tree and train_step.abstract_shapes(tree, optimizer)
-        for tree, optimizer in zip(trained, self.optimizers)
-      )
-      return jax.eval_shape(
-        lambda a, b: ppo_step.initial_state(a, b, self.config.kl_coefficient),
-        policy,
-        value,
-      )
-
-    found = state()
-    if self.adapted is not None:
-      found = _with_whole(found, whole)
-    return sharding.placed(found, self.mesh)
-
-  def initial(self) -> ppo_step.PPOState:
-    """The state of step 0."""
-    adapted, scale = self.adapted, self.rollouts.scale
-    policy = train_step.initial_state(
-      adapted.policy_start() if adapted else self.models.policy.lazy_params,
-      self.optimizers[0],
-      self.mesh,
-    )
-    value = None
-    if self.models.scorer is not None:
-      params = (
-        adapted.value_start(scale)
-        if adapted
-        else ppo_models.taken(
-          ppo_models.value_params(self.models, scale, self.mesh)
-        )
-      )
-      value = train_step.initial_state(params, self.optimizers[1], self.mesh)
-    state = ppo_step.initial_state(policy, value, self.config.kl_coefficient)
-    if adapted is not None:
-      state = _with_whole(state, adapted.policy(state.params))
-    return sharding.put(state, self._places)
-
-  def continued(self, state: ppo_step.PPOState) -> ppo_step.PPOState:
-    """A restored state, which holds nothing twice."""
-    if self.adapted is None:
-      return state
-    for leaf in jax.tree.leaves(state.params):
-      leaf.delete()
-    return state.replace(params=self.adapted.policy(state.policy.params))
-
-  @functools.cached_property
-  def _places(self) -> ppo_step.PPOState:
-    return jax.tree.map(lambda x: x.sharding, self.abstract())
+  shares_reference: bool
+  languages: Collection[str]
+  debug: bool = False
+  # What later steps need of earlier ones and is no state: it can be made again.
+  _kept: dict[str, Any] = dataclasses.field(default_factory=dict, init=False)
 
   @functools.cached_property
   def _identifier(self) -> language_id.Identifier | None:
     """Among the prompts' languages and those that policies fall into."""
     return language_id.load({*self.languages, *WATCHED} - {""})
 
-  def _learn(self, with_policy: bool) -> Callable:
-    if with_policy not in self.compiled:
-      self.compiled[with_policy] = self._make_learn(with_policy)
-    return self.compiled[with_policy]
+  @functools.cached_property
+  def _learn(self) -> Callable[[bool], Callable]:
+    """with_policy -> the program, compiled once."""
+    return functools.cache(self._make_learn)
 
   def _make_learn(self, with_policy: bool) -> Callable:
     """learn(state, rollout, finished, key, frozen weights)"""
+    models, adapted = self.states.models, self.states.adapted
     losses = [None, None]
     if with_policy:
       losses[0] = ppo_step.policy_loss_of(
-        self.models.policy.model,
+        models.policy.model,
         self.config,
         self.rollouts.sampler.temperature,
         jnp.asarray(self.rollouts.support),
       )
-    if self.models.scorer is not None:
-      losses[1] = ppo_step.value_loss_of(self.models.scorer, self.config)
+    if models.scorer is not None:
+      losses[1] = ppo_step.value_loss_of(models.scorer, self.config)
 
     def learn(state, rollout, finished, key, bases):
       steps = [
         loss
         and train_step.make_train_step(
           loss
-          if self.adapted is None
-          else ppo_adapters.over(loss, merged, base, self.adapted.config),
+          if adapted is None
+          else ppo_adapters.over(loss, merged, base, adapted.config),
           optimizer,
           num_microbatches=self.num_microbatches,
         )
@@ -149,15 +89,15 @@ class Trainer:
           losses,
           (ppo_adapters.merged_policy, ppo_adapters.merged_value),
           bases,
-          self.optimizers,
+          self.states.optimizers,
         )
       ]
       learning = ppo_step.make_learn(*steps, self.config)
       return learning(state, rollout, finished, key)
 
-    places = self._places
-    if self.adapted is not None:
-      places = _adapters_alone(places)
+    places = self.states.places
+    if adapted is not None:
+      places = ppo_states.adapters_alone(places)
     elif not with_policy:
       places = places.replace(params=None)
     return jax.jit(learn, donate_argnums=0, out_shardings=(places, None))
@@ -165,36 +105,43 @@ class Trainer:
   def _update(self, state, number, *arguments):
     """The state after a rollout, and metrics."""
     with_policy = number >= self.config.policy_start_step
-    learn = self._learn(with_policy)
-    if self.adapted is not None:
-      self.adapted.release(state.params)
-      alone, bases = _adapters_alone(state), self.adapted.bases
-      state, metrics = learn(alone, *arguments, bases)
-      return _with_whole(state, self.adapted.policy(state.params)), metrics
+    learn, adapted = self._learn(with_policy), self.states.adapted
+    if adapted is not None:
+      adapted.release(state.params)
+      alone = ppo_states.adapters_alone(state)
+      state, metrics = learn(alone, *arguments, adapted.bases)
+      whole = adapted.policy(state.params)
+      return ppo_states.with_whole(state, whole), metrics
     if with_policy:
       return learn(state, *arguments, (None, None))
     params = state.params
     state, metrics = learn(state.replace(params=None), *arguments, (None, None))
     return state.replace(params=params), metrics
 
-  def _reference(self, params: types.Params, number: int) -> types.Params:
-    """Of the reference; not stored twice while it equals what is stored."""
-    start = self.config.policy_start_step
-    if self.adapted is not None and self.adapted.is_reference:
-      return self.adapted.base
+  def reference(self, params: types.Params, number: int) -> types.Params:
+    """The reference's parameters, not stored twice while another has them.
+
+    Args:
+      params: of the policy at step `number`.
+    """
+    adapted, start = self.states.adapted, self.config.policy_start_step
+    if adapted is not None and adapted.is_reference:
+      return adapted.base
     if self.shares_reference and number < start:
       return params
-    if self.reference_params is None:
+    if "reference" not in self._kept:
       if self.shares_reference and number == start:
-        self.reference_params = jax.tree.map(jnp.copy, params)
+        found = jax.tree.map(jnp.copy, params)
       else:
-        self.reference_params = self.models.reference.lazy_params.on(self.mesh)
-    return self.reference_params
+        models = self.states.models
+        found = models.reference.lazy_params.on(self.states.mesh)
+      self._kept["reference"] = found
+    return self._kept["reference"]
 
   def _value_params(self, state: ppo_step.PPOState) -> types.Params | None:
-    if state.value is None or self.adapted is None:
+    if state.value is None or self.states.adapted is None:
       return state.value and state.value.params
-    return self.adapted.value(state.value.params)
+    return self.states.adapted.value(state.value.params)
 
   def step(
     self,
@@ -206,13 +153,14 @@ class Trainer:
     number = batch.number
     rollout, finished, texts = self.rollouts.rollout(
       state.params,
-      self._reference(state.params, number),
+      self.reference(state.params, number),
       self._value_params(state),
       batch,
       key,
     )
-    self.drawn = {
-      **{n: x for n, x in self.drawn.items() if n == number - 1},
+    # That of the step before: its metrics have not been read yet.
+    self._kept["drawn"] = {
+      **{n: x for n, x in self._drawn.items() if n == number - 1},
       number: {"tokens": rollout.batch.targets, "scores": rollout.scores},
     }
     state, metrics = self._update(state, number, rollout, finished, key)
@@ -220,9 +168,13 @@ class Trainer:
       hacking_panel.text_facts, identifier=self._identifier
     )
     metrics |= rollouts_lib.text_facts(batch.rows, texts, facts)
-    if self.rollout_config.debug:
+    if self.debug:
       self._check_start(number, metrics)
     return state, metrics
+
+  @property
+  def _drawn(self) -> dict[int, dict[str, Any]]:
+    return self._kept.get("drawn", {})
 
   def _check_start(self, number: int, metrics: Mapping[str, Any]) -> None:
     """First-minibatch ratio 1; KL 0 while the policy is its reference."""
@@ -247,7 +199,7 @@ class Trainer:
   ) -> dict[str, Any]:
     """What is saved of a batch whose update was not finite."""
     del step
-    drawn = processes.fetch(self.drawn.get(batch.number, {}))
+    drawn = processes.fetch(self._drawn.get(batch.number, {}))
     ids = np.asarray([row["id"] for row in batch.rows])
     return {"inputs": batch.inputs, "ids": ids, **drawn}
 
@@ -258,17 +210,3 @@ _ZERO_AT_START = {
   "objective/k2": 1e-3,
   "objective/k3": 1e-3,
 }
-
-
-def _with_whole(
-  state: ppo_step.PPOState, params: types.Params
-) -> ppo_step.PPOState:
-  """A state of adapters -> of the whole policy, its adapters in `policy`."""
-  policy = state.policy.replace(params=state.params)
-  return state.replace(params=params, policy=policy)
-
-
-def _adapters_alone(state: ppo_step.PPOState) -> ppo_step.PPOState:
-  """The inverse of `_with_whole`."""
-  policy = state.policy.replace(params=None)
-  return state.replace(params=state.policy.params, policy=policy)

@@ -36,12 +36,12 @@ class RolloutConfig:
   Attributes:
     batch_size: responses per step, over all devices.
     num_samples: responses per prompt.
+    sampler: temperature and longest response (without max_tokens: as the policy
+      was trained); the whole distribution is drawn from.
+    split: whose prompts are learnt from.
     fit_reward_scale: take the reward model's scores of the reference policy's
       own samples to mean 0 and standard deviation 1 before training.
     num_scale_samples: prompts that this is fitted on, one sample each.
-    num_validation_prompts: prompts of each evaluation.
-    num_shown: of these, how many go to samples.jsonl.
-    gold: also ask the gold judge at each evaluation; miniworld only.
     seed: of the order of the prompts and of the draws.
     debug: stop if the first minibatch's ratio is not 1, or the KL of an
       untrained policy is not 0.
@@ -49,16 +49,16 @@ class RolloutConfig:
 
   batch_size: int = 32
   num_samples: int = 1
+  sampler: sampling_config.SamplingConfig = sampling_config.SamplingConfig()
+  split: str = "train"
   fit_reward_scale: bool = True
   num_scale_samples: int = 256
-  num_validation_prompts: int = 64
-  num_shown: int = 4
-  gold: bool = False
   seed: int = 0
   debug: bool = False
 
   def __post_init__(self):
-    for name in ("batch_size", "num_samples", "num_validation_prompts"):
+    check_sampler(self.sampler)
+    for name in ("batch_size", "num_samples"):
       if getattr(self, name) < 1:
         raise ValueError(f"{name} {getattr(self, name)} is below 1")
     if self.batch_size % self.num_samples:

@@ -122,7 +122,7 @@ def ppo(
   others = [x for x in study.rewards_of(target) if x != source]
   if others:  # one that PPO does not optimise watches it
     heldout = reward(study, seed, others[0]).name
-    settings["ppo.train.heldout"] = study_cell.Folder(heldout)
+    settings["PPOModels.heldout"] = study_cell.Folder(heldout)
     needs.append(heldout)
   title = f"PPO {source} -> {target}{study_cell.told(study, axes)}"
   return study_cell.make(study, "ppo", name, title, settings, needs)

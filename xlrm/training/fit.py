@@ -6,8 +6,8 @@ killed anywhere and started again with the same command ends with the same
 bits (G18).
 """
 
-from collections.abc import Callable
-import math
+from collections.abc import Callable, Sequence
+import dataclasses
 import os
 import pathlib
 from typing import Any
@@ -20,11 +20,11 @@ from xlrm import types
 from xlrm.batches import batch_feed
 from xlrm.batches import batch_sources
 from xlrm.checkpoints import native
-from xlrm.distributed import device_memory
 from xlrm.distributed import lazy_params
 from xlrm.distributed import meshes
 from xlrm.distributed import preemption
 from xlrm.distributed import sharding
+from xlrm.training import fit_plan
 from xlrm.training import frozen_params
 from xlrm.training import metric_writer
 from xlrm.training import train_loop
@@ -105,135 +105,159 @@ def restore(
   return type(abstract)(params=params, **rest), memory
 
 
-COMPILED = 7e8  # parameters; a larger model is not compiled to be planned
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Training:
+  """What a run of training is made of; for `plan` and `fit`.
 
-
-def _print_plan(
-  step_fn, abstract: TrainState, batch, key, plan, devices: bool | str
-) -> None:
-  """
-  Args:
-    plan: the arithmetic, if the job has one.
-    devices: what to fit into, see `fit`.
-  """
-  count = sum(math.prod(x.shape) for x in jax.tree.leaves(abstract.params))
-  print(f"parameters: {count:,}")
-  for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
-    print(f"batch {sharding.path_name(path)}: {leaf.shape} {leaf.dtype}")
-  if plan is not None:
-    named = device_memory.devices(devices) if isinstance(devices, str) else None
-    print(plan.text(named))
-  if plan is not None and count > COMPILED:
-    print(f"not compiled: more than {COMPILED:.0e} parameters")
-    return
-  memory = step_fn.lower(abstract, batch, key).compile().memory_analysis()
-  platform = jax.devices()[0].platform
-  for name in ("argument", "temp"):
-    size = getattr(memory, f"{name}_size_in_bytes", None)
-    if size is not None:
-      print(
-        f"{name} memory per device, compiled for {platform}: "
-        f"{size / 2**30:.3f} GiB"
-      )
-
-
-def fit(
-  params: types.Params | lazy_params.LazyParams,
-  *,
-  loss_fn: LossFunction,
-  optimizer: optax.GradientTransformation,
-  source: batch_sources.BatchSource,
-  config: TrainConfig,
-  mesh: jax.sharding.Mesh,
-  model_dir: str | os.PathLike,
-  frozen: tuple[str, ...] = (),
-  evaluate: train_loop.Evaluation | None = None,
-  begin: Callable[[], None] | None = None,
-  planned: training_memory.Planned | None = None,
-  description: str = "train",
-  dry_run: bool | str = False,
-) -> FitResult | None:
-  """Trains, or continues what stands in `model_dir`.
-
-  Args:
+  Attributes:
     params: to start from, not touched; lazy ones are read or made in place,
       and only if there is nothing to continue.
     loss_fn: sums of losses and weights; its key is None in validation.
     optimizer: of the parameters that are not frozen.
+    source: of batches.
+    config: how long, how often, what is best.
+    mesh: of the run.
+    model_dir: that a run leaves, and continues.
     frozen: regular expressions of parameter paths that stay as they are.
     evaluate: further metrics of the parameters, after every `eval_period`.
     begin: called once, when every check has passed and before anything else is
-      written into `model_dir`; not in a dry run.
-    planned: lets a dry run count the memory of a step without compiling it.
+      written into `model_dir`; not by `plan`.
+    planned: lets `plan` count the memory of a step without compiling it.
     description: begins every line of progress.
-    dry_run: print shapes, parameters and memory; run no step, write nothing.
-      A name such as 'v4-32' says whether it fits there, see
-      `memory_plan.devices`.
+  """
+
+  params: types.Params | lazy_params.LazyParams
+  loss_fn: LossFunction
+  optimizer: optax.GradientTransformation
+  source: batch_sources.BatchSource
+  config: TrainConfig
+  mesh: jax.sharding.Mesh
+  model_dir: str | os.PathLike
+  frozen: Sequence[str] = ()
+  evaluate: train_loop.Evaluation | None = None
+  begin: Callable[[], None] | None = None
+  planned: training_memory.Planned | None = None
+  description: str = "train"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Checked:
+  """What planning and training have in common, once every check has passed."""
+
+  params: lazy_params.LazyParams
+  mask: types.Params | None  # True at frozen parameters
+  first: Any  # the first batch, whole
+  data: str  # fingerprint of the source
+  state: TrainState  # abstract
+  step_fn: Any  # jitted
+  key: jax.Array
+
+  @property
+  def rows(self) -> int:
+    return len(jax.tree.leaves(self.first)[0])
+
+
+def _checked(training: Training) -> _Checked:
+  config, mesh, params = training.config, training.mesh, training.params
+  if not isinstance(params, lazy_params.LazyParams):
+    params = lazy_params.LazyParams.given(params)
+  shapes, mask = params.abstract, None
+  if training.frozen:
+    mask = frozen_params.frozen_mask(shapes, tuple(training.frozen))
+  first, validation, data = batch_feed.look(training.source)
+  meshes.check_batch_size(
+    len(jax.tree.leaves(first)[0]), mesh, config.num_microbatches
+  )
+  if training.evaluate is None:
+    _check_best_metric(config.best_metric, training.loss_fn, shapes, validation)
+  state = train_step.abstract_state(shapes, training.optimizer, mesh, mask)
+  step = make_train_step(
+    training.loss_fn,
+    training.optimizer,
+    num_microbatches=config.num_microbatches,
+    mask=mask,
+  )
+  return _Checked(
+    params=params,
+    mask=mask,
+    first=first,
+    data=data,
+    state=state,
+    step_fn=train_step.jit_train_step(step, state),
+    key=jax.random.key(config.seed),
+  )
+
+
+def plan(
+  training: Training, devices: str | None = None
+) -> fit_plan.TrainingPlan:
+  """What `fit` would take; runs no step and writes nothing.
+
+  Args:
+    devices: to fit into, such as 'v4-32', see `device_memory.devices`; None
+      lists all kinds.
+
+  Raises:
+    ValueError: what `fit` would refuse before its first step.
+  """
+  found = _checked(training)
+  memory = training.planned and training_memory.training_plan(
+    training.planned,
+    optimizer=training.optimizer,
+    batch=found.first,
+    mesh=training.mesh,
+    mask=found.mask,
+    num_microbatches=training.config.num_microbatches,
+  )
+  placed = sharding.shard(found.first, training.mesh)
+  with meshes.active(training.mesh):
+    return fit_plan.of_step(
+      found.step_fn, found.state, placed, found.key, memory, devices
+    )
+
+
+def fit(training: Training) -> FitResult:
+  """Trains, or continues what stands in `model_dir`.
 
   Raises:
     Preempted: SIGTERM came; saved, and the same command continues.
     NonFiniteError: see `TrainConfig.max_nonfinite_steps`.
     CheckpointError: `model_dir` holds another run, or is damaged.
   """
-  if not isinstance(params, lazy_params.LazyParams):
-    params = lazy_params.LazyParams.given(params)
-  shapes = params.abstract
-  mask = frozen_params.frozen_mask(shapes, frozen) if frozen else None
-  first, validation, data = batch_feed.look(source)
-  rows = len(jax.tree.leaves(first)[0])
-  meshes.check_batch_size(rows, mesh, config.num_microbatches)
-  if evaluate is None:
-    _check_best_metric(config.best_metric, loss_fn, shapes, validation)
-  abstract = train_step.abstract_state(shapes, optimizer, mesh, mask)
-  step_fn = train_step.jit_train_step(
-    make_train_step(
-      loss_fn, optimizer, num_microbatches=config.num_microbatches, mask=mask
-    ),
-    abstract,
-  )
-  key = jax.random.key(config.seed)
-  if dry_run:
-    plan = planned and training_memory.training_plan(
-      planned,
-      optimizer=optimizer,
-      batch=first,
-      mesh=mesh,
-      mask=mask,
-      num_microbatches=config.num_microbatches,
-    )
-    placed = sharding.shard(first, mesh)
-    with meshes.active(mesh):
-      _print_plan(step_fn, abstract, placed, key, plan, dry_run)
-    return None
+  found = _checked(training)
+  config, mesh = training.config, training.mesh
+  model_dir = pathlib.Path(training.model_dir)
   checkpointer = native.Checkpointer(model_dir, keep=config.keep_checkpoints)
-  restored = restore(checkpointer, abstract, data)
+  restored = restore(checkpointer, found.state, found.data)
   state, memory = restored or (
-    initial_state(params, optimizer, mesh, mask),
-    train_loop.Memory(data),
+    initial_state(found.params, training.optimizer, mesh, found.mask),
+    train_loop.Memory(found.data),
   )
-  if begin is not None:
-    begin()
+  if training.begin is not None:
+    training.begin()
   if restored is not None:
-    print(f"{description}: continues at step {int(state.step)}", flush=True)
-  feed = batch_feed.open_feed(source, mesh, rows, model_dir)
-  loop = train_loop.Loop(
-    source=feed,
-    config=config,
-    mesh=mesh,
-    model_dir=pathlib.Path(model_dir),
-    description=description,
-    checkpointer=checkpointer,
-    step_fn=step_fn,
-    validate=make_validation(loss_fn, feed),
-    evaluate=evaluate,
-    key=key,
-    memory=memory,
-    place=feed.place,
-    describe=describe(feed),
-  )
-  result = loop.run(state)
-  feed.close()
-  return result
+    print(
+      f"{training.description}: continues at step {int(state.step)}", flush=True
+    )
+  feed = batch_feed.open_feed(training.source, mesh, found.rows, model_dir)
+  try:
+    return train_loop.Loop(
+      source=feed,
+      config=config,
+      mesh=mesh,
+      model_dir=model_dir,
+      description=training.description,
+      checkpointer=checkpointer,
+      step_fn=found.step_fn,
+      validate=make_validation(training.loss_fn, feed),
+      evaluate=training.evaluate,
+      key=found.key,
+      memory=memory,
+      place=feed.place,
+      describe=describe(feed),
+    ).run(state)
+  finally:
+    feed.close()
 
 
 def _check_best_metric(name: str, loss_fn, shapes, batch) -> None:

@@ -5,7 +5,7 @@ All that it remembers from step to step is `Memory`, which is in every
 checkpoint, so that a resumed run decides as the first one would have.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
 import difflib
 import math
@@ -26,7 +26,8 @@ from xlrm.distributed import sharding
 from xlrm.training import metric_writer
 from xlrm.training import train_step
 
-Evaluation = Callable[[types.Params, int], metric_writer.Values]
+# (parameters, step) -> metrics; what is a text goes to TensorBoard only.
+Evaluation = Callable[[types.Params, int], Mapping[str, Any]]
 
 
 class NonFiniteError(ValueError):
@@ -268,8 +269,12 @@ class Loop:
 
   def _evaluate(self, params: types.Params, step: int) -> None:
     metrics = self.validate(params)
-    if self.evaluate is not None:
-      metrics.update(self.evaluate(params, step))
+    found = {} if self.evaluate is None else self.evaluate(params, step)
+    for name, value in found.items():
+      if isinstance(value, str):
+        self.writer.write_text(step, name, value)
+      else:
+        metrics[name] = value
     metrics = processes.broadcast(metrics)  # they choose the best, and the end
     if not metrics:
       return
