@@ -70,7 +70,6 @@ def run(output: str) -> pathlib.Path:
       "SFT es": str(folder / "sft_es"),
       "reward model en": str(folder / "rm_en"),
     },
-    GOLD=False,
     TITLE="xlrm on real text: English ratings, Spanish outputs",
   )
   return folder / "report.html"

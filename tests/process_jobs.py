@@ -359,7 +359,7 @@ def run_diagnose(place, folder):
 def run_evaluate(place, folder):
   """Of the records that two processes wrote."""
   return evaluate.Evaluation(
-    runs=[str(place / "best_of_n_two")], model_dir=str(folder), gold=False
+    runs=[str(place / "best_of_n_two")], model_dir=str(folder)
   ).run()
 
 

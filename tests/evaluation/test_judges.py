@@ -7,7 +7,6 @@ import pytest
 from xlrm.evaluation import fidelity
 from xlrm.evaluation import judges
 from xlrm.evaluation import records
-from xlrm.miniworld import world_rows
 
 
 def make(output, *, reference="", source="a b c d e", language="en", index=0):
@@ -28,14 +27,6 @@ def make(output, *, reference="", source="a b c d e", language="en", index=0):
     policy="p",
     scores={"reward/en": 1.0},
   )
-
-
-def test_gold_judge_reads_the_facts_behind_the_prompt():
-  row, other = world_rows.summary_rows("ru", "test", 0, 2)
-  good, bad = (make(x.summary, language="ru") for x in (row, other))
-  good, bad = judges.judged([good, bad], [judges.GoldJudge()])
-  assert good.scores["gold"] == 1.0 > bad.scores["gold"]
-  assert good.scores["reward/en"] == 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,3 +72,25 @@ def test_fidelity_by_hand():
   )
   with pytest.raises(ValueError, match="no outputs"):
     fidelity.fidelity([])
+
+
+def test_validation_means_are_over_responses_by_name():
+  rows = [
+    {
+      "id": name,
+      "language": "en",
+      "reward_inputs": name,
+      "targets_pretokenized": "the cat",
+    }
+    for name in ("a", "b")
+  ]
+  texts = ["the cat", "dog"]
+  found = judges.validation_means(
+    [judges.RougeJudge(), Says([1.0, 4.0])], rows, texts
+  )
+  assert found == {"validation/rouge_l": 0.5, "validation/mine": 2.5}
+  first, second = judges.records_of(rows, texts)
+  assert (first.example_id, first.output) == ("a", "the cat")
+  assert (second.input, second.reference) == ("b", "the cat")
+  with pytest.raises(ValueError):  # a response that belongs to nobody
+    judges.records_of(rows, texts[:1])

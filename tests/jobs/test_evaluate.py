@@ -10,6 +10,7 @@ from xlrm.best_of_n import estimators
 from xlrm.best_of_n import pools as pools_lib
 from xlrm.evaluation import records as records_lib
 from xlrm.jobs import evaluate
+from xlrm.miniworld import gold
 from xlrm.miniworld import world_rows
 
 
@@ -49,7 +50,7 @@ def records_of(pools, restricted):
 
 def test_curves_have_the_divergence_of_their_pools(pools):
   records = records_of(pools, restricted=False)
-  line = evaluate.pool_curves(pools, records, "gold")["en", "es"]
+  line = evaluate.pool_curves(pools, records, gold.GoldJudge())["en", "es"]
   scores = np.array([pool.scores["reward/en"] for pool in pools])
   logprobs = np.array([pool.logprobs for pool in pools])
   expected = estimators.expected_kl_estimate(scores, logprobs).mean(axis=0)
@@ -60,21 +61,20 @@ def test_curves_have_the_divergence_of_their_pools(pools):
 
 def test_there_is_no_estimate_under_top_k_or_top_p(pools):
   records = records_of(pools, restricted=True)
-  line = evaluate.pool_curves(pools, records, "gold")["en", "es"]
+  line = evaluate.pool_curves(pools, records, gold.GoldJudge())["en", "es"]
   assert [p.kl_estimate for p in line] == [None] * 3
 
 
 def test_without_gold_the_targets_own_reward_model_judges(pools):
-  judge = "reward/{target}"
   records = records_of(pools, restricted=False)
-  assert evaluate.pool_curves(pools, records, judge) == {}
+  assert evaluate.pool_curves(pools, records, None) == {}
   scored = [
     dataclasses.replace(
       x, scores={**x.scores, "reward/es": x.scores["reward/en"]}
     )
     for x in pools
   ]
-  found = evaluate.pool_curves(scored, records, judge)
+  found = evaluate.pool_curves(scored, records, None)
   # It agrees with the choice, so best-of-k wins k times in k + 1.
   for pair in (("en", "es"), ("es", "es")):
     for p in found[pair]:
@@ -124,6 +124,7 @@ def test_verdicts_and_swept_values_come_to_the_report(
     runs=[str(run)],
     model_dir=str(folder),
     verdicts=[str(judge)],
+    judges=[gold.GoldJudge()],
     swept=[(str(folder), {"n": 5}), (str(other), {"n": 4})],
     study_folder=str(folder),
   ).run()

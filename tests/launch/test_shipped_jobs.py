@@ -97,7 +97,7 @@ def chain(tmp_path_factory, compile_once):
     LANGUAGES=("es",),
   )
   made.run(
-    "evaluate.gin",
+    "demo_evaluate.gin",
     "report",
     RUNS=[made.path("bon_es")],
     DIAGNOSIS=made.path("diagnosis"),

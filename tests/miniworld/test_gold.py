@@ -2,6 +2,7 @@ import unicodedata
 
 import pytest
 
+from xlrm.evaluation import judges
 from xlrm.miniworld import documents
 from xlrm.miniworld import faults
 from xlrm.miniworld import gold
@@ -131,3 +132,22 @@ def test_judge_example_finds_the_event():
   assert (
     gold.judge_example(row.id, documents.memory(event, "de", rng)).quality < 0.2
   )
+
+
+def test_the_gold_judge_is_a_judge_of_records():
+  (row, other) = world_rows.summary_rows("ru", "test", 0, 2)
+  found = judges.records_of(
+    [
+      {
+        "id": row.id,
+        "language": "ru",
+        "reward_inputs": row.document,
+        "targets_pretokenized": "",
+      }
+    ]
+    * 2,
+    [row.summary, other.summary],
+  )
+  assert isinstance(gold.GoldJudge(), judges.Judge)
+  good, bad = judges.judged(found, [gold.GoldJudge()])
+  assert good.scores["gold"] == 1.0 > bad.scores["gold"]

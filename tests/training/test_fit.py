@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tiny_run
 
+from xlrm.batches import batch_feed
 from xlrm.checkpoints import manifest
 from xlrm.checkpoints import native
 from xlrm.distributed import meshes
@@ -210,6 +211,25 @@ def test_a_batch_that_does_not_divide_is_an_error(tmp_path):
 def test_bad_settings_are_named(change):
   with pytest.raises(ValueError, match=str(list(change.values())[0])):
     fit.TrainConfig(**{"train_steps": 1, **change})
+
+
+def test_rows_of_several_processes_do_not_outlive_an_error(
+  tmp_path, monkeypatch
+):
+  rows = tmp_path / "rows.npz"
+
+  def shared(source, mesh, size, directory):
+    rows.touch()
+    return batch_feed.Feed(source, mesh, size, path=rows)
+
+  monkeypatch.setattr(batch_feed, "open_feed", shared)
+  with pytest.raises(fit.NonFiniteError):
+    tiny_run.run(
+      tmp_path / "run",
+      source=tiny_run.Source(bad_from=1),
+      max_nonfinite_steps=1,
+    )
+  assert not rows.exists()
 
 
 def test_a_plan_says_what_a_step_takes_and_writes_nothing(tmp_path):

@@ -1,17 +1,19 @@
 """Judges: who gives a response its score.
 
 A judge reads records and returns one score per record, the higher the better;
-`judged` writes them into `record.scores[judge.name]`.
+`judged` writes them into `record.scores[judge.name]`. The gold judge of
+miniworld is another one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import math
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
 
 from xlrm.evaluation import records as records_lib
 from xlrm.evaluation import text_metrics
-from xlrm.miniworld import gold
 
 
 @runtime_checkable
@@ -27,23 +29,12 @@ class Judge(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class GoldJudge:
-  """The true quality of miniworld summaries: for evaluation only."""
-
-  name: str = "gold"
-
-  def scores(
-    self, records: Sequence[records_lib.EvalRecord]
-  ) -> Sequence[float]:
-    return [
-      gold.judge_example(record.example_id, record.output).quality
-      for record in records
-    ]
-
-
-@dataclasses.dataclass(frozen=True)
 class RougeJudge:
-  """ROUGE-L against the reference."""
+  """ROUGE-L against the reference.
+
+  Attributes:
+    name: of its scores.
+  """
 
   name: str = "rouge_l"
 
@@ -58,7 +49,11 @@ class RougeJudge:
 
 @dataclasses.dataclass(frozen=True)
 class ChrfJudge:
-  """chrF against the reference."""
+  """chrF against the reference.
+
+  Attributes:
+    name: of its scores.
+  """
 
   name: str = "chrf"
 
@@ -99,3 +94,51 @@ def judged(
     )
     for i, record in enumerate(records)
   ]
+
+
+def records_of(
+  rows: Sequence[Mapping[str, Any]], texts: Sequence[str]
+) -> list[records_lib.EvalRecord]:
+  """Responses as records that are judged, not kept.
+
+  Args:
+    rows: of the prompts, as sources give them.
+    texts: a response to each.
+  """
+  return [
+    records_lib.EvalRecord(
+      study="",
+      method="sample",
+      source="",
+      target=row["language"],
+      seed=0,
+      task=row.get("task", ""),
+      dataset=row.get("dataset", ""),
+      language=row["language"],
+      example_id=row["id"],
+      sample=0,
+      input=row["reward_inputs"],
+      reference=row["targets_pretokenized"],
+      output=text,
+      policy="",
+    )
+    for row, text in zip(rows, texts, strict=True)
+  ]
+
+
+def validation_means(
+  judges: Sequence[Judge],
+  rows: Sequence[Mapping[str, Any]],
+  texts: Sequence[str],
+) -> dict[str, float]:
+  """'validation/NAME' -> mean score by the judge of that name.
+
+  Args:
+    rows: of the prompts.
+    texts: a response to each.
+  """
+  records = records_of(rows, texts)
+  return {
+    f"validation/{judge.name}": float(np.mean(judge.scores(records)))
+    for judge in judges
+  }

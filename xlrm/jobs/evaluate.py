@@ -30,11 +30,10 @@ from xlrm.jobs import diagnose
 from xlrm.jobs import job
 from xlrm.jobs import ppo_evaluation
 from xlrm.jobs import verdict_sources
-from xlrm.miniworld import gold as gold_lib
-from xlrm.miniworld import identification
 from xlrm.training import metric_writer
 
 CONFIG = "config.gin"
+TARGETS_OWN = f"reward/{transfer_matrices.TARGET}"  # a judge, as records say
 PACKAGES = ("xlrm", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
 
 
@@ -93,21 +92,30 @@ def read_ppo_training(
   }
 
 
-def _judged(pool: pools_lib.Pool, judge: str) -> np.ndarray | None:
+def _judged(
+  pool: pools_lib.Pool, judge: judges_lib.Judge | None
+) -> np.ndarray | None:
   """The judge's scores of all texts; None if it gave none."""
-  if judge == "gold":
-    judgments = (gold_lib.judge_example(pool.example_id, x) for x in pool.texts)
-    return np.array([x.quality for x in judgments])
-  scores = pool.scores.get(
-    judge.replace(transfer_matrices.TARGET, pool.language)
-  )
+  if judge is not None:
+    row = {
+      "id": pool.example_id,
+      "language": pool.language,
+      "task": pool.task,
+      "dataset": pool.dataset,
+      "reward_inputs": pool.reward_inputs,
+      "targets_pretokenized": pool.reference,
+    }
+    records = judges_lib.records_of([row] * len(pool.texts), pool.texts)
+    return np.asarray(judge.scores(records))
+  own = TARGETS_OWN.replace(transfer_matrices.TARGET, pool.language)
+  scores = pool.scores.get(own)
   return None if scores is None else np.asarray(scores)
 
 
 def pool_curves(
   pools: Sequence[pools_lib.Pool],
   records: Sequence[records_lib.EvalRecord],
-  judge: str,
+  judge: judges_lib.Judge | None,
 ) -> dict[tuple[str, str], list[pool_curves_lib.CurvePoint]]:
   """Win rate against n of every (source, target) whose pools were judged.
 
@@ -115,7 +123,7 @@ def pool_curves(
     pools: of all runs.
     records: of the same runs; their pairs with an estimate of the KL divergence
       were drawn without top-k and top-p, so that the curve may have one, too.
-    judge: "gold", or a reward model that scored the pools.
+    judge: None is the target's own reward model, where it scored the pools.
   """
   estimated = {(x.source, x.target) for x in records if "kl_estimate" in x.pool}
   by_pair: dict[tuple[str, str], list[pool_curves_lib.Pool]] = {}
@@ -195,8 +203,11 @@ class Evaluation:
     model_dir: where the report goes.
     diagnosis: directory of a diagnosis; None leaves its part out.
     training: label to the directory of a training run, for its curves.
-    gold: ask the gold judge; only for records of miniworld. Without it the
-      target's own reward model judges the pools that it scored.
+    judges: beside ROUGE-L and chrF; the first of them judges the pools, too.
+      Without any the target's own reward model judges those that it scored.
+    identifier: names the language of an output; None is the best that is
+      installed.
+    expectations: what was promised of a study; None is nothing.
     verdicts: of prompted judges and of people, see `verdict_sources`.
     swept: folder of a report of this study, this one's among them, and the
       swept values that it is of.
@@ -210,7 +221,9 @@ class Evaluation:
   model_dir: str
   diagnosis: str | None = None
   training: Mapping[str, str] = dataclasses.field(default_factory=dict)
-  gold: bool = True
+  judges: Sequence[judges_lib.Judge] = ()
+  identifier: language_id.Identifier | None = None
+  expectations: report_inputs.Expectations | None = None
   verdicts: Sequence[str] = ()
   swept: Sequence[tuple[str, Mapping[str, float]]] = ()
   title: str = "Reward models across languages"
@@ -239,12 +252,7 @@ class Evaluation:
   def _run(self) -> list[records_lib.EvalRecord]:
     records = read_records(self.runs)
     told, left_out = verdict_sources.read(self.verdicts, records)
-    judges: list[judges_lib.Judge] = [
-      judges_lib.RougeJudge(),
-      judges_lib.ChrfJudge(),
-    ]
-    if self.gold:
-      judges.append(judges_lib.GoldJudge())
+    judges = (judges_lib.RougeJudge(), judges_lib.ChrfJudge(), *self.judges)
     records = judges_lib.judged(records, judges)
     directory = pathlib.Path(self.model_dir)
     directory.mkdir(parents=True, exist_ok=True)
@@ -265,7 +273,7 @@ class Evaluation:
     notes: Sequence[str],
   ) -> report_inputs.ReportInputs:
     """What the report is made from."""
-    judge = "gold" if self.gold else f"reward/{transfer_matrices.TARGET}"
+    judge = self.judges[0] if self.judges else None
     accuracy, study = (), ""
     if self.diagnosis is not None:
       path = pathlib.Path(self.diagnosis) / diagnose.ACCURACY
@@ -280,7 +288,7 @@ class Evaluation:
       base_history=_base_history(records),
       accuracy=accuracy,
       pool_curves=pool_curves(read_pools(self.runs), records, judge),
-      curve_judge=judge,
+      curve_judge=judge.name if judge else TARGETS_OWN,
       training={
         label: metric_writer.read(pathlib.Path(path) / metric_writer.METRICS)
         for label, path in self.training.items()
@@ -292,8 +300,7 @@ class Evaluation:
       notes=notes,
       verdicts=told,
       swept=_swept(self.swept),
-      expectations=report_inputs.Expectations() if self.gold else None,
-      identifier=identification.WordIdentifier()
-      if self.gold
-      else language_id.load(y for x in records for y in (x.language, x.source)),
+      expectations=self.expectations,
+      identifier=self.identifier
+      or language_id.load(y for x in records for y in (x.language, x.source)),
     )

@@ -21,7 +21,7 @@ from xlrm.distributed import processes
 from xlrm.distributed import row_shards
 from xlrm.distributed import sharding
 from xlrm.evaluation import hacking_panel
-from xlrm.miniworld import gold
+from xlrm.evaluation import judges as judges_lib
 from xlrm.ppo import ppo_models
 from xlrm.ppo import reward_scale
 from xlrm.ppo import rollouts as rollouts_lib
@@ -46,14 +46,15 @@ class PPOEvaluation:
       of the training prompts where there is no validation split.
     num_shown: of these, how many go to samples.jsonl.
     split: whose prompts they are.
-    gold: also ask the gold judge; miniworld only.
+    judges: whose means are logged beside the reward models', as
+      `validation/NAME`.
     panel: thresholds of the signs of reward hacking.
   """
 
   num_prompts: int = 64
   num_shown: int = 4
   split: str = "validation"
-  gold: bool = False
+  judges: Sequence[judges_lib.Judge] = ()
   panel: hacking_panel.PanelConfig = hacking_panel.PanelConfig()
 
   def __post_init__(self):
@@ -166,12 +167,7 @@ class Evaluator:
     if models.heldout is not None:
       found = self.answers.scored(models.heldout, rows, texts)
       metrics["validation/heldout"] = float(np.mean(found))
-    if self.config.gold:
-      found = [
-        gold.judge_example(row["id"], text).quality
-        for row, text in zip(rows, texts)
-      ]
-      metrics["validation/gold"] = float(np.mean(found))
+    metrics |= judges_lib.validation_means(self.config.judges, rows, texts)
     shown = list(zip(rows, texts, strict=True))[: self.config.num_shown]
     processes.on_first(self._write_samples, step, shown)
     self.draw_panel()

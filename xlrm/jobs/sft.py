@@ -10,16 +10,14 @@ import functools
 from typing import Any
 
 import jax
-import numpy as np
 import optax
 
 from xlrm.batches import batch_sources
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import meshes
 from xlrm.distributed import row_shards
-from xlrm.evaluation import text_metrics
+from xlrm.evaluation import judges as judges_lib
 from xlrm.losses import token_losses
-from xlrm.miniworld import gold
 from xlrm.models import language_model
 from xlrm.sampling import sampling_config
 from xlrm.sampling import text_generation
@@ -35,14 +33,14 @@ class GenerationEvaluation:
   Attributes:
     num_examples: validation rows used, the first ones; 0 switches it off.
     batch_size: prompts decoded together.
-    gold: also log what miniworld's gold judge says of the outputs. It tells
-      whether training was long enough and decides nothing: keep another metric
-      as `best_metric`.
+    judges: whose means are logged beside ROUGE-L, as `validation/NAME`. The
+      gold judge of miniworld tells whether training was long enough and decides
+      nothing: keep another metric as `best_metric`.
   """
 
   num_examples: int = 64
   batch_size: int = 32
-  gold: bool = False
+  judges: Sequence[judges_lib.Judge] = ()
 
   def __post_init__(self):
     if self.num_examples < 0 or self.batch_size < 1:
@@ -80,7 +78,7 @@ def sft_loss(
   return loss_fn
 
 
-def rouge_evaluation(
+def generation_evaluation(
   initial: pretrained.Pretrained,
   examples: Sequence[dict[str, Any]],
   lengths: Mapping[str, int],
@@ -115,20 +113,11 @@ def rouge_evaluation(
       [row["inputs_pretokenized"] for row in chosen],
       [row["id"] for row in chosen],
     )
-    values = [
-      text_metrics.rouge_l(
-        output.texts[0], row["targets_pretokenized"], row["language"]
-      )
-      for output, row in zip(outputs, chosen)
-    ]
-    metrics = {"validation/rouge_l": float(np.mean(values))}
-    if config.gold:
-      qualities = [
-        gold.judge_example(row["id"], output.texts[0]).quality
-        for output, row in zip(outputs, chosen)
-      ]
-      metrics["validation/gold"] = float(np.mean(qualities))
-    return metrics
+    return judges_lib.validation_means(
+      (judges_lib.RougeJudge(), *config.judges),
+      chosen,
+      [output.texts[0] for output in outputs],
+    )
 
   return evaluate
 
@@ -182,7 +171,7 @@ class FineTuning:
       config=self.config,
       mesh=devices,
       model_dir=self.model_dir,
-      evaluate=rouge_evaluation(
+      evaluate=generation_evaluation(
         initial,
         self.source.examples("validation"),
         self.lengths,

@@ -20,7 +20,9 @@ Quality is a product, 1 for every good reference, and every fault multiplies:
 A text without a known word gets 0.
 """
 
+from collections.abc import Sequence
 import dataclasses
+from typing import Protocol
 
 from xlrm.miniworld import parsing
 from xlrm.miniworld import world
@@ -201,3 +203,29 @@ def judge_example(example_id: str, summary: str) -> Judgment:
   return judge(
     world_rows.event_of(example_id), summary, example_id.split("/")[0]
   )
+
+
+class WorldRecord(Protocol):
+  """What the judge reads of a record."""
+
+  example_id: str
+  output: str
+
+
+@dataclasses.dataclass(frozen=True)
+class GoldJudge:
+  """The true quality of summaries, as a judge of records.
+
+  Attributes:
+    name: of its scores.
+  """
+
+  name: str = "gold"
+
+  def scores(self, records: Sequence[WorldRecord]) -> list[float]:
+    """In [0, 1].
+
+    Raises:
+      ValueError: a record is no response to a row of miniworld.
+    """
+    return [judge_example(x.example_id, x.output).quality for x in records]

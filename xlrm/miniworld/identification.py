@@ -22,7 +22,12 @@ def _identify(text: str) -> str | None:
 
 @dataclasses.dataclass(frozen=True)
 class WordIdentifier:
-  """Names the language that knows the largest share of a text's words."""
+  """Names the language that knows the largest share of a text's words.
+
+  Attributes:
+    name: as reports say it.
+    languages: that it chooses among.
+  """
 
   name: str = "the words of the miniworld"
   languages: Sequence[str] = world.LANGUAGES
