@@ -60,6 +60,29 @@ def evaluator(place, mesh, tmp_path, monkeypatch):
   )
 
 
+def test_long_prompts_lose_what_those_that_are_learnt_from_lose(place, mesh):
+  """Two conversations that end alike are one, cut from the left."""
+  named = ppo_models.PPOModels(
+    str(place / specks.POLICY), rewards=str(place / specks.REWARD)
+  )
+  answers = ppo_evaluation.PolicyAnswers(
+    models=ppo_models.load(named, objective.PPOConfig(), mesh),
+    rollouts=rollouts.RolloutConfig(batch_size=3),
+    sampler=sampling_config.SamplingConfig(max_tokens=8),
+    max_input_length=8,
+    mesh=mesh,
+    truncate_inputs_from_left=True,
+  )
+  params = answers.models.policy.lazy_params.on(mesh)
+  end = " un puente en Hanoi un puente en Hanoi"
+
+  def said(beginning, end):
+    text = {"id": "x", "inputs_pretokenized": beginning + end}
+    return answers.sampled(params, [text])
+
+  assert said("Fuego.", end) == said("35 casas.", end) != said("Fuego.", " no")
+
+
 def held() -> collections.Counter:
   """Device -> bytes of all arrays there are."""
   gc.collect()

@@ -218,6 +218,7 @@ class PPO:
       opened.sampler,
       opened.lengths["inputs"],
       opened.states.mesh,
+      self.source.truncate_inputs_from_left,
     )
 
   def _scale(

@@ -72,6 +72,8 @@ class PolicyAnswers:
     sampler: how a token is drawn, as in rollouts.
     max_input_length: tokens of a prompt.
     mesh: of the run.
+    truncate_inputs_from_left: long prompts lose their beginning, as those that
+      are learnt from.
   """
 
   models: ppo_models.Models
@@ -79,6 +81,7 @@ class PolicyAnswers:
   sampler: sampling_config.SamplingConfig
   max_input_length: int
   mesh: jax.sharding.Mesh
+  truncate_inputs_from_left: bool = False
 
   @functools.cached_property
   def _generator(self) -> text_generation.Generator:
@@ -93,6 +96,7 @@ class PolicyAnswers:
       num_samples=1,
       seed=self.rollouts.seed,
       mesh=own,
+      truncate_inputs_from_left=self.truncate_inputs_from_left,
     )
 
   def sampled(
