@@ -115,31 +115,21 @@ def _import(directory: pathlib.Path, options: argparse.Namespace) -> int:
 
 
 def _verdicts(directory: pathlib.Path, options: argparse.Namespace) -> int:
-  from xlrm.annotation import annotation_study
-  from xlrm.annotation import unblinding
-  from xlrm.evaluation import records as records_lib
+  from xlrm.annotation import people_verdicts
 
-  with annotation_study.opened(directory) as store:
-    answers = store.answers()
-  key = annotation_study.read_key(directory)
-  rows = unblinding.verdicts(key, answers)
-  if not rows:
-    raise ValueError(f"{directory}: nobody has judged a pair yet")
-  records_lib.write(options.output, rows)
-  print(unblinding.summary(key, answers))
-  print(f"wrote {options.output}: {len(rows)} verdicts")
+  found = people_verdicts.read(directory)
+  found.write(options.output)
+  print(found.text())
+  print(f"wrote {options.output}: {len(found.verdicts)} verdicts")
   return 0
 
 
 def _settings(options: argparse.Namespace):
   from xlrm.annotation import design
-  from xlrm.storage import files
 
   instructions = ""
   if options.instructions:
-    instructions = files.read_text(options.instructions)
-    if not instructions.strip():
-      raise ValueError(f"{options.instructions} is empty")
+    instructions = design.read_instructions(options.instructions)
   return design.Settings(
     method=options.method,
     source=options.source,
@@ -158,19 +148,13 @@ def _settings(options: argparse.Namespace):
 def _serve(options: argparse.Namespace) -> int:
   from xlrm.annotation import annotation_page
   from xlrm.annotation import annotation_study
+  from xlrm.annotation import design
   from xlrm.annotation import pairs as pairs_lib
-  from xlrm.evaluation import records as records_lib
 
   directory = pathlib.Path(options.output)
   settings = _settings(options)
   annotators = [x.strip() for x in options.annotators.split(",") if x.strip()]
-  pairs = pairs_lib.of_records(
-    records_lib.read(options.records),
-    method=settings.method,
-    source=settings.source,
-    baseline=settings.baseline,
-    language=settings.language,
-  )
+  pairs = pairs_lib.read(options.records, settings)
   language = annotation_page.language_of(settings.language)
   if language != settings.language:
     print(
@@ -181,7 +165,7 @@ def _serve(options: argparse.Namespace) -> int:
       annotation_study.resume(directory, pairs, settings, annotators)
     else:
       annotation_study.begin(directory, pairs, settings, annotators, language)
-    different = sum(not pair.identical for pair in pairs)
+    different = sum(not design.look_alike(pair) for pair in pairs)
     print(
       f"{min(settings.items, different)} items of {len(pairs)} prompts, "
       f"{len(pairs) - different} of which have identical outputs"

@@ -388,7 +388,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
   """Runs one benchmark."""
   import jax
 
-  from xlrm.launch import environment
+  from xlrm.distributed import machine
 
   model = _model(options)
   config = model.config
@@ -423,7 +423,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     "matrix_product_flops_per_second": round(matrix_product_rate()),
     "peak_memory_bytes": int(peak),
     **facts,
-    "device": environment.cpu_name() if on_cpu else device.device_kind,
+    "device": machine.cpu_name() if on_cpu else device.device_kind,
     "num_devices": jax.device_count(),
     "jax": jax.__version__,
   }

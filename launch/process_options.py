@@ -1,12 +1,11 @@
 """Options of every command that may run as several processes."""
 
 import argparse
-import importlib.metadata
 import os
 import socket
 import sys
 
-from xlrm.launch import environment
+from xlrm.distributed import machine
 
 NAMES = ("coordinator_address", "process_count", "process_id")
 
@@ -29,17 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     metavar="I",
     help="of this process, from 0",
   )
-
-
-def versions() -> dict[str, str]:
-  """Of the packages that a result depends on, and of Python."""
-  found = {"python": ".".join(map(str, sys.version_info[:3]))}
-  for name in environment.PACKAGES:
-    try:
-      found[name] = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-      found[name] = "not installed"
-  return found
 
 
 def check_versions(of_processes: list[dict[str, str]]) -> None:
@@ -73,7 +61,7 @@ def start(options: argparse.Namespace) -> None:
   if processes_lib.count() == 1:
     return
   name = f"{socket.gethostname()}, pid {os.getpid()}"
-  names, found = zip(*processes_lib.gather((name, versions())))
+  names, found = zip(*processes_lib.gather((name, machine.versions())))
   check_versions(list(found))
   if processes_lib.is_first():
     for number, name in enumerate(names):

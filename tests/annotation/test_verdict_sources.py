@@ -104,7 +104,7 @@ def test_g28_a_judge_that_comes_twice_is_named_with_both_files(
     ("bytes.jsonl", b"\xff\xfe\x00", "bytes.jsonl, after line 0: UTF-8"),
     ("empty/x", b"", "empty holds no verdicts: verdicts.jsonl of"),
     ("people/answers.sqlite", b"", "people holds no verdicts: .* key.json of"),
-    ("people/key.json", b"{}", "people/key.json: no key of a study"),
+    ("people/key.json", b"{}", "people holds no study of people"),
     (
       "records.jsonl",
       json.dumps({"study": "s"}).encode(),

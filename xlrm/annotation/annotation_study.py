@@ -17,6 +17,7 @@ from xlrm.annotation import design
 from xlrm.annotation import pairs as pairs_lib
 from xlrm.annotation import store as store_lib
 from xlrm.annotation import study_key
+from xlrm.evaluation import pairing
 
 ANSWERS, KEY, LOCK = "answers.sqlite", "key.json", "lock"
 
@@ -43,7 +44,7 @@ def _check_folder(directory: pathlib.Path) -> None:
 
 def begin(
   directory: pathlib.Path,
-  pairs: Sequence[pairs_lib.Pair],
+  pairs: Sequence[pairing.Pair],
   settings: design.Settings,
   annotators: Sequence[str],
   page_language: str,
@@ -70,7 +71,7 @@ def begin(
       settings=settings,
       digest=pairs_lib.digest(pairs),
       pairs=len(pairs),
-      identical=sum(pair.identical for pair in pairs),
+      identical=sum(map(design.look_alike, pairs)),
       keys=[key for _, key in drawn],
     ),
   )
@@ -87,7 +88,7 @@ def begin(
 
 def resume(
   directory: pathlib.Path,
-  pairs: Sequence[pairs_lib.Pair],
+  pairs: Sequence[pairing.Pair],
   settings: design.Settings,
   annotators: Sequence[str],
 ) -> None:
@@ -116,7 +117,7 @@ def resume(
 def _join(
   directory: pathlib.Path,
   key: study_key.StudyKey,
-  pairs: Sequence[pairs_lib.Pair],
+  pairs: Sequence[pairing.Pair],
   annotators: Sequence[str],
 ) -> None:
   with opened(directory) as store:

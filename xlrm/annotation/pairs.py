@@ -2,26 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-import dataclasses
 import hashlib
 
-from xlrm.analysis import transfer_matrices
+from xlrm.annotation import design
+from xlrm.evaluation import pairing
 from xlrm.evaluation import records as records_lib
 
 Record = records_lib.EvalRecord
-
-
-@dataclasses.dataclass(frozen=True)
-class Pair:
-  """Two outputs for one prompt."""
-
-  first: Record  # of the method
-  second: Record  # of the baseline
-
-  @property
-  def identical(self) -> bool:
-    """Nobody can tell them apart, so nobody is asked."""
-    return self.first.output.split() == self.second.output.split()
 
 
 def of_records(
@@ -31,12 +18,12 @@ def of_records(
   source: str,
   baseline: str,
   language: str,
-) -> list[Pair]:
-  """The prompts that both sides answered, as in `cells.transfer_matrix`.
+) -> list[pairing.Pair]:
+  """The prompts that both sides answered.
 
   Args:
     records: of one study.
-    method: whose outputs are the first of each pair.
+    method: whose outputs are `ours`.
     source: language of the reward model; empty for a method without one.
     baseline: a method without a source.
     language: target of both.
@@ -48,14 +35,16 @@ def of_records(
     ValueError: two studies, two outputs for one prompt, two inputs of one
       prompt, or no pair at all.
   """
-  transfer_matrices.check_one_study(records)
-  ours = transfer_matrices.by_prompt(records, method, source, language)
-  theirs = transfer_matrices.by_prompt(records, baseline, "", language)
-  found = [Pair(ours[x], theirs[x]) for x in sorted(ours) if x in theirs]
+  pairing.check_one_study(records)
+  ours = pairing.by_prompt(records, method, source, language)
+  theirs = pairing.by_prompt(records, baseline, "", language)
+  found = [
+    pairing.Pair(ours[x], theirs[x]) for x in sorted(ours) if x in theirs
+  ]
   for pair in found:
-    if pair.first.input != pair.second.input:
+    if pair.ours.input != pair.theirs.input:
       raise ValueError(
-        f"{pair.first.id} and {pair.second.id} answer different inputs"
+        f"{pair.ours.id} and {pair.theirs.id} answer different inputs"
       )
   if not found:
     raise ValueError(
@@ -64,6 +53,17 @@ def of_records(
       f"the records hold {_contents(records)}"
     )
   return found
+
+
+def read(path: str, settings: design.Settings) -> list[pairing.Pair]:
+  """`of_records` of a file, as a study's settings ask for them."""
+  return of_records(
+    records_lib.read(path, records_lib.EvalRecord),
+    method=settings.method,
+    source=settings.source,
+    baseline=settings.baseline,
+    language=settings.language,
+  )
 
 
 def _name(method: str, source: str, target: str) -> str:
@@ -75,11 +75,11 @@ def _contents(records: Iterable[Record]) -> str:
   return ", ".join(f"{name} ({n})" for name, n in sorted(counts.items()))
 
 
-def digest(pairs: Sequence[Pair]) -> str:
+def digest(pairs: Sequence[pairing.Pair]) -> str:
   """Changes when an id or a text of any pair does; not with the scores."""
   state = hashlib.sha256()
   for pair in pairs:
-    for record in (pair.first, pair.second):
+    for record in (pair.ours, pair.theirs):
       fields = (record.id, record.input, record.reference, record.output)
       state.update(repr(fields).encode())
   return state.hexdigest()

@@ -8,9 +8,7 @@ and `figures/` with all that the page shows.
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import importlib.metadata
 import pathlib
-import platform
 
 import numpy as np
 
@@ -20,6 +18,7 @@ from xlrm.analysis import transfer_matrices
 from xlrm.analysis.reports import report
 from xlrm.best_of_n import pools as pools_lib
 from xlrm.checkpoints import pretrained
+from xlrm.distributed import machine
 from xlrm.distributed import processes
 from xlrm.evaluation import accuracy_files
 from xlrm.evaluation import judges as judges_lib
@@ -34,18 +33,8 @@ from xlrm.training import metric_writer
 
 CONFIG = "config.gin"
 TARGETS_OWN = f"reward/{transfer_matrices.TARGET}"  # a judge, as records say
+# That make the numbers of a report.
 PACKAGES = ("xlrm", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
-
-
-def versions() -> dict[str, str]:
-  """Of Python and of the packages that make the numbers."""
-  found = {"python": platform.python_version()}
-  for name in PACKAGES:
-    try:
-      found[name] = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-      found[name] = "unknown"
-  return found
 
 
 def read_records(runs: Sequence[str]) -> list[records_lib.EvalRecord]:
@@ -296,7 +285,7 @@ class Evaluation:
       panels=read_panels(self.training),
       ppo_training=read_ppo_training(records),
       configs=_configs([*self.training.values(), *self.runs]),
-      versions=versions(),
+      versions=machine.versions(PACKAGES),
       notes=notes,
       verdicts=told,
       swept=_swept(self.swept),

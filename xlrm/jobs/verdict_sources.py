@@ -9,7 +9,7 @@ import os
 import pathlib
 
 from xlrm.annotation import annotation_study
-from xlrm.annotation import unblinding
+from xlrm.annotation import people_verdicts
 from xlrm.evaluation import records as records_lib
 from xlrm.studies import report_cells
 
@@ -19,11 +19,9 @@ Verdicts = Sequence[records_lib.Verdict]
 
 def _of_people(folder: pathlib.Path, records: Records) -> Verdicts:
   """Raises ValueError if they saw other texts than the records hold."""
-  key = annotation_study.read_key(folder)
-  with annotation_study.opened(folder) as store:
-    answers, tasks = store.answers(), store.tasks()
-  shown = {task.item: {task.left, task.right} for task in tasks}
-  for entry in key.keys:
+  found = people_verdicts.read(folder)
+  shown = {task.item: {task.left, task.right} for task in found.tasks}
+  for entry in found.key.keys:
     ids = (entry.first, entry.second)
     if entry.attention or not all(x in records for x in ids):
       continue
@@ -32,10 +30,7 @@ def _of_people(folder: pathlib.Path, records: Records) -> Verdicts:
         f"{folder}: people were shown other outputs than those of this report, "
         f"such as for {entry.first}"
       )
-  found = unblinding.verdicts(key, answers)
-  if not found:
-    raise ValueError(f"{folder}: nobody has judged a pair yet")
-  return found
+  return found.verdicts
 
 
 def _of_source(path: pathlib.Path, records: Records) -> Verdicts:
