@@ -12,8 +12,8 @@ import pathlib
 import sys
 
 from xlrm.config import gin_jobs
-from xlrm.launch import vocab
 from xlrm.text import tokenizer
+from xlrm.text import vocabulary_texts
 
 VOCABULARY_SIZE = 4096
 LANGUAGES = ("en", "es")
@@ -37,7 +37,7 @@ def run(output: str) -> pathlib.Path:
   pieces = folder / "spiece.model"
   if not pieces.exists():
     files = [f"{data}/debsum/{x}.train.jsonl.gz" for x in LANGUAGES]
-    texts = vocab.sentences(files, ["document", "summary"])
+    texts = vocabulary_texts.sentences(files, ["document", "summary"])
     tokenizer.train_vocabulary(
       (text for number, text in enumerate(texts) if number % 4 < 2),
       VOCABULARY_SIZE,

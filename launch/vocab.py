@@ -11,13 +11,7 @@ tags. Padding is id 0, EOS 1, unknown 2, as in T5.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
-import glob
-import gzip
-import json
-import zlib
-
-MINIWORLD_SIZE = 1568  # with 32 sentinels 1,600 rows
+from collections.abc import Sequence
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,62 +44,23 @@ def parse(
   return options
 
 
-def _lines(path: str) -> Iterator[str]:
-  opener = gzip.open if path.endswith(".gz") else open
-  try:
-    with opener(path, "rt", encoding="utf-8") as file:
-      yield from file
-  except (EOFError, UnicodeDecodeError, zlib.error) as error:
-    raise ValueError(f"{path}: {error}") from error
-
-
-def sentences(patterns: Sequence[str], fields: Sequence[str]) -> Iterator[str]:
-  """Texts of the files, in the order of their names.
-
-  Raises:
-    FileNotFoundError: a pattern matches nothing.
-    ValueError: broken JSON or a missing field, with file and line.
-  """
-  for pattern in patterns:
-    files = sorted(glob.glob(pattern))
-    if not files:
-      raise FileNotFoundError(f"no file matches {pattern}")
-    for path in files:
-      for number, line in enumerate(_lines(path), 1):
-        if not line.strip():
-          continue
-        if not fields:
-          yield line.strip()
-          continue
-        try:
-          row = json.loads(line)
-          yield from (row[field] for field in fields)
-        except ValueError as error:
-          raise ValueError(f"{path}:{number}: broken JSON ({error})") from error
-        except (KeyError, TypeError) as error:
-          raise ValueError(
-            f"{path}:{number}: no field {error}; it has {', '.join(row)}"
-          ) from error
-
-
 def main(options: argparse.Namespace) -> int:
-  from xlrm.miniworld import pretraining
-  from xlrm.miniworld import world_rows
   from xlrm.text import tokenizer
+  from xlrm.text import vocabulary_texts
 
-  texts = sentences(options.input, options.field)
-  size, symbols = options.size, options.symbol
   if options.miniworld:
-    texts = pretraining.corpus()
-    size = size or MINIWORLD_SIZE
-    symbols = symbols or list(world_rows.LANGUAGE_TAGS.values())
+    found = vocabulary_texts.miniworld()
+  else:
+    texts = vocabulary_texts.sentences(options.input, options.field)
+    found = vocabulary_texts.VocabularyTexts(texts, options.size)
+  size = options.size or found.size
   tokenizer.train_vocabulary(
-    texts,
+    found.texts,
     size,
     options.output,
     model_type=options.model_type,
     byte_fallback=options.byte_fallback,
-    user_defined_symbols=symbols,
+    user_defined_symbols=options.symbol or found.symbols,
   )
   print(f"wrote {options.output} ({size} pieces)")
   return 0

@@ -18,7 +18,8 @@ import time
 import jax
 
 from xlrm.checkpoints import pretrained
-from xlrm.launch import bench
+from xlrm.jobs import benchmark_config
+from xlrm.jobs import benchmark_ppo
 from xlrm.launch import main as launch_main
 
 HERE = pathlib.Path(__file__).parent
@@ -27,24 +28,21 @@ PARTS = ("rollout_seconds", "score_seconds", "update_seconds", "core_seconds")
 
 def ours():
   """xlrm's step; its parts come of further steps, which are not timed whole."""
-  parser = argparse.ArgumentParser()
-  bench.add_arguments(parser)
-  options = parser.parse_args(
-    ["ppo", "--size=tiny", "--batch=16", "--samples=1"]
+  program = benchmark_ppo.PPOSteps(
+    benchmark_config.BenchmarkConfig(size="tiny", batch=16, samples=1)
   )
-  call, _ = bench._ppo(options, bench._model(options))
   for _ in range(2):  # compiles everything
-    jax.block_until_ready(call())
-  call.parts(1)
+    jax.block_until_ready(program.call())
+  program.facts(1)
 
   def timed() -> dict[str, float]:
     start, worked = time.perf_counter(), time.process_time()
-    jax.block_until_ready(call())
+    jax.block_until_ready(program.call())
     found = {
       "seconds_per_call": time.perf_counter() - start,
       "core_seconds": time.process_time() - worked,
     }
-    return {**found, **call.parts(1)}
+    return {**found, **program.facts(1)}
 
   return timed
 

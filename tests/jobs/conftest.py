@@ -6,6 +6,7 @@ import pytest
 import specks
 
 from xlrm.launch import main
+from xlrm.models import t5
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +30,13 @@ def foreign_reward(tmp_path_factory):
   return specks.write_reward(
     folder / "rm", "nano", vocabulary=vocabulary, vocab_size=128
   )
+
+
+@pytest.fixture
+def speck_size(monkeypatch) -> str:
+  """The name of the smallest mT5 that knows nano's vocabulary."""
+  monkeypatch.setitem(t5.SIZES, "speck", (1600, 16, 2, 8, 24, 1, 2))
+  return "speck"
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from xlrm.launch import bench
 from xlrm.launch import main
 
 TINY = ("bench", "ppo", "--size=tiny", "--samples=1", "--batch=16")
@@ -26,20 +25,6 @@ def test_a_step_of_ppo_is_planned_with_all_its_models(capsys):
     ("reward model 1", value),
   ):
     assert float(found[name]) == pytest.approx(count * 4 / 2**30, abs=6e-4)
-
-
-def test_passes_that_a_step_of_ppo_takes():
-  """Beside a scorer's pass: 10 of the layers, 5 of the output matrix."""
-  assert bench.PASSES["ppo"] == tuple(
-    sum(bench.PASSES[kind][i] for kind in kinds)
-    for i, kinds in enumerate(
-      [
-        # draw, reference, values, reward model; policy and value updates
-        ("sample", "sample", "score", "score", "train", "reward"),
-        ("sample", "sample", "train"),
-      ]
-    )
-  )
 
 
 @pytest.mark.slow  # compiles what `xlrm bench ppo` times

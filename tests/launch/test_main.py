@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from xlrm.launch import main
-from xlrm.launch import vocab
 
 MAIN = [sys.executable, "-m", "xlrm.launch.main"]
 
@@ -125,12 +124,13 @@ def test_vocab_of_miniworld_is_that_of_the_shipped_model(tmp_path):
   from xlrm.checkpoints import pretrained
   from xlrm.miniworld import world_rows
   from xlrm.text import tokenizer
+  from xlrm.text import vocabulary_texts
 
   path = tmp_path / "spiece.model"
   assert main.main(["vocab", "--miniworld", f"--output={path}"]) == 0
   made = tokenizer.Tokenizer.load(path, 32)
   shipped = pretrained.load_tokenizer("nano")
-  assert made.vocab_size == vocab.MINIWORLD_SIZE
+  assert made.vocab_size == vocabulary_texts.MINIWORLD_SIZE
   for code in world_rows.LANGUAGES:
     row = world_rows.summary_rows(code, "test", 0, 1)[0]
     text = world_rows.policy_input(row)
