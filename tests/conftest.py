@@ -1,5 +1,6 @@
 """The suite's machine: 8 fake CPU devices, checked shapes."""
 
+from collections.abc import Iterator
 import os
 import pathlib
 import signal
@@ -76,6 +77,36 @@ def real_data() -> pathlib.Path:
   if not folder:
     pytest.skip("real data: set XLRM_REAL_DATA to its folder")
   return pathlib.Path(folder)
+
+
+@pytest.fixture(scope="module")
+def speck_size() -> Iterator[str]:
+  """The name of the smallest mT5 that knows nano's vocabulary."""
+  from xlrm.models import t5
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setitem(t5.SIZES, "speck", (1600, 16, 2, 8, 24, 1, 2))
+    yield "speck"
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory) -> pathlib.Path:
+  """A folder with the smallest policy, its reward model and 24 prompts."""
+  import specks
+
+  folder = tmp_path_factory.mktemp("specks")
+  specks.prepare(folder, 24)
+  return folder
+
+
+@pytest.fixture(scope="session")
+def speck(place):
+  return str(place / "speck")
+
+
+@pytest.fixture(scope="session")
+def speck_reward(place):
+  return str(place / "speck_rm")
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,9 @@
-"""A policy and reward models that cost nothing to make."""
-
-import pathlib
+"""Reward models that cost nothing to make."""
 
 import pytest
 import specks
 
 from xlrm.launch import main
-from xlrm.models import t5
 
 
 @pytest.fixture(scope="session")
@@ -30,28 +27,3 @@ def foreign_reward(tmp_path_factory):
   return specks.write_reward(
     folder / "rm", "nano", vocabulary=vocabulary, vocab_size=128
   )
-
-
-@pytest.fixture
-def speck_size(monkeypatch) -> str:
-  """The name of the smallest mT5 that knows nano's vocabulary."""
-  monkeypatch.setitem(t5.SIZES, "speck", (1600, 16, 2, 8, 24, 1, 2))
-  return "speck"
-
-
-@pytest.fixture(scope="session")
-def place(tmp_path_factory) -> pathlib.Path:
-  """A folder with the smallest policy, its reward model and 24 prompts."""
-  folder = tmp_path_factory.mktemp("specks")
-  specks.prepare(folder, 24)
-  return folder
-
-
-@pytest.fixture(scope="session")
-def speck(place):
-  return str(place / specks.POLICY)
-
-
-@pytest.fixture(scope="session")
-def speck_reward(place):
-  return str(place / specks.REWARD)

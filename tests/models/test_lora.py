@@ -1,25 +1,17 @@
-"""LoRA: adapters over a frozen base, as pure functions and in PPO's losses."""
+"""LoRA: adapters over a frozen base, as pure functions."""
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xlrm import types
 from xlrm.distributed import meshes
 from xlrm.distributed import sharding
 from xlrm.models import language_model
 from xlrm.models import lora
-from xlrm.models import response_scorer
 from xlrm.models import t5
-from xlrm.ppo import objective
-from xlrm.ppo import ppo_adapters
-from xlrm.ppo import ppo_step
-from xlrm.training import optimizers
-from xlrm.training import train_step
 
 MODEL = language_model.EncoderDecoder(
   t5.T5Config(
@@ -32,7 +24,6 @@ MODEL = language_model.EncoderDecoder(
     num_decoder_layers=1,
   )
 )
-SCORER = response_scorer.ResponseScorer(MODEL, None, 4, 5)
 CONFIG = lora.LoraConfig(rank=2, alpha=3.0)
 QUERIES_AND_VALUES = {
   f"{place}/{kind}/kernel"
@@ -58,7 +49,8 @@ BASE = random_like(MODEL.abstract())
 
 def adapters(config=CONFIG, seed=1):
   """With a B that is not 0."""
-  return random_like(ppo_adapters.policy_abstract(MODEL, config), seed)
+  abstract = jax.eval_shape(lambda: lora.init(jax.random.key(0), BASE, config))
+  return random_like(abstract, seed)
 
 
 def by_path(tree):
@@ -116,120 +108,6 @@ def test_full_rank_expresses_any_update_and_a_lower_one_its_rank():
   low = by_path(lora.merge(BASE, adapters(), CONFIG))[name]
   sizes = np.linalg.svd(low - by_path(BASE)[name], compute_uv=False)
   assert sizes[1] > 1e-2 and sizes[2] < 1e-5
-
-
-INPUTS = np.array([[5, 6, 1, 0], [7, 1, 0, 0]], np.int32)
-TOKENS = np.array(
-  [[[8, 9, 1, 0], [8, 1, 0, 0]], [[1, 0, 0, 0], [8, 9, 5, 6]]], np.int32
-)
-MASK = (TOKENS > 0).astype(np.float32)
-BATCH = types.Batch(INPUTS, TOKENS, MASK)
-SUPPORT = np.ones(24, bool)
-PPO = objective.PPOConfig(kl_coefficient=0.3)
-
-
-@functools.cache
-def experience():
-  numbers = np.random.default_rng(4).normal(size=(4, *TOKENS.shape))
-  logprobs = jax.jit(
-    lambda: ppo_step.reference_logprobs(
-      MODEL, BASE, INPUTS, TOKENS, 1.0, SUPPORT
-    )
-  )
-  rest = (jnp.asarray(MASK * x, jnp.float32) for x in numbers[:3])
-  return objective.Experience(BATCH, logprobs(), *rest)
-
-
-POLICY_LOSS = ppo_adapters.over(
-  ppo_step.policy_loss_of(MODEL, PPO, 1.0, SUPPORT),
-  ppo_adapters.merged_policy,
-  BASE,
-  CONFIG,
-)
-VALUE_LOSS = ppo_adapters.over(
-  ppo_step.value_loss_of(SCORER, dataclasses.replace(PPO, value_clip=None)),
-  ppo_adapters.merged_value,
-  MODEL.without_output_matrix(BASE),
-  CONFIG,
-)
-
-
-@functools.cache
-def compiled(loss):
-  """params -> ((total, metrics), gradient)"""
-  batch = experience()
-
-  def total(params):
-    found = loss(params, batch, None)
-    return found.total, found.metrics
-
-  return jax.jit(jax.value_and_grad(total, has_aux=True))
-
-
-def test_g05_fresh_adapters_have_ratio_1_and_no_kl():
-  fresh = lora.init(jax.random.key(0), BASE, CONFIG)
-  (_, metrics), _ = compiled(POLICY_LOSS)(fresh)
-  total, weight = metrics["val/ratio_deviation"]
-  assert weight == MASK.sum() and total / weight < 1e-6
-  total, _ = metrics["policy/approxkl_avg"]
-  assert total < 1e-10
-
-
-@pytest.mark.parametrize("which", ["policy", "value"])
-def test_gradients_of_adapters_equal_finite_differences(which):
-  if which == "policy":
-    # Near enough to the base for the ratio to be inside its clip.
-    start, loss = random_like(adapters(), 6, 0.05), POLICY_LOSS
-  else:
-    start = random_like(ppo_adapters.value_abstract(SCORER, CONFIG), 6)
-    loss = VALUE_LOSS
-  _, gradient = compiled(loss)(start)
-  for seed in range(3):
-    direction = random_like(start, 10 + seed, 1.0)
-    dot = sum(
-      np.vdot(a, b)
-      for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction))
-    )
-    found = []
-    for step in (1e-3, -1e-3):
-      moved = jax.tree.map(lambda x, d, s=step: x + s * d, start, direction)
-      found.append(float(compiled(loss)(moved)[0][0]))
-    slope = (found[0] - found[1]) / 2e-3
-    assert slope == pytest.approx(float(dot), rel=2e-2, abs=2e-2)
-
-
-def test_the_output_matrix_is_no_part_of_the_value_models_adapters():
-  config = dataclasses.replace(
-    CONFIG, targets=(*CONFIG.targets, "logits_dense")
-  )
-  value = ppo_adapters.value_abstract(SCORER, config)
-  assert set(value["adapters"]) == QUERIES_AND_VALUES
-  policy = ppo_adapters.policy_abstract(MODEL, config)
-  assert set(policy) - QUERIES_AND_VALUES == {"decoder/logits_dense/kernel"}
-
-
-def test_steps_move_adapters_and_no_bit_of_the_base():
-  kept = by_path(jax.tree.map(np.array, BASE))
-  before = int(lora.checksum(BASE))
-  optimizer = optimizers.adafactor(0.1, multiply_by_parameter_scale=False)
-  mesh = meshes.MeshConfig().build(jax.devices()[:1])
-  state = train_step.initial_state(
-    lora.init(jax.random.key(0), BASE, CONFIG), optimizer, mesh
-  )
-  step = jax.jit(train_step.make_train_step(POLICY_LOSS, optimizer))
-  started, batch = state.params, experience()
-  for _ in range(3):
-    state, metrics = step(state, batch, jax.random.key(0))
-    assert metrics["skipped"][0] == 0
-  moved = jax.tree.map(
-    lambda a, b: float(jnp.abs(a - b).max()), started, state.params
-  )
-  assert min(jax.tree.leaves(moved)) > 0
-  for name, matrix in by_path(BASE).items():
-    assert matrix.tobytes() == kept[name].tobytes()
-  assert int(lora.checksum(BASE)) == before
-  trained = sum(x.size for x in jax.tree.leaves(state.opt_state))
-  assert trained < 2 * sum(x.size for x in jax.tree.leaves(state.params)) + 20
 
 
 def test_a_checksum_tells_weights_and_places_apart():

@@ -25,10 +25,21 @@ def test_a_prompt_that_occurs_twice_in_a_batch_is_drawn_for_twice():
     ({"int8_output_matrix": True}, "int8_output_matrix True would"),
   ],
 )
-def test_g04_draws_that_are_not_from_the_policy_are_refused(options, message):
-  rollouts.check_sampler(sampling_config.SamplingConfig(temperature=0.7))
-  with pytest.raises(ValueError, match=message):
-    rollouts.check_sampler(sampling_config.SamplingConfig(**options))
+def test_g04_ppo_refuses_draws_that_are_not_the_policys(options, message):
+  rollouts.RolloutConfig(
+    sampler=sampling_config.SamplingConfig(temperature=0.7)
+  )
+  sampler = sampling_config.SamplingConfig(**options)
+  with pytest.raises(ValueError, match=f"PPO draws from the whole .*{message}"):
+    rollouts.RolloutConfig(sampler=sampler)
+
+
+def test_a_group_size_that_does_not_divide_the_batch():
+  with pytest.raises(
+    ValueError, match="9 responses cannot be 4 .* valid: 8, 12"
+  ):
+    rollouts.RolloutConfig(batch_size=9, num_samples=4)
+  assert rollouts.RolloutConfig(batch_size=12, num_samples=4).num_prompts == 3
 
 
 def test_facts_of_texts_are_sums_and_counts():

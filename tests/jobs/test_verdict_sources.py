@@ -13,6 +13,12 @@ from xlrm.jobs import verdict_sources
 
 
 @pytest.fixture
+def folder(tmp_path):
+  """Of a study of people that was just begun."""
+  return people.begin(tmp_path / "people")
+
+
+@pytest.fixture
 def records():
   return people.make_records()
 

@@ -16,7 +16,6 @@ from xlrm.checkpoints import pretrained
 from xlrm.distributed import meshes
 from xlrm.ppo import advantages
 from xlrm.ppo import objective
-from xlrm.ppo import rollouts
 from xlrm.rewards import reward_models
 from xlrm.sampling import sampling_config
 from xlrm.training import fit
@@ -212,21 +211,6 @@ def test_a_reward_model_without_an_opinion_is_refused(
   assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-  "sampler, said",
-  [
-    ({"top_k": 5}, "top_k 5"),
-    ({"top_p": 0.9}, "top_p 0.9"),
-    ({"greedy": True}, "greedy True"),
-    ({"int8_output_matrix": True}, "int8_output_matrix True"),
-  ],
-)
-def test_g04_ppo_refuses_draws_that_are_not_the_policys(sampler, said):
-  config = sampling_config.SamplingConfig(max_tokens=12, **sampler)
-  with pytest.raises(ValueError, match=f"PPO draws from the whole .*{said}"):
-    rollouts.RolloutConfig(sampler=config)
-
-
 def test_g28_models_of_another_vocabulary_are_refused(
   place, foreign_reward, tmp_path
 ):
@@ -237,30 +221,12 @@ def test_g28_models_of_another_vocabulary_are_refused(
   assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-  "options, said",
-  [
-    (
-      {"rollouts": dataclasses.replace(ppo_runs.ROLLOUT, batch_size=12)},
-      r"12 \(12 prompts\) is not divisible by 8 minibatches .* valid: 8, 16",
-    ),
-    (
-      {"objective": objective.PPOConfig(advantage=advantages.LeaveOneOut())},
-      "num_samples 1 must be at least 2",
-    ),
-  ],
-)
-def test_sizes_that_do_not_divide(place, tmp_path, options, said):
-  options = {"objective": objective.PPOConfig(num_minibatches=8), **options}
-  with pytest.raises(ValueError, match=said):
-    ppo_runs.train(place, tmp_path / "run", **options)
-
-
-def test_a_group_size_that_does_not_divide_the_batch():
-  with pytest.raises(
-    ValueError, match="9 responses cannot be 4 .* valid: 8, 12"
-  ):
-    rollouts.RolloutConfig(batch_size=9, num_samples=4)
+def test_g28_sizes_that_do_not_divide_are_refused(place, tmp_path):
+  rollout = dataclasses.replace(ppo_runs.ROLLOUT, batch_size=12)
+  config = objective.PPOConfig(num_minibatches=8)
+  with pytest.raises(ValueError, match="12 prompts.* nearest valid: 8, 16"):
+    ppo_runs.train(place, tmp_path / "run", rollouts=rollout, objective=config)
+  assert not (tmp_path / "run").exists()
 
 
 def test_prompts_of_a_file_are_learnt_from_or_validated_on(place, tmp_path):
