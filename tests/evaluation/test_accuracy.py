@@ -1,9 +1,12 @@
 """Reward-model accuracy and its baselines (G10)."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from xlrm.evaluation import accuracy
+from xlrm.evaluation import accuracy_files
 
 SCORES = [2.0, -1.0, 0.5, -3.0, 1.0, -0.5]
 RATINGS = [1.0, 1.0, 0.0, 0.0, 1.0, 0.0]
@@ -107,3 +110,33 @@ def test_g28_wrong_rows_are_refused(changes, message):
     row(**changes)
   with pytest.raises(ValueError, match="2 lengths for 1"):
     accuracy.fit_length_baseline([1, 2], [1.0])
+
+
+def test_the_mean_row_is_a_mean_over_heads_with_its_own_interval(tmp_path):
+  rng = np.random.default_rng(0)
+  ratings = rng.integers(0, 2, 200)
+  baseline = accuracy.LengthBaseline(5.0, True)
+  found = [
+    accuracy.accuracy_row(
+      "head",
+      "es",
+      scores=sign * (ratings - 0.5) + rng.normal(size=200),
+      ratings=ratings,
+      lengths=rng.integers(1, 10, 200),
+      baseline=baseline,
+      faults=["" if x else "number" for x in ratings],
+    )
+    for sign in (3, -3, 3, -3)
+  ]
+  values = [row.accuracy for row in found]
+  mean = accuracy.mean_row(found)
+  assert mean.heads == 4 and mean.accuracy == np.mean(values)
+  error = 1.96 * np.std(values, ddof=1) / 2
+  np.testing.assert_allclose(mean.low, max(0, mean.accuracy - error))
+  assert mean.spread[0] < 0.2 and mean.spread[1] > 0.8
+  assert "mean of 4 heads" in accuracy.table([mean])
+  path = tmp_path / "accuracy.json"
+  accuracy_files.write(path, [mean])
+  assert accuracy_files.read(path) == [mean]
+  trained = dataclasses.replace(mean, heads=1)
+  assert "heads" not in accuracy.table([trained])

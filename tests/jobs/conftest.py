@@ -1,9 +1,12 @@
 """Reward models that cost nothing to make."""
 
+import json
+
 import pytest
 import specks
 
 from xlrm.launch import main
+from xlrm.miniworld import world_rows
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +30,15 @@ def foreign_reward(tmp_path_factory):
   return specks.write_reward(
     folder / "rm", "nano", vocabulary=vocabulary, vocab_size=128
   )
+
+
+@pytest.fixture(scope="session")
+def prompts(tmp_path_factory):
+  """Six Spanish prompts of miniworld."""
+  path = tmp_path_factory.mktemp("prompts") / "prompts.jsonl"
+  made = [
+    {"prompt": world_rows.policy_input(row), "id": f"p{i}", "language": "es"}
+    for i, row in enumerate(world_rows.summary_rows("es", "test", 0, 6))
+  ]
+  path.write_text("".join(json.dumps(x) + "\n" for x in made))
+  return str(path)

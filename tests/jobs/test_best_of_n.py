@@ -22,9 +22,7 @@ from xlrm.distributed import device_memory
 from xlrm.distributed import meshes
 from xlrm.evaluation import records
 from xlrm.jobs import best_of_n
-from xlrm.jobs import sample
 from xlrm.launch import main
-from xlrm.miniworld import world_rows
 from xlrm.rewards import reward_models
 from xlrm.sampling import sampling_config
 from xlrm.sampling import text_generation
@@ -36,18 +34,6 @@ CONFIG = best_of_n.BestOfNConfig(
 )
 SAMPLER = sampling_config.SamplingConfig(max_tokens=10)
 ONE_DEVICE = meshes.MeshConfig(1, 1)
-
-
-@pytest.fixture(scope="module")
-def prompts(tmp_path_factory):
-  """Six Spanish prompts of miniworld."""
-  path = tmp_path_factory.mktemp("prompts") / "prompts.jsonl"
-  made = [
-    {"prompt": world_rows.policy_input(row), "id": f"p{i}", "language": "es"}
-    for i, row in enumerate(world_rows.summary_rows("es", "test", 0, 6))
-  ]
-  path.write_text("".join(json.dumps(x) + "\n" for x in made))
-  return str(path)
 
 
 def run(prompts, rewards, folder, config=CONFIG, **options):
@@ -223,38 +209,6 @@ def test_options_are_checked(options, message):
 def test_no_reward_model_is_an_error(prompts, tmp_path):
   with pytest.raises(ValueError, match="no reward model to choose by"):
     run(prompts, {}, tmp_path / "run")
-
-
-def test_samples_of_a_file_keep_its_rows(prompts, tmp_path, capsys):
-  output = tmp_path / "out.jsonl"
-  arguments = ["sample", "--model=nano", f"--input={prompts}", "-n2"]
-  arguments += ["--max_tokens=8", "--temperature=0.7"]
-  assert main.main([*arguments, "--dry_run", f"--output={output}"]) == 0
-  assert not output.exists() and "keys, values" in capsys.readouterr().out
-  assert main.main([*arguments, f"--output={output}"]) == 0
-  made = [json.loads(x) for x in output.read_text().splitlines()]
-  given = [json.loads(x) for x in open(prompts)]
-  for row, original in zip(made, given, strict=True):
-    assert original.items() <= row.items()
-    assert len(row["responses"]) == len(row["logprobs"]) == 2
-    assert max(row["num_tokens"]) <= 8 and max(row["logprobs"]) < 0
-  assert main.main([*arguments, "--temperature=0", f"--output={output}"]) == 2
-  assert "temperature 0.0 is not a positive" in capsys.readouterr().err
-
-
-def test_chunks_change_no_sample(prompts, tmp_path):
-  found = []
-  for size in (2, 6):
-    sample.Sampling(
-      source=prompt_files.PromptFile(prompts),
-      policy="nano",
-      output=str(tmp_path / f"{size}.jsonl"),
-      config=sample.SampleConfig(num_samples=2, chunk_size=size),
-      sampler=SAMPLER,
-    ).run()
-    text = (tmp_path / f"{size}.jsonl").read_text()
-    found.append([json.loads(x)["responses"] for x in text.splitlines()])
-  assert found[0] == found[1]
 
 
 def test_the_command_names_its_reward_models(capsys, tmp_path):

@@ -1,101 +1,51 @@
-"""The diagnosis job: random heads as a control, and what is written."""
+"""The diagnosis as a job: what it leaves in its folder."""
 
-import dataclasses
+import json
 
-import jax
 import numpy as np
+import process_jobs
+import specks
 
-from xlrm.evaluation import accuracy
 from xlrm.evaluation import accuracy_files
-from xlrm.evaluation import judgments
-from xlrm.jobs import asked_judgments
-from xlrm.jobs import random_heads
+from xlrm.jobs import diagnose
 from xlrm.miniworld import world_rows
-from xlrm.rewards import text_scoring
-
-LENGTHS = {"inputs": 64, "targets": 32}
+from xlrm.rewards import reward_models
 
 
-def test_random_heads_score_as_each_of_them_alone():
-  heads = random_heads.load("nano", LENGTHS)
-  found = world_rows.rating_rows("es", "test", 0, 7)
-  documents = [row.document for row in found]
-  texts = [row.summary for row in found]
-  scores = heads.scores(documents, texts, batch_size=4)
-  assert scores.shape == (random_heads.RANDOM_HEADS, 7)
-  for index in (0, 7):
-    head = jax.tree.map(lambda x, i=index: x[i], heads.params["head"])
-    alone = text_scoring.score_texts(
-      heads.scorer,
-      {**heads.params, "head": head},
-      documents,
-      [[text] for text in texts],
-      batch_size=4,
-    )
-    np.testing.assert_allclose(scores[index], np.ravel(alone), atol=1e-4)
-  assert len({round(float(x), 4) for x in scores[:, 0]}) > 10
-
-
-def test_the_mean_row_is_a_mean_over_heads_with_its_own_interval(tmp_path):
-  rng = np.random.default_rng(0)
-  ratings = rng.integers(0, 2, 200)
-  baseline = accuracy.LengthBaseline(5.0, True)
-  found = [
-    accuracy.accuracy_row(
-      "head",
-      "es",
-      scores=sign * (ratings - 0.5) + rng.normal(size=200),
-      ratings=ratings,
-      lengths=rng.integers(1, 10, 200),
-      baseline=baseline,
-      faults=["" if x else "number" for x in ratings],
-    )
-    for sign in (3, -3, 3, -3)
+def test_a_diagnosis_leaves_accuracy_scores_tables_and_a_page(
+  place, speck_reward, tmp_path
+):
+  folder = tmp_path / "diagnosis"
+  folder.mkdir()
+  found = process_jobs.run_diagnose(place, folder)
+  assert [(x.reward_model, x.language) for x in found] == [
+    ("es", "es"),
+    ("base", "es"),
   ]
-  values = [row.accuracy for row in found]
-  mean = accuracy.mean_row(found)
-  assert mean.heads == 4 and mean.accuracy == np.mean(values)
-  error = 1.96 * np.std(values, ddof=1) / 2
-  np.testing.assert_allclose(mean.low, max(0, mean.accuracy - error))
-  assert mean.spread[0] < 0.2 and mean.spread[1] > 0.8
-  assert "mean of 4 heads" in accuracy.table([mean])
-  path = tmp_path / "accuracy.json"
-  accuracy_files.write(path, [mean])
-  assert accuracy_files.read(path) == [mean]
-  trained = dataclasses.replace(mean, heads=1)
-  assert "heads" not in accuracy.table([trained])
+  assert accuracy_files.read(folder / diagnose.ACCURACY) == found
+  lines = (folder / diagnose.SCORES).read_text("utf-8").splitlines()
+  rows = world_rows.rating_rows("es", "train", 0, 41)[24:]
+  alone = reward_models.load(speck_reward).score(
+    [row.document for row in rows],
+    [[row.summary] for row in rows],
+    batch_size=4,
+  )
+  for line, row, scores in zip(
+    map(json.loads, lines), rows, alone, strict=True
+  ):
+    assert (line["id"], line["language"]) == (row.id, "es")
+    assert line["reward_model"] == "es"
+    np.testing.assert_allclose(line["scores"], scores, atol=1e-5)
+  assert (folder / diagnose.PAGE).is_file()
+  assert list(folder.glob("*.csv")) or list(folder.glob("tables/*.csv"))
 
 
-def test_random_heads_on_ratings_and_rankings_give_one_mean_row():
-  heads = random_heads.load("nano", LENGTHS)
-  found = world_rows.rating_rows("es", "test", 0, 6)
-  rated = judgments.Judgments.of_rows(
-    [
-      {
-        "id": row.id,
-        "reward_inputs": row.document,
-        "targets_pretokenized": row.summary,
-        "rating": row.rating,
-      }
-      for row in found
-    ]
-  )
-  ranked = judgments.Judgments.of_rows(
-    [
-      {
-        "id": row.id,
-        "reward_inputs": row.document,
-        "targets_pretokenized": row.summary,
-        "responses": [row.summary, "Paris."],
-        "ranks": [0, 1],
-      }
-      for row in found
-    ]
-  )
-  for asked in (rated, ranked):
-    baselines = judgments.Baselines.fit(asked)
-    row = asked_judgments.accuracy_of_heads(
-      "base", "es", heads, asked, baselines, 4
-    )
-    assert row.n == 6 and row.heads == random_heads.RANDOM_HEADS
-    assert 0.3 < row.accuracy < 0.7
+def test_a_plan_names_models_and_languages_and_reads_nothing(tmp_path):
+  plan = diagnose.Diagnosis(
+    sources={"es": None, "ru": None},
+    rewards={"en": "no/such", specks.REWARD: "place"},
+    model_dir=str(tmp_path / "new"),
+    lengths={},
+  ).plan()
+  assert "accuracy of en, speck_rm on es, ru" in plan.text()
+  assert not (tmp_path / "new").exists()
