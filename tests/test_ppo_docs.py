@@ -32,6 +32,7 @@ WRITERS = (
 # Stored under another name, or made by `ppo_step._policy_name`.
 RENAMED = {"val/ratio_deviation": "val/first_ratio_deviation"}
 COMPOSED = {"policy/gradient_norm", "val/gradient_norm"}
+COMPOSED |= {"validation/gold"}  # of a judge that is passed in
 
 
 def written() -> set[str]:
