@@ -61,3 +61,15 @@ def test_a_batch_that_does_not_fit_is_told_the_largest_that_does():
     device_memory.check_batch_fits(plan_of, 64, 100)
   mesh = meshes.MeshConfig(1, 1).build(jax.devices()[:1])
   assert device_memory.available_bytes(mesh) > 2**20
+
+
+def test_a_mesh_is_planned_for_as_many_devices():
+  mesh = meshes.MeshConfig().abstract(4)
+  assert device_memory.of_mesh(None, mesh) is None
+  assert device_memory.of_mesh("v4-8", mesh) == device_memory.devices("v4-8")
+  with pytest.raises(
+    ValueError, match="v4-32 has 16 devices, and the mesh"
+  ):
+    device_memory.of_mesh("v4-32", mesh)
+  with pytest.raises(ValueError, match="device 'v9-8' is none of v4"):
+    device_memory.of_mesh("v9-8", mesh)

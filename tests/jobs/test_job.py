@@ -42,7 +42,7 @@ def test_a_plan_is_words_and_the_memory_of_parts():
     "sampling": device_memory.Plan({"parameters": 20 * GIB}),
     "scoring": device_memory.Plan({"parameters": 40 * GIB}),
   }
-  plan = job.JobPlan("4 prompts; into x", memory, "v4-8")
+  plan = job.JobPlan("4 prompts; into x", memory, device_memory.devices("v4-8"))
   assert isinstance(plan, job.Printable)
   first, *lines = plan.text().splitlines()
   assert first == "4 prompts; into x"
@@ -53,8 +53,3 @@ def test_a_plan_is_words_and_the_memory_of_parts():
     "v4-8 (32) NO",
   ]
   assert job.JobPlan("nothing runs").text() == "nothing runs"
-
-
-def test_g28_devices_that_do_not_exist_are_refused_at_once():
-  with pytest.raises(ValueError, match="device 'v9-8' is none of v4"):
-    job.JobPlan("x", {}, "v9-8")

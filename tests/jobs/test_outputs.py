@@ -86,7 +86,7 @@ def test_g18_what_is_there_is_not_drawn_again(run, place, monkeypatch):
 
 
 def test_a_plan_draws_nothing(place, tmp_path):
-  plan = job(place, tmp_path / "new").plan("H100")
+  plan = job(place, tmp_path / "new").plan("H100x8")
   assert "5 responses of" in plan.text() and "scored by es" in plan.text()
   assert plan.memory["sampling"].total > 0
   assert not (tmp_path / "new").exists()

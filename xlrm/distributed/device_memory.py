@@ -72,6 +72,25 @@ def devices(name: str) -> Devices:
   return Devices(name, count, gib)
 
 
+def of_mesh(name: str | None, mesh: meshes.AnyMesh) -> Devices | None:
+  """The devices that a mesh is planned for; None are all kinds.
+
+  Raises:
+    ValueError: no such devices, or another number than the mesh has.
+  """
+  if name is None:
+    return None
+  found = devices(name)
+  if found.count != mesh.size:
+    raise ValueError(
+      f"{name} has {found.count} devices, and the mesh here {mesh.size}: "
+      f"`xlrm run --dry_run --devices={name}` imitates them, and so does "
+      f"jax.config.update('jax_num_cpu_devices', {found.count}) before JAX "
+      "begins"
+    )
+  return found
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
   """Bytes per device by what they hold; 'total' is their sum."""

@@ -157,7 +157,7 @@ class Benchmark:
       f"benchmark of {self.kind}: mT5 {self.config.size}, {self.config.dtype}, "
       f"on {count} devices",
       {self.kind: KINDS[self.kind].memory(self.config, mesh)},
-      devices,
+      named,
     )
 
   def run(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from xlrm.batches import batch_sources
 from xlrm.best_of_n import pools as pools_lib
+from xlrm.distributed import device_memory
 from xlrm.distributed import meshes
 from xlrm.distributed import processes
 from xlrm.evaluation import records
@@ -141,7 +142,7 @@ class BestOfN:
       f"{config.num_samples + 2} texts of at most {opened.sampler.max_tokens} "
       f"tokens, scored by {', '.join(scorers)}; into {self.model_dir}",
       memory,
-      devices,
+      device_memory.of_mesh(devices, opened.mesh),
     )
 
   def run(self) -> list[records.EvalRecord]:

@@ -92,10 +92,10 @@ class Diagnosis:
 
   def plan(self, devices: str | None = None) -> job.JobPlan:
     """Who is asked in which languages; nothing is read."""
+    del devices  # no memory is planned
     return job.JobPlan(
       f"accuracy of {', '.join(self.rewards)} on {', '.join(self.sources)}; "
       f"into {self.model_dir}",
-      devices=devices,
     )
 
   def run(self) -> list[accuracy.AccuracyRow]:

@@ -221,11 +221,11 @@ class Evaluation:
 
   def plan(self, devices: str | None = None) -> job.JobPlan:
     """Reads records and verdicts; says how many records there are."""
+    del devices  # no memory is planned
     records = read_records(self.runs)
     verdict_sources.read(self.verdicts, records)
     return job.JobPlan(
       f"report on {len(records)} records into {self.model_dir}",
-      devices=devices,
     )
 
   def run(self) -> list[records_lib.EvalRecord]:

@@ -28,7 +28,8 @@ class Runnable(Protocol):
     """What `run` would do; runs no step and writes nothing.
 
     Args:
-      devices: to fit into, such as 'v4-32'; None is what is here, or all kinds.
+      devices: to fit into, such as 'v4-32', as many as JAX has here; None
+        lists all kinds.
     """
     ...
 
@@ -44,24 +45,18 @@ class JobPlan:
   Attributes:
     words: what would be done.
     memory: name of a part -> its plan.
-    devices: planned for, see `Runnable.plan`.
-
-  Raises:
-    ValueError: there are no such devices.
+    devices: planned for; None are all kinds.
   """
 
   words: str
   memory: Mapping[str, device_memory.Plan] = dataclasses.field(
     default_factory=dict
   )
-  devices: str | None = None
-
-  def __post_init__(self):
-    if self.devices is not None:
-      device_memory.devices(self.devices)
+  devices: device_memory.Devices | None = None
 
   def text(self) -> str:
     """The plan in lines."""
-    on = device_memory.devices(self.devices) if self.devices else None
-    parts = [f"{name}: {x.text(on)}" for name, x in self.memory.items()]
+    parts = [
+      f"{name}: {x.text(self.devices)}" for name, x in self.memory.items()
+    ]
     return "\n".join([self.words, *parts])

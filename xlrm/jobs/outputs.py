@@ -10,6 +10,7 @@ import pathlib
 from typing import Any
 
 from xlrm.batches import batch_sources
+from xlrm.distributed import device_memory
 from xlrm.distributed import meshes
 from xlrm.distributed import processes
 from xlrm.evaluation import records
@@ -104,7 +105,7 @@ class PolicyOutputs:
     return job.JobPlan(
       f"{words}; into {self.model_dir}",
       {"sampling": opened.plan(generator)},
-      devices,
+      device_memory.of_mesh(devices, opened.mesh),
     )
 
   def run(self) -> list[records.EvalRecord]:

@@ -18,6 +18,7 @@ from xlrm.batches import batch_sources
 from xlrm.batches import prompt_batches
 from xlrm.checkpoints import native
 from xlrm.checkpoints import pretrained
+from xlrm.distributed import device_memory
 from xlrm.distributed import meshes
 from xlrm.distributed import processes
 from xlrm.distributed import sharding
@@ -92,7 +93,7 @@ class PPO:
       f"{opened.sampler.max_tokens} tokens; into {self.model_dir}\n"
       f"{opened.split.words}",
       {"a step": memory},
-      devices,
+      device_memory.of_mesh(devices, opened.states.mesh),
     )
 
   def run(self) -> train_loop.FitResult:

@@ -10,6 +10,7 @@ import pathlib
 from typing import Any
 
 from xlrm.batches import batch_sources
+from xlrm.distributed import device_memory
 from xlrm.distributed import meshes
 from xlrm.jobs import job
 from xlrm.jobs import policy_sampling
@@ -99,7 +100,7 @@ class Sampling:
       f"most {opened.sampler.max_tokens} tokens by {self.policy}; into "
       f"{self.output}",
       {"sampling": opened.plan(generator)},
-      devices,
+      device_memory.of_mesh(devices, opened.mesh),
     )
 
   def run(self) -> str:

@@ -117,12 +117,12 @@ class Scoring:
 
   def plan(self, devices: str | None = None) -> job.JobPlan:
     """Reads and checks every row; says how many there are."""
+    del devices  # no memory is planned
     rows = _read(self.input, self.config)
     reward_models.load(self.rewards, dtype=self.dtype)
     return job.JobPlan(
       f"{len(rows)} rows of {self.input} for {self.rewards}; into "
       f"{self.output}",
-      devices=devices,
     )
 
   def run(self) -> str:

@@ -20,6 +20,7 @@ from xlrm import types
 from xlrm.batches import batch_feed
 from xlrm.batches import batch_sources
 from xlrm.checkpoints import native
+from xlrm.distributed import device_memory
 from xlrm.distributed import lazy_params
 from xlrm.distributed import meshes
 from xlrm.distributed import preemption
@@ -194,12 +195,13 @@ def plan(
   """What `fit` would take; runs no step and writes nothing.
 
   Args:
-    devices: to fit into, such as 'v4-32', see `device_memory.devices`; None
-      lists all kinds.
+    devices: to fit into, such as 'v4-32', as many as the mesh has; None lists
+      all kinds.
 
   Raises:
     ValueError: what `fit` would refuse before its first step.
   """
+  named = device_memory.of_mesh(devices, training.mesh)
   found = _checked(training)
   memory = training.planned and training_memory.training_plan(
     training.planned,
@@ -212,7 +214,7 @@ def plan(
   placed = sharding.shard(found.first, training.mesh)
   with meshes.active(training.mesh):
     return fit_plan.of_step(
-      found.step_fn, found.state, placed, found.key, memory, devices
+      found.step_fn, found.state, placed, found.key, memory, named
     )
 
 

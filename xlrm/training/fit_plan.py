@@ -61,7 +61,7 @@ def of_step(
   batch: Any,
   key: jax.Array,
   memory: device_memory.Plan | None,
-  devices: str | None,
+  devices: device_memory.Devices | None,
 ) -> TrainingPlan:
   """The plan of a jitted step; compiles it unless that would take too long.
 
@@ -70,7 +70,7 @@ def of_step(
     state: abstract, with its shardings.
     batch: whole, on the mesh.
     memory: the arithmetic, if the job has one.
-    devices: planned for, such as 'v4-32'.
+    devices: planned for; None are all kinds.
   """
   leaves = jax.tree.leaves(state.params)
   count = sum(math.prod(x.shape) for x in leaves)
@@ -89,5 +89,5 @@ def of_step(
     memory=memory,
     compiled=compiled,
     platform=jax.devices()[0].platform,
-    devices=device_memory.devices(devices) if devices else None,
+    devices=devices,
   )
