@@ -67,9 +67,7 @@ def test_a_mesh_is_planned_for_as_many_devices():
   mesh = meshes.MeshConfig().abstract(4)
   assert device_memory.of_mesh(None, mesh) is None
   assert device_memory.of_mesh("v4-8", mesh) == device_memory.devices("v4-8")
-  with pytest.raises(
-    ValueError, match="v4-32 has 16 devices, and the mesh"
-  ):
+  with pytest.raises(ValueError, match="v4-32 has 16 devices, and the mesh"):
     device_memory.of_mesh("v4-32", mesh)
   with pytest.raises(ValueError, match="device 'v9-8' is none of v4"):
     device_memory.of_mesh("v9-8", mesh)

@@ -1,7 +1,6 @@
 """What the report reads from files: pools, and the runs of PPO."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -79,20 +78,6 @@ def test_without_gold_the_targets_own_reward_model_judges(pools):
   for pair in (("en", "es"), ("es", "es")):
     for p in found[pair]:
       assert p.win_rate == pytest.approx(p.k / (p.k + 1))
-
-
-def test_runs_of_ppo_are_found_where_the_records_say(pools, tmp_path):
-  sample = records_of(pools, restricted=False)[0]
-  after = [
-    dataclasses.replace(sample, method="ppo", source="en", policy=str(folder))
-    for folder in (tmp_path / "a", tmp_path / "b", tmp_path / "gone")
-  ]
-  for name in ("a", "b"):
-    (tmp_path / name).mkdir()
-  line = json.dumps({"step": 1, "objective/kl": 0.5})
-  (tmp_path / "a" / "metrics.jsonl").write_text(line + "\n")
-  found = evaluate.read_ppo_training([sample, *after, after[0]])
-  assert found == {str(tmp_path / "a"): [{"step": 1, "objective/kl": 0.5}]}
 
 
 def test_verdicts_and_swept_values_come_to_the_report(

@@ -17,7 +17,6 @@ from xlrm.analysis import report_inputs
 from xlrm.analysis import transfer_matrices
 from xlrm.analysis.reports import report
 from xlrm.best_of_n import pools as pools_lib
-from xlrm.checkpoints import pretrained
 from xlrm.distributed import machine
 from xlrm.distributed import processes
 from xlrm.evaluation import accuracy_files
@@ -26,34 +25,15 @@ from xlrm.evaluation import language_id
 from xlrm.evaluation import records as records_lib
 from xlrm.jobs import best_of_n
 from xlrm.jobs import diagnose
+from xlrm.jobs import finished_runs
 from xlrm.jobs import job
 from xlrm.jobs import ppo_evaluation
 from xlrm.jobs import verdict_sources
 from xlrm.training import metric_writer
 
-CONFIG = "config.gin"
 TARGETS_OWN = f"reward/{transfer_matrices.TARGET}"  # a judge, as records say
 # That make the numbers of a report.
 PACKAGES = ("xlrm", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
-
-
-def read_records(runs: Sequence[str]) -> list[records_lib.EvalRecord]:
-  """The records of runs, in their order."""
-  return [
-    record
-    for run_dir in runs
-    for record in records_lib.read(
-      pathlib.Path(run_dir) / best_of_n.RECORDS, records_lib.EvalRecord
-    )
-  ]
-
-
-def read_pools(runs: Sequence[str]) -> list[pools_lib.Pool]:
-  """The pools of the best-of-n runs among them."""
-  paths = [pathlib.Path(run) / best_of_n.POOLS for run in runs]
-  return [
-    pool for path in paths if path.exists() for pool in pools_lib.read(path)
-  ]
 
 
 def read_panels(runs: Mapping[str, str]) -> dict[str, bytes]:
@@ -64,20 +44,6 @@ def read_panels(runs: Mapping[str, str]) -> dict[str, bytes]:
   }
   return {
     label: path.read_bytes() for label, path in paths.items() if path.exists()
-  }
-
-
-def read_ppo_training(
-  records: Sequence[records_lib.EvalRecord],
-) -> dict[str, report_inputs.History]:
-  """Policy -> metrics of its run, of the policies after PPO whose run is still
-  where the records say."""
-  policies = sorted({x.policy for x in records if x.method == "ppo"})
-  paths = {x: pathlib.Path(x) / metric_writer.METRICS for x in policies}
-  return {
-    policy: metric_writer.read(path)
-    for policy, path in paths.items()
-    if path.is_file()
   }
 
 
@@ -162,25 +128,9 @@ def _swept(
   found = []
   for folder, values in points:
     records = records_lib.read(pathlib.Path(folder) / best_of_n.RECORDS)
-    training = read_ppo_training(records)
+    training = finished_runs.read_ppo_training(records)
     found.append(report_inputs.SweptPoint(values, records, training))
   return found
-
-
-def _configs(directories: Sequence[str]) -> dict[str, str]:
-  texts = {}
-  for directory in directories:
-    path = pathlib.Path(directory) / CONFIG
-    if path.is_file():
-      texts[f"{path.parent.name}/{CONFIG}"] = path.read_text(encoding="utf-8")
-  return texts
-
-
-def _base_history(records: Sequence[records_lib.EvalRecord]) -> list[str]:
-  started = [x for x in records if x.method == "sample"] or records
-  policies = sorted({x.policy for x in started})
-  history = pretrained.read_description(policies[0]).history
-  return list(history[:-1] or history)  # the last stage made the policy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -222,7 +172,7 @@ class Evaluation:
   def plan(self, devices: str | None = None) -> job.JobPlan:
     """Reads records and verdicts; says how many records there are."""
     del devices  # no memory is planned
-    records = read_records(self.runs)
+    records = finished_runs.read_records(self.runs)
     verdict_sources.read(self.verdicts, records)
     return job.JobPlan(
       f"report on {len(records)} records into {self.model_dir}",
@@ -239,7 +189,7 @@ class Evaluation:
     return processes.alone_on_first(self._run)
 
   def _run(self) -> list[records_lib.EvalRecord]:
-    records = read_records(self.runs)
+    records = finished_runs.read_records(self.runs)
     told, left_out = verdict_sources.read(self.verdicts, records)
     judges = (judges_lib.RougeJudge(), judges_lib.ChrfJudge(), *self.judges)
     records = judges_lib.judged(records, judges)
@@ -263,6 +213,7 @@ class Evaluation:
   ) -> report_inputs.ReportInputs:
     """What the report is made from."""
     judge = self.judges[0] if self.judges else None
+    pools = finished_runs.read_pools(self.runs)
     accuracy, study = (), ""
     if self.diagnosis is not None:
       path = pathlib.Path(self.diagnosis) / diagnose.ACCURACY
@@ -274,17 +225,17 @@ class Evaluation:
       records=records,
       study=study,
       facts=_facts(records, self.runs),
-      base_history=_base_history(records),
+      base_history=finished_runs.base_history(records),
       accuracy=accuracy,
-      pool_curves=pool_curves(read_pools(self.runs), records, judge),
+      pool_curves=pool_curves(pools, records, judge),
       curve_judge=judge.name if judge else TARGETS_OWN,
       training={
         label: metric_writer.read(pathlib.Path(path) / metric_writer.METRICS)
         for label, path in self.training.items()
       },
       panels=read_panels(self.training),
-      ppo_training=read_ppo_training(records),
-      configs=_configs([*self.training.values(), *self.runs]),
+      ppo_training=finished_runs.read_ppo_training(records),
+      configs=finished_runs.configs([*self.training.values(), *self.runs]),
       versions=machine.versions(PACKAGES),
       notes=notes,
       verdicts=told,
