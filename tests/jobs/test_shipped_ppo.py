@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from xlrm.config import gin_files
 from xlrm.config import gin_jobs
 
 TASK = "miniworld_summary.es"
@@ -12,7 +13,7 @@ INCLUDES = re.compile(r"^include '(.*ppo.*)'", re.MULTILINE)
 
 def shipped() -> list[str]:
   """ppo.gin and whatever includes it."""
-  folder = gin_jobs.gin_directory()
+  folder = gin_files.gin_directory()
   return sorted(
     str(path.relative_to(folder))
     for path in folder.rglob("*.gin")
