@@ -73,8 +73,11 @@ class Job:
     """A text with paths in the bucket of MODEL_DIR as mounted files."""
     if self.bucket is None:
       return text
-    bucket = rf"gs://{re.escape(self.bucket)}(?=[/'\"]|$)"
-    return re.sub(bucket, f"{MOUNT}/{self.bucket}", text, flags=re.MULTILINE)
+    lines = f"{text}\n"
+    for end in ("/", "'", '"', "\n"):  # gs://bucket2 is another
+      old, new = f"gs://{self.bucket}{end}", f"{MOUNT}/{self.bucket}{end}"
+      lines = lines.replace(old, new)
+    return lines.removesuffix("\n")
 
 
 def job(
