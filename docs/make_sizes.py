@@ -15,6 +15,7 @@ from xlrm.models import language_model
 from xlrm.models import response_scorer
 from xlrm.models import t5
 from xlrm.sampling import batch_shapes
+from xlrm.sampling import sampling_config
 from xlrm.sampling import sampling_memory
 from xlrm.training import optimizers
 from xlrm.training import training_memory
@@ -144,7 +145,7 @@ def best_of_n_plan(size: str, mesh) -> device_memory.Plan:
     mesh,
     shape=batch_shapes.BatchShape(PROMPTS, SAMPLES),
     input_length=INPUTS,
-    max_tokens=TARGETS,
+    config=sampling_config.SamplingConfig(max_tokens=TARGETS),
   )
   scoring = sampling_memory.scoring_plan(
     _scorer(size), mesh, batch_size=PROMPTS, num_responses=SAMPLES
@@ -173,7 +174,7 @@ def ppo_plan(size: str, mesh) -> device_memory.Plan:
     mesh,
     shape=batch_shapes.BatchShape(ROWS, 1),
     input_length=INPUTS,
-    max_tokens=TARGETS,
+    config=sampling_config.SamplingConfig(max_tokens=TARGETS),
   )
   working = rollout.total - rollout.bytes["parameters"]
   return device_memory.Plan({**held, "working": max(*updates, working)})

@@ -328,6 +328,7 @@ def memory_of(options: argparse.Namespace):
   from xlrm.jobs import sft
   from xlrm.launch import bench_ppo
   from xlrm.sampling import batch_shapes
+  from xlrm.sampling import sampling_config
   from xlrm.sampling import sampling_memory
   from xlrm.training import optimizers as optimizers_lib
   from xlrm.training import training_memory
@@ -369,7 +370,7 @@ def memory_of(options: argparse.Namespace):
         data_shards=mesh.shape["data"],
       ),
       input_length=options.inputs,
-      max_tokens=options.targets,
+      config=sampling_config.SamplingConfig(max_tokens=options.targets),
     )
   elif options.kind == "ppo":
     plan = bench_ppo.plan(options, model, mesh, _random_params)

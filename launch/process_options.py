@@ -64,9 +64,10 @@ def start(options: argparse.Namespace) -> None:
   Raises:
     ValueError: a missing option, no coordinator, or other versions elsewhere.
   """
+  from xlrm.distributed import process_start
   from xlrm.distributed import processes as processes_lib
 
-  processes_lib.initialize(
+  process_start.initialize(
     options.coordinator_address, options.process_count, options.process_id
   )
   if processes_lib.count() == 1:

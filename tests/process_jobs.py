@@ -28,6 +28,7 @@ from xlrm.batches import prompt_files
 from xlrm.checkpoints import native
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import meshes
+from xlrm.distributed import process_start
 from xlrm.distributed import processes
 from xlrm.evaluation.prompted import completions
 from xlrm.jobs import best_of_n
@@ -394,7 +395,7 @@ COMPARED = [
 
 
 def main(place: str, address: str, number: str, index: str, *jobs: str) -> None:
-  processes.initialize(address, int(number), int(index))
+  process_start.initialize(address, int(number), int(index))
   for job in jobs:
     name, _, folder = job.partition(":")
     JOBS[name](pathlib.Path(place), pathlib.Path(place) / folder)

@@ -37,17 +37,6 @@ class Batch:
 
 
 @struct.dataclass
-class Prompts:
-  """What the policy reads and what a reward model reads.
-
-  The two differ: the paper gives a reward model no instruction.
-  """
-
-  inputs: Array  # [B S] int32, instruction included
-  reward_inputs: Array  # [B S'] int32
-
-
-@struct.dataclass
 class Ratings:
   """One judgment in [0, 1] per response; a response of zero weight is none."""
 

@@ -8,10 +8,8 @@ from typing import Any
 from xlrm.config import gin_jobs
 from xlrm.launch.studies import study_state
 from xlrm.studies import study as study_lib
+from xlrm.studies import study_cell
 from xlrm.studies import study_cells
-
-Cell = study_cells.Cell
-State = study_state.State
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,10 +58,10 @@ class Plan:
   """The cells of a study and, by their names, what is known of them."""
 
   study: study_lib.Study
-  cells: Sequence[Cell]
+  cells: Sequence[study_cell.StudyCell]
   macros: Mapping[str, Mapping[str, Any]]
   identities: Mapping[str, str]
-  states: Mapping[str, State]
+  states: Mapping[str, study_state.State]
 
   @classmethod
   def of(cls, loaded: Loaded) -> "Plan":
@@ -87,12 +85,14 @@ class Plan:
       },
     )
 
-  def present(self, cell: Cell) -> tuple[Cell, str]:
+  def present(
+    self, cell: study_cell.StudyCell
+  ) -> tuple[study_cell.StudyCell, str]:
     """See `study_state.present`."""
     by_name = {x.name: x for x in self.cells}
     return study_state.present(cell, by_name, self.identities)
 
-  def text(self, chosen: Sequence[Cell]) -> str:
+  def text(self, chosen: Sequence[study_cell.StudyCell]) -> str:
     """A table of the chosen cells, and the sum of what is to be run."""
     costs = {x.name: cost(self.study, x, self.macros[x.name]) for x in chosen}
     width = max(len(x.name) for x in chosen)
@@ -102,7 +102,9 @@ class Plan:
       for number, cell in enumerate(self.cells, 1)
       if cell.name in costs
     ]
-    todo = [x for x in chosen if self.states[x.name] is not State.EXISTS]
+    todo = [
+      x for x in chosen if self.states[x.name] is not study_state.State.EXISTS
+    ]
     done = len(chosen) - len(todo)
     head = f"{self.study.model_dir}: {len(chosen)} cells, {done} exist"
     return "\n".join([head, *lines, _sum([costs[x.name] for x in todo])])
@@ -123,7 +125,9 @@ def _number(value: Any) -> int:
   return value if isinstance(value, int) else 0
 
 
-def cost(study: study_lib.Study, cell: Cell, macros: Mapping[str, Any]) -> Cost:
+def cost(
+  study: study_lib.Study, cell: study_cell.StudyCell, macros: Mapping[str, Any]
+) -> Cost:
   """Of one cell; `macros` are those of its job."""
   steps = _number(macros.get("TRAIN_STEPS"))
   rows = _number(macros.get("BATCH_SIZE"))
@@ -163,7 +167,9 @@ def _questions(study: study_lib.Study, method: str) -> str:
   return f"{cells * study.max_prompts:,}"
 
 
-def selected(plan: Plan, patterns: Sequence[str] | None) -> list[Cell]:
+def selected(
+  plan: Plan, patterns: Sequence[str] | None
+) -> list[study_cell.StudyCell]:
   """The cells whose names the patterns fit; None is all.
 
   Raises:
@@ -182,12 +188,14 @@ def selected(plan: Plan, patterns: Sequence[str] | None) -> list[Cell]:
   ]
 
 
-def check_needs(plan: Plan, chosen: Sequence[Cell]) -> None:
+def check_needs(plan: Plan, chosen: Sequence[study_cell.StudyCell]) -> None:
   """Raises ValueError if a chosen cell needs one that is not there."""
   names = {cell.name for cell in chosen}
   for cell in chosen:
     for need in cell.needs:
-      if need not in names and plan.states[need] is not State.EXISTS:
+      if (
+        need not in names and plan.states[need] is not study_state.State.EXISTS
+      ):
         raise ValueError(
           f"{cell.title} needs {need}, which is {plan.states[need].value}; "
           f"run that before, or too: --only={need}"

@@ -15,12 +15,11 @@ from xlrm.distributed import processes
 from xlrm.launch.studies import study_plan
 from xlrm.launch.studies import study_state
 from xlrm.storage import files
+from xlrm.studies import study_cell
 
 SAVED = "study.gin"  # in the folder of the study: what it was run as
 # In which a job has failed in all processes, once it has in one.
 FAILING_SECONDS = 20
-Cell = study_plan.Cell
-State = study_plan.State
 
 
 @contextlib.contextmanager
@@ -32,7 +31,10 @@ def _held(lock: contextlib.AbstractContextManager) -> Iterator[None]:
 
 
 def run_cell(
-  cell: Cell, identity: str, search: Sequence[str] = (), wait: float = 0
+  cell: study_cell.StudyCell,
+  identity: str,
+  search: Sequence[str] = (),
+  wait: float = 0,
 ) -> None:
   """Runs a job to its end, between two marks in its folder.
 
@@ -44,7 +46,7 @@ def run_cell(
   """
   state, mark = study_state.state, study_state.write_mark
   with _held(study_state.cell_lock(cell, wait)):
-    if processes.on_first(state, cell, identity) is State.EXISTS:
+    if processes.on_first(state, cell, identity) is study_state.State.EXISTS:
       return  # the other process was faster
     processes.on_first(mark, cell, identity, False)
     try:
@@ -58,7 +60,7 @@ def run_cell(
 
 
 def _error_of(
-  cell: Cell, identity: str, search: Sequence[str], wait: float
+  cell: study_cell.StudyCell, identity: str, search: Sequence[str], wait: float
 ) -> str | None:
   """Runs it; what went wrong in words. Being stopped is not caught.
 
@@ -81,7 +83,7 @@ def _error_of(
 
 def run_cells(
   plan: study_plan.Plan,
-  chosen: Sequence[Cell],
+  chosen: Sequence[study_cell.StudyCell],
   search: Sequence[str] = (),
   wait: float = 0,
 ) -> list[str]:
@@ -98,7 +100,7 @@ def run_cells(
     # A judge may have come to its end.
     cell, identity = processes.on_first(plan.present, cell)
     state = processes.on_first(study_state.state, cell, identity)
-    if state is State.EXISTS:
+    if state is study_state.State.EXISTS:
       print(f"{line}: exists", flush=True)
       continue
     print(line, flush=True)
@@ -114,7 +116,9 @@ def run_cells(
 
 
 def _check_now(
-  loaded: study_plan.Loaded, chosen: Sequence[Cell], wait: float = 0
+  loaded: study_plan.Loaded,
+  chosen: Sequence[study_cell.StudyCell],
+  wait: float = 0,
 ) -> None:
   """Raises ValueError if a chosen cell cannot be run as it is."""
   limit = time.monotonic() + wait

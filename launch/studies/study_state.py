@@ -21,9 +21,9 @@ from xlrm.annotation import annotation_study
 from xlrm.config import gin_jobs
 from xlrm.config import gin_statements
 from xlrm.storage import files
+from xlrm.studies import report_cells
 from xlrm.studies import study as study_lib
 from xlrm.studies import study_cell
-from xlrm.studies import study_cells
 
 MARK = "cell.study"  # no .json: those make the fingerprint of a model
 LOCK = "study.lock"
@@ -38,14 +38,12 @@ PRODUCTS = {
   "best_of_n": "records.jsonl",
   "outputs": "records.jsonl",
   "diagnosis": "accuracy.json",
-  "judge": study_cells.VERDICTS,
+  "judge": report_cells.VERDICTS,
   "report": "report.html",
 }
 # Jobs of these kinds continue whatever stands there; all others either see that
 # it is another's or make it anew.
 TRAINED = ("sft", "reward", "ppo")
-Cell = study_cell.Cell
-Folder = study_cell.Folder
 Texts = Mapping[str, Sequence[gin_statements.Source]]  # by name of cell
 
 
@@ -58,7 +56,9 @@ class State(enum.Enum):
   CHANGED = "changed"  # run as something else than what the study says now
 
 
-def texts(cells: Sequence[Cell], search_paths: Sequence[str] = ()) -> Texts:
+def texts(
+  cells: Sequence[study_cell.StudyCell], search_paths: Sequence[str] = ()
+) -> Texts:
   """The configuration of every cell, checked as far as text tells.
 
   Raises:
@@ -75,7 +75,9 @@ def texts(cells: Sequence[Cell], search_paths: Sequence[str] = ()) -> Texts:
   return found
 
 
-def identities(cells: Sequence[Cell], read: Texts) -> dict[str, str]:
+def identities(
+  cells: Sequence[study_cell.StudyCell], read: Texts
+) -> dict[str, str]:
   """Name of a cell -> changes when its job, settings or needs do.
 
   Where the study's folder is, and comments, make no difference.
@@ -91,11 +93,11 @@ def identities(cells: Sequence[Cell], read: Texts) -> dict[str, str]:
   return found
 
 
-def _told(cell: Cell) -> dict[str, str]:
+def _told(cell: study_cell.StudyCell) -> dict[str, str]:
   return {name: repr(x) for name, x in sorted(cell.settings.items())}
 
 
-def _mark(cell: Cell) -> dict | None:
+def _mark(cell: study_cell.StudyCell) -> dict | None:
   path = cell.folder / MARK
   try:
     return json.loads(path.read_text(encoding="utf-8"))
@@ -107,7 +109,7 @@ def _mark(cell: Cell) -> dict | None:
     ) from error
 
 
-def state(cell: Cell, identity: str) -> State:
+def state(cell: study_cell.StudyCell, identity: str) -> State:
   """From its folder alone."""
   mark = _mark(cell)
   product = any(cell.folder.glob(PRODUCTS[cell.kind]))
@@ -119,8 +121,10 @@ def state(cell: Cell, identity: str) -> State:
 
 
 def present(
-  cell: Cell, cells: Mapping[str, Cell], known: Mapping[str, str]
-) -> tuple[Cell, str]:
+  cell: study_cell.StudyCell,
+  cells: Mapping[str, study_cell.StudyCell],
+  known: Mapping[str, str],
+) -> tuple[study_cell.StudyCell, str]:
   """A cell with what there is of its `wants` now, and its identity with it.
 
   Args:
@@ -138,24 +142,26 @@ def present(
   return cell.without(missing) if missing else cell, identity
 
 
-def _outside(cell: Cell) -> list[pathlib.Path]:
+def _outside(cell: study_cell.StudyCell) -> list[pathlib.Path]:
   """Verdicts that a report takes and that no cell makes, see Study.verdicts."""
   taken = cell.settings.get("VERDICTS", ())
-  return [pathlib.Path(x) for x in taken if not isinstance(x, Folder)]
+  return [
+    pathlib.Path(x) for x in taken if not isinstance(x, study_cell.Folder)
+  ]
 
 
 def _digest(source: pathlib.Path) -> str:
   """Changes with the verdicts in a file, or with people's answers."""
   if source.is_dir():
     people = (source / annotation_study.KEY).is_file()
-    source /= annotation_study.ANSWERS if people else study_cells.VERDICTS
+    source /= annotation_study.ANSWERS if people else report_cells.VERDICTS
   if not source.is_file():
     return "missing"
   with open(source, "rb") as file:
     return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def write_mark(cell: Cell, identity: str, done: bool) -> None:
+def write_mark(cell: study_cell.StudyCell, identity: str, done: bool) -> None:
   """Says what runs here, or that it is done."""
   mark = {
     "title": cell.title,
@@ -169,7 +175,7 @@ def write_mark(cell: Cell, identity: str, done: bool) -> None:
   files.write_text(cell.folder / MARK, text + "\n")
 
 
-def forget_if_empty(cell: Cell) -> None:
+def forget_if_empty(cell: study_cell.StudyCell) -> None:
   """A cell that never began leaves no folder that looks like a run."""
   with contextlib.suppress(OSError):  # what went wrong before is to be heard
     names = {x.name for x in cell.folder.iterdir()}
@@ -179,7 +185,7 @@ def forget_if_empty(cell: Cell) -> None:
       cell.folder.rmdir()
 
 
-def _change(cell: Cell) -> str:
+def _change(cell: study_cell.StudyCell) -> str:
   """What is not as it was, in words."""
   then, now = _mark(cell)["settings"], _told(cell)
   changed = [
@@ -190,7 +196,9 @@ def _change(cell: Cell) -> str:
   return "; ".join(changed) or "its gin file, or a cell that it needs, changed"
 
 
-def refuse_changed(cells: Sequence[Cell], states: Mapping[str, State]) -> None:
+def refuse_changed(
+  cells: Sequence[study_cell.StudyCell], states: Mapping[str, State]
+) -> None:
   """Training would continue a run that is another.
 
   Raises:
@@ -226,7 +234,9 @@ def lock(study: study_lib.Study, *, shared: bool = False) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def cell_lock(cell: Cell, wait_seconds: float = 0) -> Iterator[None]:
+def cell_lock(
+  cell: study_cell.StudyCell, wait_seconds: float = 0
+) -> Iterator[None]:
   """Keeps a second process out of a cell for this long; see `lock`."""
   path = cell.root / CELL_LOCKS / f"{cell.name}.lock"
   with _locked(path, cell.title, False, wait_seconds):

@@ -11,27 +11,18 @@ permission of the cluster.
 """
 
 import argparse
-import math
 import posixpath
-import re
 from typing import Any
 
 import yaml
 
 from xlrm.distributed import preemption
+from xlrm.launch.targets import gke_slices
 from xlrm.launch.targets import launch_plan
 
 MANIFEST = "jobset.yaml"
 CONTAINER = "xlrm"  # also the name of the replicated job
 PORT = 8476
-# GKE's name, dimensions of a topology, chips of one machine of a larger slice.
-TPUS = {
-  "v4": ("tpu-v4-podslice", 3, 4),
-  "v5e": ("tpu-v5-lite-podslice", 2, 4),
-  "v5p": ("tpu-v5p-slice", 3, 4),
-  "v6e": ("tpu-v6e-slice", 2, 4),
-}
-ONE_MACHINE = ("1x1", "2x2", "2x4")  # v5e and v6e
 SAVE_SECONDS = 180  # from SIGTERM to SIGKILL; spot machines give less
 
 
@@ -40,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   add("--image", help="container image with xlrm; launch/README.md makes one")
   add("--nodes", type=int, help="pods, each a process; default 1")
   add("--gpus_per_node", type=int, default=0, help="default 0: CPUs only")
-  add("--tpu", help=f"of GKE: {', '.join(TPUS)}")
+  add("--tpu", help=f"of GKE: {', '.join(gke_slices.TPUS)}")
   add("--topology", help="of the TPU slice: 4x4, 2x2x2")
   add("--slices", type=int, default=1, help="of the TPU; default 1")
   add("--spot", action="store_true", help="on GKE's spot machines")
@@ -79,33 +70,6 @@ def check(options: argparse.Namespace) -> None:
       "the nodes of a TPU slice follow from its --topology; --nodes and "
       "--gpus_per_node are for other machines"
     )
-
-
-def machines(tpu: str, topology: str | None) -> tuple[int, int]:
-  """(machines, chips of each) of a TPU slice: v6e, 4x4 -> (4, 4).
-
-  Raises:
-    ValueError: no such TPU, or its chips do not lie so.
-  """
-  if tpu not in TPUS:
-    raise ValueError(f"--tpu={tpu!r} is none of {', '.join(TPUS)}")
-  _, dimensions, chips = TPUS[tpu]
-  sizes = [int(x) for x in re.findall(r"\d+", topology or "")]
-  total = math.prod(sizes)
-  if dimensions == 2 and topology in ONE_MACHINE:
-    return 1, total
-  if (
-    len(sizes) != dimensions
-    or topology != "x".join(map(str, sizes))
-    or total < chips
-    or total % chips
-  ):
-    example = "4x4" if dimensions == 2 else "2x2x2"
-    raise ValueError(
-      f"--topology={topology!r}: a {tpu} slice is written in {dimensions} "
-      f"numbers whose product is a multiple of {chips}: --topology={example}"
-    )
-  return total // chips, chips
 
 
 def _storage(
@@ -164,7 +128,9 @@ def _pod(
   folder, volume = _storage(options, job)
   selector, resources = {}, {}
   if options.tpu:
-    selector["cloud.google.com/gke-tpu-accelerator"] = TPUS[options.tpu][0]
+    selector["cloud.google.com/gke-tpu-accelerator"] = gke_slices.TPUS[
+      options.tpu
+    ][0]
     selector["cloud.google.com/gke-tpu-topology"] = options.topology
     resources["google.com/tpu"] = chips
   elif chips:
@@ -214,7 +180,7 @@ def jobset(options: argparse.Namespace, job: launch_plan.Job) -> dict[str, Any]:
   the job said that it saved.
   """
   if options.tpu:
-    nodes, chips = machines(options.tpu, options.topology)
+    nodes, chips = gke_slices.machines(options.tpu, options.topology)
   else:
     nodes, chips = options.nodes or 1, options.gpus_per_node
   saved = {"containerName": CONTAINER, "operator": "In"}

@@ -22,6 +22,7 @@ import pytest
 from xlrm.checkpoints import native
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import meshes
+from xlrm.distributed import process_start
 from xlrm.distributed import processes
 from xlrm.evaluation import accuracy_files
 from xlrm.launch import main
@@ -415,26 +416,26 @@ def test_who_leaves_alone_says_no_farewell(all_leave, monkeypatch):
 )
 def test_arguments_that_do_not_fit_are_named(arguments, message):
   with pytest.raises(ValueError, match=message):
-    processes.initialize(*arguments)
+    process_start.initialize(*arguments)
 
 
 def test_a_coordinator_that_does_not_answer_is_named(monkeypatch):
-  monkeypatch.setenv(processes.TIMEOUT, "1")
+  monkeypatch.setenv(process_start.TIMEOUT, "1")
   with socket.socket() as taken:  # bound, but nobody listens
     taken.bind(("127.0.0.1", 0))
     address = f"127.0.0.1:{taken.getsockname()[1]}"
     with pytest.raises(ValueError, match=f"nobody answers at {address}"):
-      processes.initialize(address, 2, 1)
+      process_start.initialize(address, 2, 1)
 
 
 def test_the_environment_is_read_and_checked(monkeypatch):
-  monkeypatch.setenv(processes.ADDRESS, "host:1")
-  monkeypatch.setenv(processes.COUNT, "two")
+  monkeypatch.setenv(process_start.ADDRESS, "host:1")
+  monkeypatch.setenv(process_start.COUNT, "two")
   with pytest.raises(ValueError, match="XLRM_PROCESS_COUNT='two'"):
-    processes.initialize()
-  monkeypatch.setenv(processes.COUNT, "1")
-  monkeypatch.setenv(processes.INDEX, "0")
-  processes.initialize()  # one process: nothing to join
+    process_start.initialize()
+  monkeypatch.setenv(process_start.COUNT, "1")
+  monkeypatch.setenv(process_start.INDEX, "0")
+  process_start.initialize()  # one process: nothing to join
   assert processes.count() == 1
 
 

@@ -1,5 +1,7 @@
 """Judges and the description of outputs."""
 
+import dataclasses
+
 import pytest
 
 from xlrm.evaluation import fidelity
@@ -36,24 +38,33 @@ def test_gold_judge_reads_the_facts_behind_the_prompt():
   assert good.scores["reward/en"] == 1.0
 
 
-def test_text_judges_and_reward_judge():
+@dataclasses.dataclass(frozen=True)
+class Says:
+  """A judge of one's own: anything with a name and scores."""
+
+  found: list[float]
+  name: str = "mine"
+
+  def scores(self, records):
+    return self.found
+
+
+def test_text_judges_and_ones_own():
   record = make("the cat", reference="The cat.")
-  known = judges.RewardJudge("reward/de", {record.id: -2.0})
   scores = judges.judged(
-    [record], [judges.RougeJudge(), judges.ChrfJudge(), known]
+    [record], [judges.RougeJudge(), judges.ChrfJudge(), Says([-2])]
   )[0].scores
-  assert list(scores) == ["reward/en", "rouge_l", "chrf", "reward/de"]
+  assert list(scores) == ["reward/en", "rouge_l", "chrf", "mine"]
   assert scores["rouge_l"] == 1.0 > scores["chrf"] > 0.4
-  assert scores["reward/de"] == -2.0
+  assert scores["mine"] == -2.0
 
 
 def test_g28_judges_leave_nothing_out():
   record = make("x")
-  with pytest.raises(ValueError, match="no score for 1 of 1"):
-    judges.judged([record], [judges.RewardJudge("reward/de", {})])
-  broken = judges.RewardJudge("reward/de", {record.id: float("nan")})
+  with pytest.raises(ValueError, match="mine gave 0 scores for 1 records"):
+    judges.judged([record], [Says([])])
   with pytest.raises(ValueError, match="gave .* nan"):
-    judges.judged([record], [broken])
+    judges.judged([record], [Says([float("nan")])])
 
 
 def test_fidelity_by_hand():

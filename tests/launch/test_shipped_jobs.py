@@ -13,6 +13,7 @@ from xlrm.config import gin_jobs
 from xlrm.distributed import meshes
 from xlrm.launch import demo
 from xlrm.launch.studies import study_plan
+from xlrm.studies import study_cell
 from xlrm.studies import study_cells
 
 # A dry run and the run after it compile the same step, as users' do.
@@ -295,7 +296,7 @@ def test_g23_real_text(real_data, tmp_path, monkeypatch):
   )
 
 
-def demo_cells(*options: str) -> dict[str, study_cells.Cell]:
+def demo_cells(*options: str) -> dict[str, study_cell.StudyCell]:
   """Name -> cell of the study that `xlrm demo` runs."""
   parser = argparse.ArgumentParser()
   demo.add_arguments(parser)

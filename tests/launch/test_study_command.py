@@ -17,6 +17,7 @@ from xlrm.launch import main
 from xlrm.launch.studies import study_plan
 from xlrm.launch.studies import study_runner
 from xlrm.launch.studies import study_state
+from xlrm.studies import report_cells
 from xlrm.studies import study_cells
 
 FAKE = pathlib.Path(__file__).with_name("fake_study.py")
@@ -247,12 +248,12 @@ def test_two_processes_do_not_run_one_study(command):
 def test_more_answers_of_people_make_the_report_anew(finished):
   people = finished.folder / "people"
   people.mkdir()
-  (people / study_cells.VERDICTS).write_text("one")
+  (people / report_cells.VERDICTS).write_text("one")
   given = f"Study.verdicts = ({str(people)!r},)"
   assert finished(f"--gin.{given.replace(' = ', '=')}").returncode == 0
   assert finished.ran == ["run"]
   assert finished.states(given)["report"] == "exists"
-  (people / study_cells.VERDICTS).write_text("two")
+  (people / report_cells.VERDICTS).write_text("two")
   assert finished.states(given)["report"] == "changed"
   (people / "key.json").touch()  # now it is a folder of `xlrm annotate`
   (people / "answers.sqlite").write_text("one")  # the same as at first

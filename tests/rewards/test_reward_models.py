@@ -76,6 +76,24 @@ def test_ensembles(models, combine, expected):
   )
 
 
+def weighted(scores):
+  """What any combination may do: a product with the matrix [M responses]."""
+  return np.asarray([0.25, 0.75], np.float32) @ scores
+
+
+def test_combine_gets_one_row_per_member_on_the_device_too(models):
+  a, b = (flat(alone(path)) for path in models)
+  together = reward_models.load(reward_models.Ensemble(models, weighted))
+  expected = 0.25 * a + 0.75 * b
+  np.testing.assert_allclose(
+    flat(together(DOCUMENTS, GROUPS)), expected, atol=1e-5
+  )
+  pairs = [[group[0], "Snow."] for group in GROUPS]
+  on_device = together.device_scores(DOCUMENTS, pairs)
+  assert on_device.shape == (len(DOCUMENTS), 2)
+  np.testing.assert_allclose(on_device, together(DOCUMENTS, pairs), atol=1e-5)
+
+
 def test_a_list_is_a_mean_and_a_mesh_changes_nothing(models):
   mean = reward_models.load(models)
   mesh = meshes.MeshConfig(data=4, model=2).build()

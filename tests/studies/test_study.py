@@ -5,6 +5,7 @@ import ast
 import pytest
 
 from xlrm.studies import study as study_lib
+from xlrm.studies import study_cell
 from xlrm.studies import study_cells
 
 TASKS = {
@@ -25,7 +26,7 @@ def make(**changes) -> study_lib.Study:
   return study_lib.Study(**options)
 
 
-def by_name(study) -> dict[str, study_cells.Cell]:
+def by_name(study) -> dict[str, study_cell.StudyCell]:
   return {cell.name: cell for cell in study_cells.cells(study)}
 
 

@@ -1,14 +1,10 @@
 """Memory plans against counts by hand, real shards and compiled programs."""
 
-import re
-
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from xlrm import types
-from xlrm.distributed import device_memory
 from xlrm.distributed import lazy_params
 from xlrm.distributed import meshes
 from xlrm.jobs import sft
@@ -16,50 +12,12 @@ from xlrm.launch import main
 from xlrm.losses import token_losses
 from xlrm.losses import vocabulary_head
 from xlrm.models import language_model
-from xlrm.models import response_scorer
 from xlrm.models import t5
-from xlrm.sampling import batch_shapes
-from xlrm.sampling import decode_programs
-from xlrm.sampling import sampling_config
-from xlrm.sampling import sampling_memory
 from xlrm.training import optimizers
 from xlrm.training import train_step
 from xlrm.training import training_memory
 
 OPTIMIZER = optimizers.adafactor(1e-3)
-
-
-@pytest.mark.parametrize(
-  "name, count, gib",
-  [
-    ("H200", 1, 139.8),
-    ("h100x8", 8, 79.2),
-    ("v4-8", 4, 32),
-    ("v4-32", 16, 32),
-    ("v5p-8", 4, 95),
-    ("v5e-8", 8, 16),
-    ("v5e", 1, 16),
-  ],
-)
-def test_devices_are_named_as_people_name_them(name, count, gib):
-  found = device_memory.devices(name)
-  assert (found.count, found.gib) == (count, gib)
-
-
-@pytest.mark.parametrize(
-  "name, says",
-  [
-    ("v7", "none of v4, v5e"),
-    ("", "none of"),
-    ("H100-8", "write H100x8"),
-    ("v4-3", "multiple of 2 cores"),
-    ("H200x0", "no devices"),
-    ("v4-0", "multiple of 2"),
-  ],
-)
-def test_a_device_that_does_not_exist_is_an_error(name, says):
-  with pytest.raises(ValueError, match=says):
-    device_memory.devices(name)
 
 
 def test_what_autodiff_keeps_is_counted_once_and_without_the_arguments():
@@ -163,61 +121,6 @@ def test_an_mt5_small_step_takes_what_was_planned(lengths):
   assert planned == pytest.approx(_compiled(model, batch), rel=0.15)
 
 
-def test_sampling_takes_what_was_planned():
-  model = _model()
-  mesh = meshes.MeshConfig(1, 1).abstract(1)
-  shape = batch_shapes.BatchShape(8, 16)
-  plan = sampling_memory.sampling_plan(
-    model, mesh, shape=shape, input_length=64, max_tokens=32
-  )
-  caches = 2 * 2 * 8 * (16 * 32 + 64) * 4 * 16 * 4  # 2 layers, keys and values
-  assert plan.bytes["keys, values"] == pytest.approx(caches, rel=0.01)
-  config = sampling_config.SamplingConfig(max_tokens=32)
-  state = jax.eval_shape(
-    lambda params: decode_programs.empty(model, params, shape, 16, 64, 32, 32),
-    model.abstract(),
-  )
-  weights = jax.eval_shape(
-    lambda params: decode_programs.prepare(
-      model, params, config, np.ones(512, bool)
-    ),
-    model.abstract(),
-  )
-  limit = jax.ShapeDtypeStruct((), jnp.int32)
-  program = decode_programs.advance.lower(
-    model, config, weights, state, limit, limit
-  )
-  found = program.compile().memory_analysis()
-  found = found.argument_size_in_bytes + found.temp_size_in_bytes
-  assert plan.total == pytest.approx(found, rel=0.35)
-
-
-def test_scoring_takes_what_was_planned():
-  scorer = response_scorer.ResponseScorer(_model(), None, 64, 47)
-  mesh = meshes.MeshConfig(1, 1).abstract(1)
-  plan = sampling_memory.scoring_plan(
-    scorer, mesh, batch_size=8, num_responses=16
-  )
-  batch = types.Batch(
-    jax.ShapeDtypeStruct((8, 64), jnp.int32),
-    jax.ShapeDtypeStruct((8, 16, 47), jnp.int32),
-    jax.ShapeDtypeStruct((8, 16, 47), jnp.float32),
-  )
-  program = jax.jit(scorer.scores).lower(scorer.abstract(), batch).compile()
-  found = program.memory_analysis()
-  found = found.argument_size_in_bytes + found.temp_size_in_bytes
-  assert plan.total == pytest.approx(found, rel=0.35)
-
-
-def test_the_plan_says_where_it_fits():
-  plan = device_memory.Plan({"parameters": 20 * 2**30, "cache": 2**30})
-  text = plan.text()
-  assert re.search(r"total +21\.000", text)
-  assert "v4 (32) yes" in text and "v5e (16) NO" in text
-  assert plan.fits(device_memory.devices("v4-8"))
-  assert "H200" not in plan.text(device_memory.devices("v4-8"))
-
-
 def test_mt5_xl_is_planned_without_making_it(capsys):
   command = "bench train --size=xl --dtype=bfloat16 --remat --dry_run".split()
   assert main.main([*command, "--batch=16", "--devices=v4-32"]) == 0
@@ -241,15 +144,3 @@ def test_the_vocabulary_head_is_part_of_the_plan():
   # Of the other gradients there is none yet.
   assert alone["vocabulary"] == chunks + gradient - alone["gradients"]
   assert shared["vocabulary"] == chunks // 2 + gradient
-
-
-def test_a_batch_that_does_not_fit_is_told_the_largest_that_does():
-  plan_of = lambda size: device_memory.Plan({"x": 100 + 7 * size})
-  device_memory.check_batch_fits(plan_of, 10, None)
-  device_memory.check_batch_fits(plan_of, 10, 170)
-  with pytest.raises(ValueError, match="batch_size 64 .* fits is 10$"):
-    device_memory.check_batch_fits(plan_of, 64, 176)
-  with pytest.raises(ValueError, match="not even batch_size 1 fits"):
-    device_memory.check_batch_fits(plan_of, 64, 100)
-  mesh = meshes.MeshConfig(1, 1).build(jax.devices()[:1])
-  assert device_memory.available_bytes(mesh) > 2**20

@@ -22,7 +22,6 @@ from xlrm.annotation import annotation_page
 from xlrm.annotation import answers
 from xlrm.annotation import store as store_lib
 
-LOOPBACK = "127.0.0.1"
 MAX_BODY = 4096  # bytes of a request
 MAX_SECONDS = 86_400.0
 HEADERS = {

@@ -243,8 +243,6 @@ def fill(batch: Any, size: int, kept: int | None = None) -> Any:
 
 
 LENGTH_STEP = 32  # tokens; padded prompt lengths are multiples
-
-
 MAX_LENGTHS = 8  # different padded lengths at most
 
 

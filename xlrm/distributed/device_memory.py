@@ -14,8 +14,6 @@ from xlrm.distributed import meshes
 from xlrm.distributed import sharding
 
 GIB = 2**30
-
-
 USABLE = 0.92  # of a device; the rest is the runtime's and fragmentation
 
 

@@ -13,8 +13,6 @@ import numpy as np
 from xlrm.distributed import processes
 
 AXES = ("data", "model")
-
-
 AnyMesh = Mesh | AbstractMesh
 
 

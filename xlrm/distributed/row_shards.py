@@ -68,9 +68,9 @@ def batch_size(total: int, mesh: jax.sharding.Mesh | None) -> int:
 def write(file: chunked_files.ChunkedFile, make: Write) -> None:
   """Writes a file, each process its shard of the rows.
 
-  Row shards are `NAME.0-of-2`, ..; killed and started again with as many processes,
-  each goes on after its last complete chunk. With another number of processes
-  the file is begun anew, if it was not complete.
+  Row shards are `NAME.0-of-2`, ..; killed and started again with as many
+  processes, each goes on after its last complete chunk. With another number of
+  processes the file is begun anew, if it was not complete.
 
   Args:
     file: of all rows; the same in all processes.

@@ -4,7 +4,7 @@ A judge reads records and returns one score per record, the higher the better;
 `judged` writes them into `record.scores[judge.name]`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import dataclasses
 import math
 from typing import Protocol, runtime_checkable
@@ -39,30 +39,6 @@ class GoldJudge:
       gold.judge_example(record.example_id, record.output).quality
       for record in records
     ]
-
-
-@dataclasses.dataclass(frozen=True)
-class RewardJudge:
-  """A reward model whose scores are already known.
-
-  Attributes:
-    name: e.g. `reward/es`.
-    known: record id -> score.
-  """
-
-  name: str
-  known: Mapping[str, float]
-
-  def scores(
-    self, records: Sequence[records_lib.EvalRecord]
-  ) -> Sequence[float]:
-    missing = [record.id for record in records if record.id not in self.known]
-    if missing:
-      raise ValueError(
-        f"{self.name} has no score for {len(missing)} of {len(records)} "
-        f"records, {missing[0]} among them"
-      )
-    return [self.known[record.id] for record in records]
 
 
 @dataclasses.dataclass(frozen=True)

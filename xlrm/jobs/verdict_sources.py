@@ -11,7 +11,7 @@ import pathlib
 from xlrm.annotation import annotation_study
 from xlrm.annotation import unblinding
 from xlrm.evaluation import records as records_lib
-from xlrm.studies import study_cells
+from xlrm.studies import report_cells
 
 Records = Mapping[str, records_lib.EvalRecord]  # by id
 Verdicts = Sequence[records_lib.Verdict]
@@ -42,10 +42,10 @@ def _of_source(path: pathlib.Path, records: Records) -> Verdicts:
   if (path / annotation_study.KEY).is_file():  # both have an answers.sqlite
     return _of_people(path, records)
   if path.is_dir():
-    file = path / study_cells.VERDICTS
+    file = path / report_cells.VERDICTS
     if not file.is_file():
       raise FileNotFoundError(
-        f"{path} holds no verdicts: {study_cells.VERDICTS} of `xlrm judge` is "
+        f"{path} holds no verdicts: {report_cells.VERDICTS} of `xlrm judge` is "
         f"expected there, or {annotation_study.KEY} of `xlrm annotate`"
       )
     path = file

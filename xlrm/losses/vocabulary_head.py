@@ -12,8 +12,6 @@ from xlrm import types
 from xlrm.distributed import meshes
 
 CHUNK_SIZE = 256  # tokens; at 250,112 rows a chunk of logits is 244 MiB
-
-
 EXCLUDED = -1e9  # logit of a token outside the support
 
 

@@ -15,7 +15,6 @@ from xlrm.storage import package_data
 
 FOLDER = package_data.asset("paper")
 LANGUAGES = ("de", "en", "es", "ru", "tr", "vi")
-DIALOGUE_LANGUAGES = ("en", "es", "ru")
 BASELINES = ("majority", "length")
 # Number -> task, method, judge, for tables of a number per pair of languages.
 # Human instances per win rate, as the paper's text has it: 100 and 250.

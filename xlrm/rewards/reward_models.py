@@ -24,7 +24,7 @@ from xlrm.distributed import meshes
 from xlrm.distributed import sharding
 from xlrm.rewards import text_scoring
 
-# Scores of M reward models -> of the ensemble.
+# Scores of M reward models -> of the ensemble; NumPy's arrays or JAX's.
 Combine = Callable[
   [Float[np.ndarray, "M responses"]], Float[np.ndarray, " responses"]
 ]
@@ -186,7 +186,9 @@ class RewardModel:
     ]
     if len(by_member) == 1:
       return by_member[0]
-    return self.combine(jnp.stack(by_member))
+    shape = by_member[0].shape
+    flat = jnp.stack([scores.reshape(-1) for scores in by_member])
+    return jnp.asarray(self.combine(flat)).reshape(shape)
 
 
 def paths_of(spec: Spec) -> Sequence[str | os.PathLike]:

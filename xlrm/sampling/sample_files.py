@@ -66,7 +66,7 @@ def plan_of(
     generator.mesh,
     shape=generator.batch_shape(num_prompts, batch_size),
     input_length=generator.max_input_length,
-    max_tokens=generator.config.max_tokens,
+    config=generator.config,
   )
 
 

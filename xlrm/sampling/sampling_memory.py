@@ -9,8 +9,10 @@ from xlrm.distributed import device_memory
 from xlrm.distributed import meshes
 from xlrm.distributed import sharding
 from xlrm.models import language_model
+from xlrm.models import t5
 from xlrm.sampling import batch_shapes
 from xlrm.sampling import decode_state
+from xlrm.sampling import sampling_config
 
 LOGITS_COPIES = 2  # logits and their exponentials
 
@@ -21,18 +23,23 @@ def sampling_plan(
   *,
   shape: batch_shapes.BatchShape,
   input_length: int,
-  max_tokens: int,
+  config: sampling_config.SamplingConfig,
 ) -> device_memory.Plan:
-  """Of drawing responses: weights, keys and values, and the larger of what a
-  step and what reading the next prompts takes.
+  """The memory of drawing responses: weights, keys and values, and the larger
+  of what a step and what reading the next prompts takes.
 
   The number of samples per prompt costs next to nothing: those that wait for a
   row are numbers.
+
+  Args:
+    shape: prompts and responses under way, on the whole mesh.
+    input_length: tokens of a prompt.
+    config: the longest response, and how the output matrix is kept.
   """
   data, parts = (mesh.shape[axis] for axis in meshes.AXES)
   slots = -(-shape.slots // data)
   local = model.part_of(parts)
-  window = batch_shapes.window_lengths(max_tokens)[-1]
+  window = batch_shapes.window_lengths(config.max_tokens)[-1]
 
   def start(params, inputs):
     return local.start(
@@ -45,8 +52,6 @@ def sampling_plan(
     return sum(map(device_memory.bytes_of, jax.tree.leaves(cache)))
 
   logits = slots * shape.rows_per_slot * local.config.vocab_size * 4
-  size = jnp.dtype(local.config.dtype).itemsize
-  width = local.config.emb_dim + decode_state.PENALTY_COLUMNS
   reading = -(-shape.prefill_size // data)
   layer = _layer_bytes(local, reading, input_length, input_length)
   read = model.without_output_matrix(model.abstract())
@@ -55,15 +60,27 @@ def sampling_plan(
       "parameters": device_memory.placed_bytes(
         read, mesh, sharding.split_over_model
       ),
-      "output matrix": local.config.vocab_size * width * size,
+      "output matrix": _output_layer_bytes(local.config, config),
       "keys, values": kept(slots),
       "a step": max(LOGITS_COPIES * logits, layer + kept(reading)),
     }
   )
 
 
+def _output_layer_bytes(
+  model: t5.T5Config, config: sampling_config.SamplingConfig
+) -> int:
+  """The bytes of `decode_state.output_layer`: one row per token."""
+  if config.int8_output_matrix:
+    row = model.emb_dim + 4 + 4  # levels, a scale, a penalty
+  else:
+    width = model.emb_dim + decode_state.PENALTY_COLUMNS
+    row = width * jnp.dtype(model.dtype).itemsize
+  return model.vocab_size * row
+
+
 def _layer_bytes(model, rows: int, length: int, keys: int) -> int:
-  """Of one layer that attends to `keys` positions, without a backward pass."""
+  """The activations of one layer that attends to `keys` positions."""
   config = model.config
   size = jnp.dtype(config.dtype).itemsize
   joined = config.num_heads * config.head_dim
@@ -79,7 +96,7 @@ def scoring_plan(
   batch_size: int,
   num_responses: int,
 ) -> device_memory.Plan:
-  """Of a reward model that scores `num_responses` to each prompt."""
+  """The memory of a reward model that scores `num_responses` to each prompt."""
   data, parts = (mesh.shape[axis] for axis in meshes.AXES)
   prompts = -(-batch_size // data)
   local = scorer.model.part_of(parts)

@@ -11,14 +11,12 @@ from typing import Any
 
 from xlrm.studies import study as study_lib
 
-Study = study_lib.Study
-Settings = study_lib.Settings
 Folder = pathlib.PurePosixPath  # in settings: a folder of the study
 _WANTED = ("VERDICTS", "evaluate.run.swept")  # settings of a report
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
+class StudyCell:
   """One gin job of a study.
 
   Attributes:
@@ -37,12 +35,12 @@ class Cell:
   name: str
   title: str
   gin_file: str
-  settings: Settings
+  settings: study_lib.Settings
   needs: tuple[str, ...]
   root: pathlib.Path
   wants: tuple[str, ...] = ()
 
-  def without(self, missing: Collection[str]) -> "Cell":
+  def without(self, missing: Collection[str]) -> "StudyCell":
     """The cell when some that it wants are not complete."""
     gone = set(map(Folder, missing))
     settings = {
@@ -84,7 +82,7 @@ def _placed(value: Any, root: pathlib.Path) -> Any:
   return value
 
 
-def told(study: Study, axes: Settings) -> str:
+def told(study: study_lib.Study, axes: study_lib.Settings) -> str:
   """', seed 1, kl 0.2': axes of several values."""
   return "".join(
     f", {study_lib.AXES[axis]} {value}"
@@ -93,7 +91,7 @@ def told(study: Study, axes: Settings) -> str:
   )
 
 
-def suffix(study: Study, axes: Settings) -> str:
+def suffix(study: study_lib.Study, axes: study_lib.Settings) -> str:
   """'_seed1_kl0.2': axes that are not at their first value."""
   return "".join(
     f"_{study_lib.AXES[axis]}{value}"
@@ -102,7 +100,9 @@ def suffix(study: Study, axes: Settings) -> str:
   )
 
 
-def name_of(study: Study, kind: str, axes: Settings, **places: str) -> str:
+def name_of(
+  study: study_lib.Study, kind: str, axes: study_lib.Settings, **places: str
+) -> str:
   """The folder, from the study's pattern for its kind.
 
   Raises:
@@ -119,13 +119,13 @@ def name_of(study: Study, kind: str, axes: Settings, **places: str) -> str:
 
 
 def make(
-  study: Study,
+  study: study_lib.Study,
   kind: str,
   name: str,
   title: str,
-  settings: Settings,
+  settings: study_lib.Settings,
   needs: Sequence[str] = (),
-) -> Cell:
+) -> StudyCell:
   """A cell with the user's settings, too.
 
   Raises:
@@ -141,4 +141,6 @@ def make(
   gin_file = study.jobs.get(kind, study_lib.JOBS[kind])
   root = pathlib.Path(study.model_dir)
   needs = tuple(dict.fromkeys(needs))
-  return Cell(kind, name, title, gin_file, {**settings, **own}, needs, root)
+  return StudyCell(
+    kind, name, title, gin_file, {**settings, **own}, needs, root
+  )

@@ -98,12 +98,6 @@ def _check_schedule(learning_rate: float, warmup_steps: int) -> None:
     raise ValueError(f"warmup_steps {warmup_steps} is below 1")
 
 
-def constant(learning_rate: float) -> optax.Schedule:
-  """The same at every step: T5's schedule of fine-tuning."""
-  _check_rate(learning_rate)
-  return optax.constant_schedule(learning_rate)
-
-
 def warmup_constant(learning_rate: float, warmup_steps: int) -> optax.Schedule:
   """Linear from 0, then constant: the paper's schedule of reward models.
 

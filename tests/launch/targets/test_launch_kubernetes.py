@@ -4,6 +4,7 @@ import launching
 import pytest
 import yaml
 
+from xlrm.launch.targets import gke_slices
 from xlrm.launch.targets import launch_kubernetes
 from xlrm.launch.targets import launch_plan
 
@@ -116,7 +117,7 @@ def test_a_tpu_slice_is_told_by_gke():
   ],
 )
 def test_machines_of_a_topology(tpu, topology, expected):
-  assert launch_kubernetes.machines(tpu, topology) == expected
+  assert gke_slices.machines(tpu, topology) == expected
 
 
 def test_the_gin_file_arrives_as_it_was():
