@@ -12,7 +12,6 @@ MODEL_DIR/config.gin, and that file alone reruns the job.
 import argparse
 from collections.abc import Sequence
 
-from xlrm.config import gin_statements
 from xlrm.launch import process_options
 
 PREFIX = "--gin."
@@ -49,6 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   process_options.add_arguments(parser)
 
 
+def _binding(parser: argparse.ArgumentParser, argument: str) -> str:
+  """The gin line of a --gin.NAME=VALUE."""
+  from xlrm.config import gin_statements  # imports gin; --help does not
+
+  name, equals, value = argument.removeprefix(PREFIX).partition("=")
+  if not name or not equals:
+    parser.error(f"{argument}: a binding is {PREFIX}NAME=VALUE")
+  try:
+    return gin_statements.line(name, value)
+  except gin_statements.ConfigError as error:
+    parser.error(str(error))
+
+
 def take_bindings(
   parser: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> tuple[list[str], list[str]]:
@@ -58,16 +70,10 @@ def take_bindings(
   """
   bindings, rest = [], []
   for argument in arguments:
-    if not argument.startswith(PREFIX):
+    if argument.startswith(PREFIX):
+      bindings.append(_binding(parser, argument))
+    else:
       rest.append(argument)
-      continue
-    name, equals, value = argument.removeprefix(PREFIX).partition("=")
-    if not name or not equals:
-      parser.error(f"{argument}: a binding is {PREFIX}NAME=VALUE")
-    try:
-      bindings.append(gin_statements.line(name, value))
-    except gin_statements.ConfigError as error:
-      parser.error(str(error))
   return bindings, rest
 
 

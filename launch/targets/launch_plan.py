@@ -99,7 +99,7 @@ def job(
   if not model_dir:
     raise ValueError(
       "this job has no MODEL_DIR, so nothing to keep on a machine that may "
-      "be taken away: --gin.MODEL_DIR=\"'runs/my_job'\""
+      "be taken away: --gin.MODEL_DIR=runs/my_job"
     )
   if not isinstance(model_dir, str) or re.search(r"[\x00-\x1f\x7f]", model_dir):
     raise ValueError(f"MODEL_DIR {model_dir!r} must be one line of text")
