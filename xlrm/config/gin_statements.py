@@ -118,9 +118,11 @@ def _parse(text: str) -> tuple[Any, ...]:
     parser = _Parser(text, _Delegate())
     while (statement := parser.parse_statement()) is not None:
       found.append(statement)
-  except tokenize.TokenError as error:  # the end of the text came first
-    line = error.args[1][0] if parser is None else parser.began
-    said = "what is opened here is never closed"
+  except tokenize.TokenError as error:
+    said, (line, _) = error.args
+    if "EOF" in said:  # it names the last line
+      line = line if parser is None else parser.began
+      said = "what is opened here is never closed"
     raise SyntaxError(said, (None, line, 0, "")) from error
   except SyntaxError as error:
     place = (None, error.lineno, error.offset, error.text)
