@@ -18,10 +18,10 @@ def toys(monkeypatch) -> None:
 
 
 @pytest.fixture
-def toy(toys, tmp_path) -> Callable[..., gin_jobs.Job]:
+def toy(toys, tmp_path) -> Callable[..., gin_jobs.ConfiguredJob]:
   """Loads a gin text whose job is toy.run."""
 
-  def load(text: str, *bindings: str) -> gin_jobs.Job:
+  def load(text: str, *bindings: str) -> gin_jobs.ConfiguredJob:
     path = pathlib.Path(tmp_path, "toy.gin")
     path.write_text(f"JOB = @toy.run\n{text}\n", encoding="utf-8")
     return gin_jobs.load([str(path)], bindings)

@@ -31,13 +31,13 @@ value/rate.factor = 3.0
 """
 
 
-def saved(job: gin_jobs.Job, tmp_path) -> str:
+def saved(job: gin_jobs.ConfiguredJob, tmp_path) -> str:
   path = tmp_path / "config.gin"
   path.write_text(job.text(), encoding="utf-8")
   return str(path)
 
 
-def lines(job: gin_jobs.Job) -> list[str]:
+def lines(job: gin_jobs.ConfiguredJob) -> list[str]:
   return job.text().splitlines()
 
 

@@ -29,8 +29,8 @@ COMMAND_LINE = "command line"
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-  """A configured job, ready to run once.
+class ConfiguredJob:
+  """A job and all that it runs with, ready to run once.
 
   Attributes:
     sources: the texts that it was read from.
@@ -195,7 +195,7 @@ def load(
   gin_files: Sequence[str],
   bindings: Sequence[str] = (),
   search_paths: Sequence[str] = (),
-) -> Job:
+) -> ConfiguredJob:
   """Reads gin files and bindings; clears what was loaded before.
 
   Args:
@@ -213,4 +213,4 @@ def load(
   gin_targets.check_parameters(sources, {*mine, *bound.reached.names})
   whole = operative_config.completed(bound)
   gin_registration.bind(whole)
-  return Job(tuple(sources), whole)
+  return ConfiguredJob(tuple(sources), whole)
