@@ -2,7 +2,7 @@
 
   xlrm launch tpu --accelerator_type=v4-32 --project=my-project \\
     --zone=us-central2-b --wheel=dist/xlrm-0.1.0-py3-none-any.whl \\
-    --gin_file=reward.gin --gin.MODEL_DIR="'gs://my-bucket/rm_en'" ...
+    --gin_file=reward.gin --gin.MODEL_DIR=gs://my-bucket/rm_en ...
 
 It prints the files and commands, and writes and runs them only with --go.
 launch/README.md leads from nothing to the first loss, target by target.
@@ -47,6 +47,7 @@ def main(options: argparse.Namespace) -> int:
 
   target = target_choice.module_of(options.target)
   target.check(options)
+  run.print_bindings(options)
   paths = [x for x in options.gin_search_paths.split(",") if x]
   loaded = gin_jobs.load(options.gin_file, options.bindings, paths)
   job = launch_plan.job(

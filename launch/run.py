@@ -1,18 +1,20 @@
 """Runs the job of a gin file.
 
-  xlrm run --gin_file=sft.gin --gin.MODEL_DIR="'runs/sft_es'" \\
-    --gin.MIXTURE_OR_TASK_NAME="'miniworld_summary.es'"
+  xlrm run --gin_file=sft.gin --gin.MODEL_DIR=runs/sft_es \\
+    --gin.MIXTURE_OR_TASK_NAME=miniworld_summary.es
 
 Gin files are found as paths, in --gin_search_paths, or among those that ship
-with xlrm. Bindings on the command line win over the files. The configuration
-is written to MODEL_DIR/config.gin, and that file alone reruns the job.
+with xlrm. Bindings on the command line win over the files; what is no value of
+gin is text. All that the job runs with, defaults included, is written to
+MODEL_DIR/config.gin, and that file alone reruns the job.
 """
 
 import argparse
 from collections.abc import Sequence
-import re
 
 from xlrm.launch import process_options
+
+PREFIX = "--gin."
 
 
 def add_gin_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +29,7 @@ def add_gin_arguments(parser: argparse.ArgumentParser) -> None:
     "--gin.NAME",
     dest="unused",
     metavar="VALUE",
-    help="a binding: --gin.TRAIN_STEPS=100",
+    help="a binding: --gin.TRAIN_STEPS=100, --gin.MODEL_DIR=runs/x",
   )
 
 
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     "--dry_run",
     action="store_true",
-    help="print shapes, parameters and memory; run no step",
+    help="print bindings, shapes, parameters and memory; run no step",
   )
   parser.add_argument(
     "--devices",
@@ -46,20 +48,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   process_options.add_arguments(parser)
 
 
+def _binding(parser: argparse.ArgumentParser, argument: str) -> str:
+  """The gin line of a --gin.NAME=VALUE."""
+  from xlrm.config import gin_statements  # imports gin; --help does not
+
+  name, equals, value = argument.removeprefix(PREFIX).partition("=")
+  if not name or not equals:
+    parser.error(f"{argument}: a binding is {PREFIX}NAME=VALUE")
+  try:
+    return gin_statements.line(name, value)
+  except gin_statements.ConfigError as error:
+    parser.error(str(error))
+
+
 def take_bindings(
   parser: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-  """(gin lines of the --gin.NAME=VALUE, the other arguments)."""
+  """(gin lines of the --gin.NAME=VALUE, the other arguments).
+
+  A value that is none in gin is text: --gin.MODEL_DIR=runs/x.
+  """
   bindings, rest = [], []
   for argument in arguments:
-    match = re.match(r"--gin\.([^=]+)=(.*)$", argument, re.DOTALL)
-    if match:
-      bindings.append(f"{match[1]} = {match[2]}")
-    elif argument.startswith("--gin."):
-      parser.error(f"{argument}: a binding is --gin.NAME=VALUE")
+    if argument.startswith(PREFIX):
+      bindings.append(_binding(parser, argument))
     else:
       rest.append(argument)
   return bindings, rest
+
+
+def print_bindings(options: argparse.Namespace) -> None:
+  """Says how the --gin.NAME=VALUE were understood."""
+  if options.bindings:
+    print("gin:", *options.bindings, sep="\n  ")
 
 
 def parse(
@@ -101,6 +122,8 @@ def carry_out(job, dry_run: bool, devices: str | None = None) -> None:
 def main(options: argparse.Namespace) -> int:
   from xlrm.config import gin_jobs
 
+  if options.dry_run:
+    print_bindings(options)
   paths = [x for x in options.gin_search_paths.split(",") if x]
   if options.devices:
     if not options.dry_run:

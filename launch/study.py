@@ -1,7 +1,7 @@
 """Runs what is missing of a study, cell by cell.
 
   xlrm study --gin_file=demo_study.gin --dry_run
-  xlrm study --gin_file=demo_study.gin --gin.MODEL_DIR="'runs/study'"
+  xlrm study --gin_file=demo_study.gin --gin.MODEL_DIR=runs/study
 
 A study names languages, tasks, methods, judges, seeds and swept values; a cell
 of it is one gin job. A complete cell is not run again, so the same line
@@ -141,6 +141,8 @@ def main(options: argparse.Namespace) -> int:
   loaded = study_plan.Loaded.of(
     options.gin_file, options.bindings, search_paths(options)
   )
+  if options.dry_run or options.launcher is not None:
+    run.print_bindings(options)
   if options.dry_run:
     plan = study_plan.Plan.of(loaded)
     print(plan.text(study_plan.selected(plan, options.only)))

@@ -19,6 +19,7 @@ import sys
 import pages
 import pytest
 
+from xlrm.config import gin_files
 from xlrm.config import gin_jobs
 from xlrm.launch import main
 from xlrm.miniworld import world_rows
@@ -119,7 +120,7 @@ def test_gin_files_and_bindings_of_pages_load(tmp_path, monkeypatch):
       continue
     module = importlib.import_module(main.COMMANDS["run"][1])
     options = module.parse(parser_of("run"), words[2:])
-    packaged = gin_jobs.gin_directory() / options.gin_file[0]
+    packaged = gin_files.gin_directory() / options.gin_file[0]
     if command.not_run and not packaged.is_file():
       continue  # a file of the reader's
     gin_jobs.load(options.gin_file, options.bindings)

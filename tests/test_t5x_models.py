@@ -21,7 +21,7 @@ from xlrm.checkpoints import conversion
 from xlrm.checkpoints import pretrained
 from xlrm.checkpoints import stored
 from xlrm.checkpoints import t5x
-from xlrm.config import gin_jobs
+from xlrm.config import gin_files
 from xlrm.data import feature_converter
 from xlrm.data import file_tasks
 from xlrm.data import registry
@@ -270,7 +270,7 @@ def test_long_rows_keep_their_eos(t5x_models):
 @pytest.mark.parametrize("name", ["sft", "reward", "reward_pairs"])
 def test_a_gin_file_names_what_exists(t5x_models, name):
   """T5X's own names are checked by the test that runs its trainer."""
-  folder = gin_jobs.gin_directory() / "t5x"
+  folder = gin_files.gin_directory() / "t5x"
   text = (folder / f"{name}.gin").read_text() + (
     folder / "base.gin"
   ).read_text()
@@ -298,7 +298,7 @@ def test_t5x_trains_a_reward_model_that_ours_reads(tmp_path):
   end = tmp_path / "rm"
   said = run(
     "t5x.train",
-    f"--gin_search_paths={gin_jobs.gin_directory()}",
+    f"--gin_search_paths={gin_files.gin_directory()}",
     "--gin_file=t5x/reward.gin",
     f"--gin.MODEL_DIR='{end}'",
     "--gin.MIXTURE_OR_TASK_NAME='miniworld_rating.en'",

@@ -13,13 +13,13 @@ import hashlib
 import json
 import os
 import pathlib
-import re
 import socket
 import time
 from typing import IO
 
 from xlrm.annotation import annotation_study
 from xlrm.config import gin_jobs
+from xlrm.config import gin_statements
 from xlrm.storage import files
 from xlrm.studies import report_cells
 from xlrm.studies import study as study_lib
@@ -44,7 +44,7 @@ PRODUCTS = {
 # Jobs of these kinds continue whatever stands there; all others either see that
 # it is another's or make it anew.
 TRAINED = ("sft", "reward", "ppo")
-Texts = Mapping[str, Sequence[gin_jobs.Source]]  # by name of cell
+Texts = Mapping[str, Sequence[gin_statements.Source]]  # by name of cell
 
 
 class State(enum.Enum):
@@ -71,7 +71,7 @@ def texts(
         [cell.gin_file], cell.bindings, search_paths
       )
     except (OSError, ValueError) as error:
-      raise gin_jobs.ConfigError(f"{cell.title}: {error}") from error
+      raise gin_statements.ConfigError(f"{cell.title}: {error}") from error
   return found
 
 
@@ -84,13 +84,10 @@ def identities(
   """
   found: dict[str, str] = {}
   for cell in cells:
-    code = [
-      re.sub(r"\s*#.*", "", line)
-      for source in read[cell.name][:-1]  # without `cell.bindings`
-      for line in source.text.splitlines()
-    ]
+    *sources, _ = read[cell.name]  # without `cell.bindings`
+    code = [line for source in sources for line in source.code()]
     needs = [found.get(name) for name in cell.needs]
-    parts = ([x for x in code if x.strip()], _told(cell), needs)
+    parts = (code, _told(cell), needs)
     text = json.dumps(parts, ensure_ascii=False)
     found[cell.name] = hashlib.sha256(text.encode()).hexdigest()[:16]
   return found

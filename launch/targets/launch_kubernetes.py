@@ -2,7 +2,7 @@
 
   xlrm launch kubernetes --image=registry.example/me/xlrm:1 --nodes=2 \\
     --gpus_per_node=8 --claim=runs:/runs --gin_file=... \\
-    --gin.MODEL_DIR="'/runs/rm_en'" --go
+    --gin.MODEL_DIR=/runs/rm_en --go
 
 or, for TPUs of GKE, --tpu=v6e --topology=4x4 in place of nodes and GPUs, and
 MODEL_DIR in a bucket. GKE tells JAX about the other workers of a TPU; elsewhere
@@ -92,7 +92,7 @@ def _storage(
     raise ValueError(
       f"MODEL_DIR {job.model_dir!r} would be lost with its pod; name the "
       "volume that holds it, --claim=runs:/runs, or a bucket on GKE: "
-      "--gin.MODEL_DIR=\"'gs://my-bucket/rm_en'\""
+      "--gin.MODEL_DIR=gs://my-bucket/rm_en"
     )
   claim, folder = options.claim.split(":", 1)
   inside = posixpath.normpath(job.model_dir)

@@ -50,7 +50,7 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
   if job.bucket is not None:
     raise ValueError(
       f"MODEL_DIR {job.model_dir} is a bucket; processes of this machine keep "
-      "their files in a folder of it: --gin.MODEL_DIR=\"'runs/try'\""
+      "their files in a folder of it: --gin.MODEL_DIR=runs/try"
     )
   folder = job.folder()
   program = (sys.executable, "-m", "xlrm.launch.main")

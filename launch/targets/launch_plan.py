@@ -73,8 +73,11 @@ class Job:
     """A text with paths in the bucket of MODEL_DIR as mounted files."""
     if self.bucket is None:
       return text
-    bucket = rf"gs://{re.escape(self.bucket)}(?=[/'\"]|$)"
-    return re.sub(bucket, f"{MOUNT}/{self.bucket}", text, flags=re.MULTILINE)
+    lines = f"{text}\n"
+    for end in ("/", "'", '"', "\n"):  # gs://bucket2 is another
+      old, new = f"gs://{self.bucket}{end}", f"{MOUNT}/{self.bucket}{end}"
+      lines = lines.replace(old, new)
+    return lines.removesuffix("\n")
 
 
 def job(
@@ -96,7 +99,7 @@ def job(
   if not model_dir:
     raise ValueError(
       "this job has no MODEL_DIR, so nothing to keep on a machine that may "
-      "be taken away: --gin.MODEL_DIR=\"'runs/my_job'\""
+      "be taken away: --gin.MODEL_DIR=runs/my_job"
     )
   if not isinstance(model_dir, str) or re.search(r"[\x00-\x1f\x7f]", model_dir):
     raise ValueError(f"MODEL_DIR {model_dir!r} must be one line of text")

@@ -170,7 +170,7 @@ def folder_of(job: launch_plan.Job) -> pathlib.Path:
   if job.bucket is not None:
     raise ValueError(
       f"MODEL_DIR {job.model_dir} is a bucket; SLURM's nodes keep a job in a "
-      "folder that they share: --gin.MODEL_DIR=\"'/shared/me/rm_en'\""
+      "folder that they share: --gin.MODEL_DIR=/shared/me/rm_en"
     )
   return job.folder().absolute()
 

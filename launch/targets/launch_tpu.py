@@ -2,7 +2,7 @@
 
   xlrm launch tpu --accelerator_type=v4-32 --spot --project=my-project \\
     --zone=us-central2-b --wheel=dist/xlrm-0.1.0-py3-none-any.whl \\
-    --gin_file=... --gin.MODEL_DIR="'gs://my-bucket/rm_en'" --go
+    --gin_file=... --gin.MODEL_DIR=gs://my-bucket/rm_en --go
 
 Two bash scripts: tpu.sh runs here and calls gcloud, worker.sh runs on every
 worker. JAX finds the other workers by the metadata of the TPU.
@@ -178,7 +178,7 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
     raise ValueError(
       f"MODEL_DIR {job.model_dir!r} would be lost with the TPU, each worker "
       "having its own; it must be gs://BUCKET/FOLDER: "
-      "--gin.MODEL_DIR=\"'gs://my-bucket/rm_en'\""
+      "--gin.MODEL_DIR=gs://my-bucket/rm_en"
     )
   _, runtime = KINDS[kind(options.accelerator_type)]
   wheels = _wheels(options.wheel)

@@ -13,7 +13,7 @@ import pathlib
 import signal
 import sys
 
-from xlrm.config import configurables
+from xlrm.config import gin_targets
 from xlrm.launch import main
 from xlrm.launch.studies import study_plan
 
@@ -81,18 +81,9 @@ JOBS = {
 }
 
 if __name__ == "__main__":
-  for table in (configurables.CORE, configurables.DATA):
-    for name in table:
-      if name != "Study":
-        here = f"JOBS.{name}" if name in JOBS else "anything"
-        table[name] = f"fake_study:{here}"
-  from xlrm.config import gin_jobs
-
-  resolve = gin_jobs._resolve
-  gin_jobs._resolve = lambda target: (
-    resolve(target)
-    if not target.startswith("fake_study:")
-    else JOBS.get(target.removeprefix("fake_study:JOBS."), anything)
+  target = gin_targets.target
+  gin_targets.target = lambda name: (
+    target(name) if name == "Study" else JOBS.get(name, anything)
   )
   study_plan.check_tasks = lambda plan: None  # imports SeqIO
   sys.exit(main.main(sys.argv[1:]))

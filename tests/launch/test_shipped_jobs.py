@@ -8,6 +8,7 @@ import jax
 import pytest
 
 from xlrm.checkpoints import pretrained
+from xlrm.config import gin_files
 from xlrm.config import gin_jobs
 from xlrm.distributed import meshes
 from xlrm.launch import demo
@@ -307,7 +308,7 @@ def demo_cells(*options: str) -> dict[str, study_cell.StudyCell]:
 def test_the_demo_runs_shipped_files_only():
   cells = demo_cells()
   for cell in cells.values():
-    assert (gin_jobs.gin_directory() / cell.gin_file).exists()
+    assert (gin_files.gin_directory() / cell.gin_file).exists()
   # SFT, reward models, best-of-n, PPO and what it says, diagnosis, report.
   assert len(cells) == 4 + 4 + 2 + 2 + 2
   languages = ("en", "de", "es", "ru")

@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from xlrm.checkpoints import model_files
+from xlrm.config import gin_files
 from xlrm.launch import main
 from xlrm.launch.studies import study_plan
 from xlrm.launch.studies import study_runner
@@ -210,7 +211,7 @@ def test_training_with_other_settings_is_refused(finished):
 
 def test_a_changed_gin_file_is_noticed_and_a_comment_is_not(finished):
   path = finished.folder / "sft.gin"  # beside the study: found first
-  shipped = study_plan.gin_jobs.gin_directory() / "sft.gin"
+  shipped = gin_files.gin_directory() / "sft.gin"
   path.write_text("# mine\n" + shipped.read_text())
   given = f"Study.jobs = {{'sft': {str(path)!r}}}"
   assert set(finished.states(given).values()) == {"exists"}

@@ -7,8 +7,12 @@ config.load(["reward.gin"], ["MODEL_DIR = 'runs/rm_en'", ...]).run()
 
 def __getattr__(name: str):
   """`load` and `ConfigError`, imported when they are asked for."""
-  if name in ("load", "ConfigError"):
+  if name == "load":
     from xlrm.config import gin_jobs
 
-    return getattr(gin_jobs, name)
+    return gin_jobs.load
+  if name == "ConfigError":
+    from xlrm.config import gin_statements
+
+    return gin_statements.ConfigError
   raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,20 +1,15 @@
 """The texts of gin files: where they lie, and what they include.
 
 gin 0.5 lets an include below a binding override it in silence; here that is an
-error with file and line. Nothing of gin is imported.
+error with file and line.
 """
 
 from collections.abc import Sequence
-import dataclasses
 import difflib
 import pathlib
-import re
 
+from xlrm.config import gin_statements
 from xlrm.storage import package_data
-
-
-class ConfigError(ValueError):
-  """A gin file or binding that cannot be used; one message for the user."""
 
 
 def gin_directory() -> pathlib.Path:
@@ -30,14 +25,6 @@ def gin_directory() -> pathlib.Path:
   raise FileNotFoundError(f"no gin files beside {package}")
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-  """One piece of configuration: a file's text or the command line's."""
-
-  name: str
-  text: str
-
-
 def _find(
   name: str, search: Sequence[pathlib.Path], seen: Sequence[pathlib.Path]
 ) -> pathlib.Path:
@@ -47,7 +34,7 @@ def _find(
     if candidate.is_file() and candidate.resolve() not in seen:
       return candidate.resolve()
   if seen and any(x.name == pathlib.Path(name).name for x in seen):
-    raise ConfigError(f"{seen[-1]} includes itself")
+    raise gin_statements.ConfigError(f"{seen[-1]} includes itself")
   known = [
     str(path.relative_to(folder))
     for folder in search
@@ -60,38 +47,37 @@ def _find(
   )
 
 
-_INCLUDE = re.compile(r"""^include\s+['"](.+)['"]\s*(?:#.*)?$""")
+def _check(source: gin_statements.Source) -> None:
+  """Raises ConfigError for what gin, or this trainer, cannot do."""
+  for module, _, line in source.imports:
+    if module.startswith("__gin__."):
+      raise gin_statements.ConfigError(
+        f"{source.place(line)}: a file for T5X's own trainer (python -m "
+        "t5x.train), see docs/compatibility.md; xlrm's are those without t5x/"
+      )
+  first = min((x.line for x in source.bindings), default=None)
+  for _, line in source.includes:
+    if first is not None and first < line:
+      raise gin_statements.ConfigError(
+        f"{source.place(line)}: an include below a binding would override it; "
+        "move it to the top"
+      )
 
 
 def with_includes(
   name: str, search: Sequence[pathlib.Path], seen: tuple = ()
-) -> list[Source]:
+) -> list[gin_statements.Source]:
   """A file's includes, deepest first, and the file itself without them.
 
   Raises:
-    ConfigError: an include below a binding (gin lets it win in silence).
+    ConfigError: an include below a binding (gin lets it win in silence), or a
+      line that gin cannot read.
+    FileNotFoundError: a file that is not there.
   """
   path = _find(name, search, seen)
-  result, lines, bound = [], [], False
-  for number, line in enumerate(
-    path.read_text(encoding="utf-8").splitlines(), 1
-  ):
-    if line.startswith("from __gin__"):
-      raise ConfigError(
-        f"{path}:{number}: a file for T5X's own trainer (python -m t5x.train), "
-        "see docs/compatibility.md; xlrm's are those without t5x/"
-      )
-    match = _INCLUDE.match(line.strip())
-    if match and bound:
-      raise ConfigError(
-        f"{path}:{number}: an include below a binding would override it; "
-        "move it to the top"
-      )
-    if match:
-      result += with_includes(match[1], [path.parent, *search], (*seen, path))
-      lines.append("")
-      continue
-    stripped = line.split("#")[0].strip()
-    bound = bound or bool(stripped)
-    lines.append(line)
-  return [*result, Source(str(path), "\n".join(lines) + "\n")]
+  source = gin_statements.Source(str(path), path.read_text(encoding="utf-8"))
+  _check(source)
+  result = []
+  for included, _ in source.includes:
+    result += with_includes(included, [path.parent, *search], (*seen, path))
+  return [*result, source.without_includes()]

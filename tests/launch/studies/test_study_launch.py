@@ -25,6 +25,7 @@ from xlrm.launch.studies import study_plan
 from xlrm.launch.studies import study_state
 from xlrm.launch.targets import launch_local
 from xlrm.launch.targets import launch_plan
+from xlrm.launch.targets import target_choice
 from xlrm.studies import study_cell
 
 FAKE = pathlib.Path(fake_study.__file__)
@@ -290,9 +291,7 @@ def test_on_a_pod_all_processes_run_the_whole_study(world, monkeypatch, capsys):
     ("tpu", [*TPU, wheel]),
     ("kubernetes", ["--image=x", "--tpu=v6e", "--topology=4x4"]),
   ):
-    monkeypatch.setattr(
-      study.target_choice.module_of(target), "go", lambda plan: 0
-    )
+    monkeypatch.setattr(target_choice.module_of(target), "go", lambda plan: 0)
     assert main.main([*line, f"--launcher={target}", *options, "--go"]) == 0
   assert "gs:/" not in {x.name for x in world.iterdir()}
   folder = world / "xlrm_launch/betas"
