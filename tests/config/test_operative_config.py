@@ -139,7 +139,7 @@ def change_defaults(monkeypatch) -> None:
     "inner": toy_jobs.Inner(3),
   }
   for name, value in changed.items():
-    monkeypatch.setitem(toy_jobs.run.__kwdefaults__, name, value)
+    monkeypatch.setitem(toy_jobs.Run.__init__.__kwdefaults__, name, value)
 
 
 def test_a_default_that_changes_later_does_not_change_a_rerun(
@@ -176,7 +176,7 @@ def test_a_default_keeps_its_values_beside_bindings_of_its_name(
 def test_two_defaults_of_one_name_and_different_values(toy, monkeypatch):
   two = {"inner": toy_jobs.Inner(2), "others": (toy_jobs.Inner(3, "c"),) * 2}
   for name, value in two.items():
-    monkeypatch.setitem(toy_jobs.run.__kwdefaults__, name, value)
+    monkeypatch.setitem(toy_jobs.Run.__init__.__kwdefaults__, name, value)
   job = toy("")
   made = job.run()
   assert {x: made[x] for x in two} == two
@@ -192,8 +192,10 @@ def test_two_defaults_of_one_name_and_different_values(toy, monkeypatch):
 
 def test_a_default_with_no_form_in_gin_remains_the_default(toy, monkeypatch):
   outer = toy_jobs.Outer(combine=lambda x: 0.0)
-  monkeypatch.setitem(toy_jobs.run.__kwdefaults__, "outer", outer)
-  monkeypatch.setitem(toy_jobs.run.__kwdefaults__, "title", float("nan"))
+  monkeypatch.setitem(toy_jobs.Run.__init__.__kwdefaults__, "outer", outer)
+  monkeypatch.setitem(
+    toy_jobs.Run.__init__.__kwdefaults__, "title", float("nan")
+  )
   job = toy("")
   made = job.run()
   assert made["outer"] is outer and made["opaque"] is toy_jobs.OPAQUE
@@ -215,7 +217,7 @@ def test_a_default_with_no_form_in_gin_remains_the_default(toy, monkeypatch):
 def test_values_are_read_as_they_were_written(
   value, toy, tmp_path, monkeypatch
 ):
-  monkeypatch.setitem(toy_jobs.run.__kwdefaults__, "sizes", value)
+  monkeypatch.setitem(toy_jobs.Run.__init__.__kwdefaults__, "sizes", value)
   job = toy("")
   again = gin_jobs.load([saved(job, tmp_path)])
   (bound,) = (

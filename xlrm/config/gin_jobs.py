@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import contextlib
 import dataclasses
 import importlib
-import inspect
 import pathlib
 from typing import Any
 
