@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from xlrm.batches import prompt_batches
+from xlrm.checkpoints import model_description
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import lazy_params
 from xlrm.distributed import meshes
@@ -45,7 +46,7 @@ def _models(
   words = pretrained.load_language_model(WORDS_OF)
 
   def loaded(kind, model):
-    description = pretrained.Description(
+    description = model_description.Description(
       kind=kind,
       config=words.model.config,
       max_input_length=options.inputs,
@@ -57,9 +58,9 @@ def _models(
       model, params, words.tokenizer, description, words.vocabulary
     )
 
-  policy = loaded(pretrained.LANGUAGE_MODEL, model)
+  policy = loaded(model_description.LANGUAGE_MODEL, model)
   judge = pretrained.scorer_of(model, words.tokenizer, policy.description)
-  reward = loaded(pretrained.RESPONSE_SCORER, judge)
+  reward = loaded(model_description.RESPONSE_SCORER, judge)
   return ppo_models.Models(
     policy=policy,
     reference=policy,

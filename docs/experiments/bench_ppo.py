@@ -17,7 +17,7 @@ import time
 
 import jax
 
-from xlrm.checkpoints import pretrained
+from xlrm.checkpoints import model_files
 from xlrm.launch import bench
 from xlrm.launch import main as launch_main
 
@@ -51,7 +51,7 @@ def ours():
 
 def theirs(python: str):
   """TRL's iteration, in a process that waits until it is asked."""
-  vocabulary = pretrained.vocabulary_path("nano")
+  vocabulary = model_files.vocabulary_path("nano")
   command = [python, HERE / "bench_trl.py", f"--vocabulary={vocabulary}"]
   child = subprocess.Popen(
     [*command, "--turns"],

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from xlrm.checkpoints import model_description
 from xlrm.checkpoints import model_files
 from xlrm.launch import main
 from xlrm.launch.studies import study_plan
@@ -289,8 +290,8 @@ def test_the_lock_of_a_cell_outlives_a_failure(command):
 def test_a_mark_is_no_part_of_a_model(tmp_path):
   study = Command(tmp_path).loaded().study
   cell = study_cells.cells(study)[0]
-  cell.folder.mkdir(parents=True)
-  (cell.folder / model_files.DESCRIPTION).write_text("{}")
+  pathlib.Path(cell.folder).mkdir(parents=True)
+  (cell.folder / model_description.FILE).write_text("{}")
   before = model_files.fingerprint(cell.folder)
   study_state.write_mark(cell, "x", done=False)
   assert model_files.fingerprint(cell.folder) == before

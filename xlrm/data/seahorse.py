@@ -11,12 +11,12 @@ import csv
 import functools
 import io
 import json
-import os
 from typing import Any
 
 from xlrm.data import row_counts
 from xlrm.data import splits
 from xlrm.storage import files
+from xlrm.storage import row_files
 
 LANGUAGES = {
   "de": "de",
@@ -78,7 +78,7 @@ def read(path: str) -> Iterator[dict[str, str]]:
   header = next(reader, [])
   for name in COLUMNS:
     if name not in header:
-      raise files.missing(f"{path}:1", name, header)
+      raise row_files.missing(f"{path}:1", name, header)
   place = f"{path}:2"
   try:
     for values in reader:
@@ -129,9 +129,9 @@ def _articles_of(rows, articles: dict[str, str]) -> None:
   for place, row in rows:
     present = [name for name in ARTICLE_FIELDS if name in row]
     if not present:
-      raise files.missing(place, " or ".join(ARTICLE_FIELDS), list(row))
-    gem_id = files.text(place, row, "gem_id")
-    articles[gem_id] = files.text(place, row, present[0])
+      raise row_files.missing(place, " or ".join(ARTICLE_FIELDS), list(row))
+    gem_id = row_files.text(place, row, "gem_id")
+    articles[gem_id] = row_files.text(place, row, present[0])
 
 
 def _tfds_rows(name: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -165,7 +165,7 @@ def read_articles(*patterns: str) -> Mapping[str, str]:
     if pattern.startswith(TFDS):
       _articles_of(_tfds_rows(pattern.removeprefix(TFDS)), articles)
     else:
-      _articles_of(files.rows(pattern), articles)
+      _articles_of(row_files.rows(pattern), articles)
   return articles
 
 
@@ -247,14 +247,8 @@ def ratings(
   if texts is None:
     warn_bare(str(file))
   if unjoined is not None and without:
-    _write_ids(f"{unjoined}.{language}.{split}.txt", without)
+    row_files.write(f"{unjoined}.{language}.{split}.txt", without)
   return counts.close(rows)
-
-
-def _write_ids(path: str, ids: Mapping[str, None]) -> None:
-  with open(f"{path}.partial", "w", encoding="utf-8") as file:
-    file.writelines(f"{gem_id}\n" for gem_id in ids)
-  os.replace(f"{path}.partial", path)
 
 
 def _rated(row, number: int, split: str, article: str, rating: float) -> dict:

@@ -16,6 +16,8 @@ from typing import Any
 import jax
 
 from xlrm.batches import batch_sources
+from xlrm.best_of_n import best_of_k
+from xlrm.best_of_n import pool_records
 from xlrm.best_of_n import pools as pools_lib
 from xlrm.checkpoints import model_files
 from xlrm.checkpoints import pretrained
@@ -31,6 +33,7 @@ from xlrm.sampling import sampling_memory
 from xlrm.sampling import text_generation
 from xlrm.sampling import text_sampler
 from xlrm.storage import chunked_files
+from xlrm.storage import files
 
 RECORDS = "records.jsonl"
 POOLS = pools_lib.FILE
@@ -238,7 +241,7 @@ def run(
     named = device_memory.devices(dry_run) if isinstance(dry_run, str) else None
     _print_plan(drawing, scorers, model_dir, named)
     return []
-  directory = pathlib.Path(model_dir)
+  directory = files.local(model_dir)
   folder = directory / PARTS
   drawn = drawing.run(folder)
   texts = [
@@ -281,7 +284,7 @@ def _write(
   study: str,
 ) -> list[records.EvalRecord]:
   config = drawing.config
-  choice = pools_lib.Choice(
+  choice = pool_records.Choice(
     study=study,
     policy=drawing.policy,
     seed=config.seed,
@@ -295,10 +298,10 @@ def _write(
     records.write(directory / RECORDS, found)
     pools_lib.write(directory / POOLS, pools)
     curves = directory / CURVES
-    pools_lib.write_curves(curves, pools, drawing.sampler.restricted)
+    best_of_k.write_curves(curves, pools, drawing.sampler.restricted)
     if config.alpaca_eval:
-      pools_lib.write_alpaca_eval(directory / ALPACA_EVAL, found, pools)
+      pool_records.write_alpaca_eval(directory / ALPACA_EVAL, found, pools)
 
   processes.on_first(write)
-  print(pools_lib.summary(pools), flush=True)
+  print(best_of_k.summary(pools), flush=True)
   return found

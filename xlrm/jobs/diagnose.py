@@ -10,7 +10,6 @@ held-out rows, calibration, length, words. Each as figure, CSV and JSON.
 from collections.abc import Mapping, Sequence
 import dataclasses
 import json
-import os
 import pathlib
 from typing import Any
 
@@ -20,6 +19,8 @@ import numpy as np
 from xlrm.analysis.reports import diagnosis_page
 from xlrm.analysis.reports import diagnosis_tables
 from xlrm.batches import batch_sources
+from xlrm.checkpoints import model_description
+from xlrm.checkpoints import model_files
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import meshes
 from xlrm.distributed import processes
@@ -31,6 +32,8 @@ from xlrm.evaluation import diagnosis
 from xlrm.evaluation import judgments as judgments_lib
 from xlrm.jobs import random_heads
 from xlrm.rewards import reward_models
+from xlrm.storage import files
+from xlrm.storage import row_files
 
 ACCURACY = "accuracy.json"
 SCORES = "scores.jsonl"
@@ -46,8 +49,8 @@ def load_judge(
 ) -> Judge:
   """A reward model; of a language model the backbone under random heads."""
   if isinstance(spec, str) and not spec.startswith(pretrained.VERDICT):
-    kind = pretrained.read_description(spec).kind
-    if kind != pretrained.RESPONSE_SCORER:
+    kind = model_files.read_description(spec).kind
+    if kind != model_description.RESPONSE_SCORER:
       return random_heads.load(spec, lengths, seed, mesh)
   return reward_models.load(spec).on(mesh)
 
@@ -274,12 +277,6 @@ def diagnose(
   return found
 
 
-def _write(path: pathlib.Path, text: str) -> None:
-  temporary = path.with_name(f"{path.name}.partial")
-  temporary.write_text(text, encoding="utf-8")
-  os.replace(temporary, path)
-
-
 def write(directory: pathlib.Path, found: Results, title: str) -> None:
   """Writes tables, figures, the page and every score."""
   accuracy_files.write(directory / ACCURACY, found.accuracies)
@@ -287,18 +284,20 @@ def write(directory: pathlib.Path, found: Results, title: str) -> None:
     found.accuracies, found.rows, found.agreements
   )
   for table in tables:
-    _write(directory / f"{table.name}.csv", table.csv())
-  lines = [json.dumps(x, ensure_ascii=False) for x in found.scores]
-  _write(directory / SCORES, "".join(f"{line}\n" for line in lines))
+    files.write_text(directory / f"{table.name}.csv", table.csv())
+  row_files.write(
+    directory / SCORES,
+    (json.dumps(x, ensure_ascii=False) for x in found.scores),
+  )
   try:
     drawn = diagnosis_page.drawings(tables, found.rows)
   except ImportError as error:
     print(f"no figures: {error}", flush=True)
     return
   for name, svg in drawn.items():
-    _write(directory / f"{name}.svg", svg)
+    files.write_text(directory / f"{name}.svg", svg)
   page = diagnosis_page.render(title, tables, drawn, found.notes)
-  _write(directory / PAGE, page)
+  files.write_text(directory / PAGE, page)
 
 
 def run(
@@ -346,7 +345,7 @@ def run(
     seed=seed,
     mesh=mesh.build_own(),
   )
-  processes.on_first(write, pathlib.Path(model_dir), found, title)
+  processes.on_first(write, files.local(model_dir), found, title)
   for note in found.notes:
     print(note)
   print(accuracy.table(found.accuracies), flush=True)

@@ -19,7 +19,7 @@ from xlrm.analysis import report_inputs
 from xlrm.analysis import transfer_matrices
 from xlrm.analysis.reports import report
 from xlrm.best_of_n import pools as pools_lib
-from xlrm.checkpoints import pretrained
+from xlrm.checkpoints import model_files
 from xlrm.distributed import processes
 from xlrm.evaluation import accuracy_files
 from xlrm.evaluation import judges as judges_lib
@@ -31,6 +31,7 @@ from xlrm.jobs import ppo_evaluation
 from xlrm.jobs import verdict_sources
 from xlrm.miniworld import gold as gold_lib
 from xlrm.miniworld import identification
+from xlrm.storage import files
 from xlrm.training import metric_writer
 
 CONFIG = "config.gin"
@@ -54,14 +55,14 @@ def read_records(runs: Sequence[str]) -> list[records_lib.EvalRecord]:
     record
     for run_dir in runs
     for record in records_lib.read(
-      pathlib.Path(run_dir) / best_of_n.RECORDS, records_lib.EvalRecord
+      files.path(run_dir) / best_of_n.RECORDS, records_lib.EvalRecord
     )
   ]
 
 
 def read_pools(runs: Sequence[str]) -> list[pools_lib.Pool]:
   """The pools of the best-of-n runs among them."""
-  paths = [pathlib.Path(run) / best_of_n.POOLS for run in runs]
+  paths = [files.path(run) / best_of_n.POOLS for run in runs]
   return [
     pool for path in paths if path.exists() for pool in pools_lib.read(path)
   ]
@@ -70,11 +71,12 @@ def read_pools(runs: Sequence[str]) -> list[pools_lib.Pool]:
 def read_panels(runs: Mapping[str, str]) -> dict[str, bytes]:
   """Label -> panel of the runs of PPO among them."""
   paths = {
-    label: pathlib.Path(run) / ppo_evaluation.PANEL
-    for label, run in runs.items()
+    label: files.path(run) / ppo_evaluation.PANEL for label, run in runs.items()
   }
   return {
-    label: path.read_bytes() for label, path in paths.items() if path.exists()
+    label: files.read_bytes(path)
+    for label, path in paths.items()
+    if path.exists()
   }
 
 
@@ -84,11 +86,11 @@ def read_ppo_training(
   """Policy -> metrics of its run, of the policies after PPO whose run is still
   where the records say."""
   policies = sorted({x.policy for x in records if x.method == "ppo"})
-  paths = {x: pathlib.Path(x) / metric_writer.METRICS for x in policies}
+  paths = {x: files.path(x) / metric_writer.METRICS for x in policies}
   return {
     policy: metric_writer.read(path)
     for policy, path in paths.items()
-    if path.is_file()
+    if path.exists()
   }
 
 
@@ -153,7 +155,7 @@ def _facts(
     "n of best-of-n": str(pool or "not run"),
     "tasks": listed(x.task for x in records),
     "seed": listed(x.seed for x in records),
-    "runs": ", ".join(pathlib.Path(run).name for run in runs),
+    "runs": ", ".join(files.path(run).name for run in runs),
   }
 
 
@@ -163,7 +165,7 @@ def _swept(
   """The records that the reports of other values left, and their runs."""
   found = []
   for folder, values in points:
-    records = records_lib.read(pathlib.Path(folder) / best_of_n.RECORDS)
+    records = records_lib.read(files.path(folder) / best_of_n.RECORDS)
     training = read_ppo_training(records)
     found.append(report_inputs.SweptPoint(values, records, training))
   return found
@@ -172,16 +174,16 @@ def _swept(
 def _configs(directories: Sequence[str]) -> dict[str, str]:
   texts = {}
   for directory in directories:
-    path = pathlib.Path(directory) / CONFIG
-    if path.is_file():
-      texts[f"{path.parent.name}/{CONFIG}"] = path.read_text(encoding="utf-8")
+    path = files.path(directory) / CONFIG
+    if path.exists():
+      texts[f"{path.parent.name}/{CONFIG}"] = files.read_text(path)
   return texts
 
 
 def _base_history(records: Sequence[records_lib.EvalRecord]) -> list[str]:
   started = [x for x in records if x.method == "sample"] or records
   policies = sorted({x.policy for x in started})
-  history = pretrained.read_description(policies[0]).history
+  history = model_files.read_description(policies[0]).history
   return list(history[:-1] or history)  # the last stage made the policy
 
 
@@ -229,7 +231,7 @@ def run(
     functools.partial(
       _report,
       runs=runs,
-      directory=pathlib.Path(model_dir),
+      directory=files.local(model_dir),
       diagnosis=diagnosis,
       training=dict(training or {}),
       gold=gold,
@@ -265,23 +267,22 @@ def _report(
   if gold:
     judges.append(judges_lib.GoldJudge())
   records = judges_lib.judged(records, judges)
-  directory.mkdir(parents=True, exist_ok=True)
   records_lib.write(directory / best_of_n.RECORDS, records)
   judge = "gold" if gold else f"reward/{transfer_matrices.TARGET}"
   accuracy = ()
   if diagnosis is not None:
-    accuracy = accuracy_files.read(pathlib.Path(diagnosis) / diagnose.ACCURACY)
+    accuracy = accuracy_files.read(files.path(diagnosis) / diagnose.ACCURACY)
   inputs = report_inputs.ReportInputs(
     title=title,
     records=records,
-    study=pathlib.Path(study_folder).resolve().name if study_folder else "",
+    study=files.local(study_folder).resolve().name if study_folder else "",
     facts=_facts(records, runs),
     base_history=_base_history(records),
     accuracy=accuracy,
     pool_curves=pool_curves(read_pools(runs), records, judge),
     curve_judge=judge,
     training={
-      label: metric_writer.read(pathlib.Path(path) / metric_writer.METRICS)
+      label: metric_writer.read(files.path(path) / metric_writer.METRICS)
       for label, path in training.items()
     },
     panels=read_panels(training),

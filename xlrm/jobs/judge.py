@@ -9,7 +9,6 @@ that is done costs nothing again and needs no network.
 from collections.abc import Sequence
 import dataclasses
 import functools
-import os
 import pathlib
 import sys
 
@@ -189,7 +188,7 @@ def run(
     functools.partial(
       _judge,
       records=records,
-      target=pathlib.Path(output),
+      target=files.local(output),
       backend=backend,
       comparison=comparison,
       pace=pace,
@@ -215,7 +214,7 @@ def _judge(
   template = judge_templates.Template.load(comparison.template)
   judge = comparison.name or f"{backend.model}:{template.name}"
   watch = prompted_judge.InvalidWatch(comparison.max_invalid, judge)
-  place = pathlib.Path(cache) if cache else target.with_name(CACHE)
+  place = files.local(cache) if cache else target.with_name(CACHE)
   found = read_records(records)
   paired = pairing.pair(found, comparison.method, comparison.baseline)
   questions = prompted_judge.questions(paired.pairs, template)
@@ -223,13 +222,12 @@ def _judge(
   if dry_run:
     print(_plan(questions, backend, place, prices))
     return []
-  target.parent.mkdir(parents=True, exist_ok=True)
   asked = _ask(questions, backend, place, pace, watch)
   verdicts = prompted_judge.verdicts(paired.pairs, judge, asked, prices)
   counted = verdict_matrices.verdict_counts(paired, verdicts)
   print(_bills(asked, prices), flush=True)
   _check_invalid(counted, watch)
-  records_lib.write(os.fspath(target), verdicts)
+  records_lib.write(target, verdicts)
   identifier = language_id.load(
     code for x in paired.pairs for code in (x.ours.language, x.ours.source)
   )

@@ -6,7 +6,6 @@ best-of-n run of the policy it started from, on the same prompts.
 
 from collections.abc import Mapping
 import dataclasses
-import pathlib
 from typing import Any
 
 from xlrm.batches import batch_sources
@@ -23,6 +22,7 @@ from xlrm.sampling import sampling_config
 from xlrm.sampling import text_generation
 from xlrm.sampling import text_sampler
 from xlrm.storage import chunked_files
+from xlrm.storage import files
 
 RECORDS = "records.jsonl"
 PARTS = "parts"
@@ -119,7 +119,7 @@ def run(
     print(f"{len(rows)} responses of {policy}; into {model_dir}")
     print(sample_files.plan_of(generator, len(rows)).text(named))
     return []
-  directory = pathlib.Path(model_dir)
+  directory = files.local(model_dir)
   drawn_as = dataclasses.replace(config, method="x", source="")
   identity = chunked_files.identity(
     model_files.fingerprint(policy),

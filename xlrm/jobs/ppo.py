@@ -8,15 +8,15 @@ bytes.
 
 from collections.abc import Mapping
 import dataclasses
-import pathlib
 
 import jax
 import optax
 
 from xlrm.batches import batch_sources
 from xlrm.batches import prompt_batches
-from xlrm.checkpoints import native
-from xlrm.checkpoints import pretrained
+from xlrm.checkpoints import checkpoint_errors
+from xlrm.checkpoints import model_description
+from xlrm.checkpoints import run_checkpoints
 from xlrm.distributed import device_memory
 from xlrm.distributed import meshes
 from xlrm.distributed import processes
@@ -34,6 +34,7 @@ from xlrm.ppo import rollouts
 from xlrm.rewards import reward_models
 from xlrm.sampling import sampling_config
 from xlrm.sampling import text_sampler
+from xlrm.storage import files
 from xlrm.training import fit
 from xlrm.training import train_loop
 
@@ -197,7 +198,7 @@ def train(
     sampler=sampler,
     max_input_length=lengths["inputs"],
     mesh=devices,
-    model_dir=pathlib.Path(model_dir),
+    model_dir=files.local(model_dir),
     panel=panel,
     validation=validation,
   )
@@ -213,7 +214,9 @@ def _run(
   history: str,
 ) -> train_loop.FitResult:
   rollout, model_dir = trainer.rollout_config, evaluator.model_dir
-  checkpointer = native.Checkpointer(model_dir, keep=config.keep_checkpoints)
+  checkpointer = run_checkpoints.Checkpointer(
+    model_dir, keep=config.keep_checkpoints
+  )
   data = prompts.fingerprint()
   abstract = trainer.abstract()
   adapters = trainer.adapted and trainer.adapted.record()
@@ -233,7 +236,7 @@ def _run(
     )
     del params
   elif rollout.fit_reward_scale and scale is None:
-    raise native.CheckpointError(
+    raise checkpoint_errors.CheckpointError(
       f"{model_dir} has checkpoints but no {reward_scale.FILE}, so its "
       "rewards cannot be continued; choose another MODEL_DIR"
     )
@@ -246,7 +249,7 @@ def _run(
     state, memory = restored[0], restored[1]
     state = trainer.continued(state)
   policy = trainer.models.policy
-  pretrained.write_description(
+  model_description.write(
     model_dir,
     dataclasses.replace(
       policy.description,

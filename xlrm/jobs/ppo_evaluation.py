@@ -29,6 +29,7 @@ from xlrm.rewards import reward_models
 from xlrm.sampling import sampling_config
 from xlrm.sampling import text_generation
 from xlrm.storage import files
+from xlrm.storage import row_files
 from xlrm.training import metric_writer
 from xlrm.training import train_loop
 
@@ -151,14 +152,13 @@ class Evaluator:
     path = self.model_dir / SAMPLES
     kept = []
     if path.exists():
-      kept = [x for _, x in files.rows(str(path)) if x["step"] < step]
+      kept = [x for _, x in row_files.read(path) if x["step"] < step]
     for row, text in list(zip(rows, texts))[: self.config.num_shown]:
       shown = {"step": step, "id": row["id"], "prompt": row["reward_inputs"]}
       kept.append({**shown, "response": text})
       if self.loop is not None:
         self.loop.writer.write_text(step, f"samples/{row['id']}", text)
-    lines = [json.dumps(x, ensure_ascii=False) for x in kept]
-    files.write_text(path, "".join(f"{line}\n" for line in lines))
+    row_files.write(path, (json.dumps(x, ensure_ascii=False) for x in kept))
 
   def draw_panel(self) -> None:
     """Events of the rows so far, and the figure if matplotlib is there."""
@@ -166,9 +166,9 @@ class Evaluator:
       return
     history = metric_writer.read(self.model_dir / metric_writer.METRICS)
     events = hacking_panel.events(history, self.panel)
-    lines = [json.dumps(dataclasses.asdict(x)) for x in events]
-    files.write_text(
-      self.model_dir / EVENTS, "".join(f"{line}\n" for line in lines)
+    row_files.write(
+      self.model_dir / EVENTS,
+      (json.dumps(dataclasses.asdict(x)) for x in events),
     )
     for event in events:
       if event.sign not in self.told:
@@ -184,4 +184,4 @@ class Evaluator:
       picture = ppo_panel.picture(history, events)
     except ImportError:
       return  # a host without matplotlib; the rows are in metrics.jsonl
-    (self.model_dir / PANEL).write_bytes(picture)
+    files.write_bytes(self.model_dir / PANEL, picture)

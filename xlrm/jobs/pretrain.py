@@ -11,7 +11,6 @@ teaches each state to look back over the response, as a reward model must.
 from collections.abc import Mapping
 import dataclasses
 import functools
-import pathlib
 from typing import Any
 
 import jax
@@ -27,6 +26,7 @@ from xlrm.distributed import meshes
 from xlrm.losses import token_losses
 from xlrm.models import language_model
 from xlrm.models import t5
+from xlrm.storage import files
 from xlrm.training import fit
 from xlrm.training import training_memory
 
@@ -123,7 +123,7 @@ def pretraining_loss(
 
 
 def _check_same_vocabulary(one: str, other: str) -> None:
-  if pathlib.Path(one).read_bytes() != pathlib.Path(other).read_bytes():
+  if files.read_bytes(one) != files.read_bytes(other):
     raise ValueError(
       f"the model to train further has the vocabulary {one}, which differs "
       f"from {other}: the rows are made with the model's own"

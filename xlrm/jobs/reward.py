@@ -17,6 +17,7 @@ import optax
 
 from xlrm import types
 from xlrm.batches import batch_sources
+from xlrm.checkpoints import model_description
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import lazy_params
 from xlrm.distributed import meshes
@@ -107,7 +108,7 @@ def train(
   """
   description = dataclasses.replace(
     initial.description,
-    kind=pretrained.RESPONSE_SCORER,
+    kind=model_description.RESPONSE_SCORER,
     max_input_length=lengths["inputs"],
     max_response_length=lengths["targets"],
     history=(*initial.description.history, history or "reward model"),
@@ -138,7 +139,7 @@ def train(
     mesh=devices,
     model_dir=model_dir,
     begin=functools.partial(
-      pretrained.write_description, model_dir, description, initial.vocabulary
+      model_description.write, model_dir, description, initial.vocabulary
     ),
     planned=training_memory.Planned(
       scorer, lambda m: (m.abstract(), reward_loss(m, loss))

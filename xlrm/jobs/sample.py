@@ -6,7 +6,6 @@ the same bytes.
 
 from collections.abc import Mapping
 import dataclasses
-import pathlib
 from typing import Any
 
 from xlrm.batches import batch_sources
@@ -129,5 +128,5 @@ def run(
     chunk_size=config.chunk_size,
     description="sample",
   )
-  print(f"{len(rows)} prompts x {config.num_samples}: {pathlib.Path(output)}")
+  print(f"{len(rows)} prompts x {config.num_samples}: {output}")
   return output

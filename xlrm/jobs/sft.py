@@ -14,6 +14,7 @@ import numpy as np
 import optax
 
 from xlrm.batches import batch_sources
+from xlrm.checkpoints import model_description
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import meshes
 from xlrm.distributed import row_shards
@@ -184,7 +185,7 @@ def train(
       source.truncate_inputs_from_left,
     ),
     begin=functools.partial(
-      pretrained.write_description, model_dir, description, initial.vocabulary
+      model_description.write, model_dir, description, initial.vocabulary
     ),
     planned=training_memory.Planned(
       initial.model, lambda m: (m.abstract(), sft_loss(m, z_loss))
