@@ -10,6 +10,7 @@ import own_checkpoints
 import pytest
 
 from xlrm.checkpoints import checkpoint_errors
+from xlrm.checkpoints import manifest
 from xlrm.checkpoints import native
 
 
@@ -80,3 +81,32 @@ def test_arrays_are_read_as_they_are_loaded(three):
   )
   step, rest = native.read_rest(three)
   assert step == 2 and rest["step"].whole() == 2
+
+
+def test_marks_are_those_of_the_checkpoint_that_is_read(three, tmp_path):
+  marks = {x: native.marks(three / f"checkpoint_{x}") for x in (1, 2, 3)}
+  assert len({tuple(x) for x in marks.values()}) == 3
+  assert all("params/" in line for line in marks[1])
+  assert native.marks(three) == marks[3]
+  (three / native.BEST).write_text(json.dumps({"step": 2}))
+  assert native.marks(three) == marks[2]
+  copied = shutil.copytree(
+    three, tmp_path / "elsewhere", copy_function=shutil.copy
+  )
+  shutil.rmtree(copied / "checkpoint_3")
+  assert native.marks(copied) == marks[2]
+  # The one that `read` will pass over, too.
+  (three / "checkpoint_2" / manifest.NAME).write_text("{")
+  assert native.marks(three) == marks[3]
+  with pytest.raises(
+    checkpoint_errors.DamagedError, match="checkpoint_2 has no"
+  ):
+    native.marks(three / "checkpoint_2")
+
+
+def test_the_optimizer_makes_no_other_marks(three):
+  before = native.marks(three / "checkpoint_3")
+  (three / "checkpoint_3" / "rest" / "more").touch()
+  content = manifest.read(three / "checkpoint_3")
+  manifest.write(three / "checkpoint_3", 3, content["leaves"], {"other": 1})
+  assert native.marks(three / "checkpoint_3") == before

@@ -107,3 +107,18 @@ def test_a_bucket_is_read_with_its_own_driver():
     "bucket": "bucket",
     "path": "runs/checkpoint_3/state/",
   }
+
+
+def test_marks_leave_out_the_optimizer(tmp_path):
+  t5x_layout.legacy(tmp_path)
+  before = t5x.marks(t5x.find(tmp_path))
+  assert [line.partition(":")[0] for line in before] == [
+    *(
+      f"target.decoder.logits_dense.kernel/{x}"
+      for x in (".zarray", "0.0", "1.0", "2.0", "3.0")
+    ),
+    "checkpoint",
+  ]
+  state = tmp_path / "state.param_states.decoder.v"
+  t5x_layout.write_zarr(state, t5x_layout.KERNEL, (4, 8), "<f4")
+  assert t5x.marks(t5x.find(tmp_path)) == before

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from xlrm.checkpoints import checkpoint_errors
+from xlrm.checkpoints import file_marks
 from xlrm.checkpoints import huggingface_config
 from xlrm.checkpoints import huggingface_names
 from xlrm.checkpoints import safetensors_files
@@ -176,3 +177,12 @@ def tokenizer_files(path: files.Name) -> list[pathlib.Path]:
   """The tokenizer's files of a directory, those that are there."""
   directory = files.local(path)
   return [directory / x for x in TOKENIZER_FILES if (directory / x).is_file()]
+
+
+def marks(path: files.Name) -> list[str]:
+  """What tells the weights of a directory from others, file by file."""
+  directory = files.local(path)
+  return sorted(
+    f"{file.name}: {file_marks.of_file(file)}"
+    for file in set(_files(directory).values())
+  )

@@ -14,6 +14,7 @@ from etils import epath
 
 from xlrm import types
 from xlrm.checkpoints import adafactor_moments
+from xlrm.checkpoints import file_marks
 from xlrm.checkpoints import huggingface
 from xlrm.checkpoints import huggingface_config
 from xlrm.checkpoints import model_description
@@ -43,6 +44,7 @@ class ModelFiles:
     description: of the model.
     vocabulary: the sentencepiece file; "" if there is none.
     read: its parameters, array by array.
+    marks: what tells the parameters that `read` reads from others.
   """
 
   path: epath.Path
@@ -50,6 +52,7 @@ class ModelFiles:
   description: model_description.Description
   vocabulary: str
   read: Callable[[], stored.Stored]
+  marks: Callable[[], Sequence[str]]
 
 
 def resolve(path: files_lib.Name) -> epath.Path:
@@ -109,19 +112,25 @@ def find(
 
 
 def fingerprint(path: files_lib.Name) -> str:
-  """Changes when a model is trained or written again under its name.
+  """Changes when `load_language_model` or `load_scorer` would read another
+  model: other parameters, another description or vocabulary.
 
-  Descriptions and manifests (they hold the checksums of checkpoints) by their
-  content, archives by size and time.
+  A model has the same one wherever it lies, so that a job that was begun can be
+  resumed after a move. Parameters are told by the checksums that their format
+  keeps: the manifest of the checkpoint in use, those inside .npz files and of
+  T5X's chunks. Hugging Face's and Orbax's large files have none and count by
+  size and time: a copy must keep the times (cp -a).
+
+  Raises:
+    FileNotFoundError, ValueError: no model there; says what was found.
   """
-  folder = files_lib.local(resolve(path))
-  digest = hashlib.sha256(str(path).encode())
-  for file in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):
-    digest.update(files_lib.read_bytes(file))
-  for pattern in ("*.npz", "*.safetensors", "checkpoint"):
-    for file in sorted(folder.glob(pattern)):
-      found = file.stat()
-      digest.update(f"{file.name} {found.st_size} {found.st_mtime_ns}".encode())
+  found = find(path)
+  described = dataclasses.replace(found.description, history=())
+  digest = hashlib.sha256(repr(described).encode())
+  if found.vocabulary:
+    digest.update(files_lib.read_bytes(found.vocabulary))
+  for mark in found.marks():
+    digest.update(f"{mark}\n".encode())
   return digest.hexdigest()
 
 
@@ -144,15 +153,17 @@ def training_state(
 
 def _own_files(path: epath.Path, vocabulary: str) -> ModelFiles:
   directory, archive = model_directory(path), path / ARCHIVE
-  read = lambda: native.read(path)
+  read, marks = lambda: native.read(path), lambda: native.marks(path)
   if archive.exists():
     read = lambda: stored.read_archive(archive)
+    marks = lambda: file_marks.of_archive(archive)
   return ModelFiles(
     path,
     XLRM,
     model_description.read(directory / model_description.FILE),
     vocabulary or str(directory / model_description.VOCABULARY),
     read,
+    marks,
   )
 
 
@@ -205,6 +216,7 @@ def _t5x_files(
     description,
     vocabulary,
     lambda: arrays,
+    lambda: t5x.marks(checkpoint),
   )
 
 
@@ -229,6 +241,7 @@ def _hub_files(directory: epath.Path, vocabulary: str) -> ModelFiles:
     description,
     vocabulary,
     lambda: arrays,
+    lambda: huggingface.marks(directory),
   )
 
 

@@ -125,6 +125,31 @@ def read(path: files.Name) -> stored.Stored:
   return _read_item(checkpoint, ITEMS[0], content)
 
 
+def marks(path: files.Name) -> list[str]:
+  """A line for each file of the parameters that `read` reads: its checksum.
+
+  By their manifest alone: bytes that changed since are found when they are
+  read, and the checkpoint is passed over with a message.
+
+  Raises:
+    CheckpointError: there is no checkpoint, or none with a good manifest.
+  """
+  *others, last = _candidates(files.local(path))
+  for checkpoint in others:
+    try:
+      content = manifest.read(checkpoint)
+      break
+    except checkpoint_errors.DamagedError:
+      continue  # as `read` will
+  else:
+    content = manifest.read(last)
+  return sorted(
+    f"{name}: {checksum}"
+    for name, checksum in content["files"].items()
+    if pathlib.PurePath(name).parts[0] == ITEMS[0]
+  )
+
+
 def read_rest(path: files.Name) -> tuple[int, stored.Stored]:
   """(step, optimizer state and counters) of the checkpoint that `read` reads.
 

@@ -26,6 +26,7 @@ import tensorstore as ts
 
 from xlrm import types
 from xlrm.checkpoints import checkpoint_errors
+from xlrm.checkpoints import file_marks
 from xlrm.checkpoints import stored
 from xlrm.storage import files
 
@@ -213,6 +214,19 @@ def read_optimizer(
     for name, array in tree.items()
     if name.startswith(prefix)
   }
+
+
+def marks(checkpoint: epath.Path) -> list[str]:
+  """What tells a checkpoint's parameters from others, file by file.
+
+  Without the optimizer's state, which may be left out of a copy.
+  """
+  found = file_marks.of_folder(
+    checkpoint, lambda name: name != FILE and not name.startswith("state.")
+  )
+  if (checkpoint / FILE).exists():
+    found.append(f"{FILE}: {file_marks.of_content(checkpoint / FILE)}")
+  return found
 
 
 def load(path: files.Name, abstract: types.Params) -> types.Params:
