@@ -96,6 +96,46 @@ def test_one_file_is_split_by_article(tmp_path):
   assert 15 < len(articles["validation"]) < 50 and len(articles["test"]) > 15
 
 
+def test_ids_are_unique_over_all_files_of_a_split_and_stay(tmp_path):
+  """Samples are seeded by them, and records paired by them."""
+  files = {
+    name: write(
+      tmp_path / f"{name}.tsv",
+      *(line(f"a-{name}{i}", summary=f"{name}{i}") for i in range(3)),
+    )
+    for name in ("b", "c")
+  }
+
+  def ids(*paths):
+    rows = seahorse.ratings("train", file={"train": paths}, language="ru")
+    return {row["id"]: row["targets"] for row in rows}
+
+  one = ids(files["b"])
+  assert one == {f"seahorse/train/00000{i}": f"b{i}" for i in range(3)}
+  two = ids(files["b"], files["c"])
+  assert two == {
+    f"seahorse/train/{name}/00000{i}": f"{name}{i}"
+    for name in ("b", "c")
+    for i in range(3)
+  }
+  assert ids(files["c"], files["b"]) == two
+  write(tmp_path / "a.tsv", line("a-a", summary="a0"))
+  assert ids(str(tmp_path / "*.tsv")) == {
+    **two,
+    "seahorse/train/a/000000": "a0",
+  }
+
+
+def test_g28_two_files_of_one_name_are_refused(tmp_path):
+  paths = []
+  for name in ("x", "y"):
+    (tmp_path / name).mkdir()
+    paths.append(write(tmp_path / name / "dev.tsv", line()))
+  for given in (paths, paths[:1] * 2):
+    with pytest.raises(ValueError, match="cannot both be 'dev'; rename one"):
+      seahorse.ratings("train", file={"train": given}, language="ru")
+
+
 @pytest.mark.parametrize(
   "lines, message",
   [

@@ -11,6 +11,7 @@ import csv
 import functools
 import io
 import json
+import os
 from typing import Any
 
 from xlrm.data import row_counts
@@ -226,7 +227,7 @@ def ratings(
     f"SEAHORSE {language} {split}, question {names}"
   )
   rows, without = [], {}
-  for path in paths:
+  for path, name in _names(split, paths).items():
     for number, row in enumerate(read(path)):
       if row["language"] != language:
         continue
@@ -243,7 +244,7 @@ def ratings(
         counts.drop(str(reason), row["gem_id"])
         continue
       article = "" if texts is None else texts[row["gem_id"]]
-      rows.append(_rated(row, number, split, article, rating))
+      rows.append(_rated(row, f"{name}/{number:06d}", article, rating))
   if texts is None:
     warn_bare(str(file))
   if unjoined is not None and without:
@@ -251,9 +252,31 @@ def ratings(
   return counts.close(rows)
 
 
-def _rated(row, number: int, split: str, article: str, rating: float) -> dict:
+def _names(split: str, paths: Sequence[str]) -> dict[str, str]:
+  """Path -> what the ids of its rows begin with.
+
+  Of several files each has its own, so that rows are counted in each and one
+  more file changes no id.
+
+  Raises:
+    ValueError: two of them have one name.
+  """
+  found, seen = {}, {}
+  for path in paths:
+    own = os.path.basename(path).removesuffix(".gz").removesuffix(".tsv")
+    if own in seen:
+      raise ValueError(
+        f"{path} and {seen[own]}: rows are named after their file, so two "
+        f"files of the split {split!r} cannot both be {own!r}; rename one"
+      )
+    seen[own] = path
+    found[path] = f"seahorse/{split}/{own}"
+  return found if len(found) > 1 else dict.fromkeys(paths, f"seahorse/{split}")
+
+
+def _rated(row, name: str, article: str, rating: float) -> dict:
   return {
-    "id": f"seahorse/{split}/{number:06d}",
+    "id": name,
     "language": row["language"],
     "dataset": row["gem_id"].partition("-")[0],
     "inputs": article,
