@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping
 import json
 from typing import Any
 
-from xlrm.data import seahorse
+from xlrm.data import seahorse_files
 from xlrm.storage import files
 from xlrm.storage import row_files
 
@@ -68,9 +68,11 @@ def tfds_rows(name: str, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def exported(place: str, row: Mapping[str, Any]) -> dict[str, str]:
   """gem_id, document and summary of a row of any of the sources."""
-  present = [x for x in seahorse.ARTICLE_FIELDS if isinstance(row.get(x), str)]
+  present = [
+    x for x in seahorse_files.ARTICLE_FIELDS if isinstance(row.get(x), str)
+  ]
   if not present:
-    wanted = " or ".join(seahorse.ARTICLE_FIELDS)
+    wanted = " or ".join(seahorse_files.ARTICLE_FIELDS)
     raise row_files.missing(place, wanted, list(row))
   return {
     "gem_id": row_files.text(place, row, "gem_id"),

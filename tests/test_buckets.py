@@ -34,7 +34,7 @@ from xlrm.checkpoints import t5x
 from xlrm.config import gin_jobs
 from xlrm.data import file_tasks
 from xlrm.data import oasst_files
-from xlrm.data import seahorse
+from xlrm.data import seahorse_files
 from xlrm.distributed import processes
 from xlrm.evaluation import accuracy_files
 from xlrm.evaluation import records
@@ -94,8 +94,8 @@ REFUSED = {
   "template": lambda: judge_templates.Template.load(PLACE),
   "Tokenizer": lambda: tokenizer.Tokenizer.load(PLACE),
   "PromptFile": lambda: prompt_files.PromptFile(PLACE).examples("test"),
-  "seahorse": lambda: list(seahorse.read(PLACE)),
-  "articles": lambda: seahorse.read_articles(PLACE),
+  "seahorse": lambda: list(seahorse_files.read(PLACE)),
+  "articles": lambda: seahorse_files.read_articles(PLACE),
   "oasst": lambda: oasst_files.read(PLACE),
   "ids": lambda: file_tasks._ids(PLACE),
   "rows": lambda: list(row_files.rows(PLACE)),

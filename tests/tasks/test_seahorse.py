@@ -6,6 +6,7 @@ import pytest
 
 from xlrm.data import registry
 from xlrm.data import seahorse as reader
+from xlrm.data import seahorse_files
 from xlrm.data import seqio_source
 from xlrm.data import splits
 import xlrm.tasks.seahorse
@@ -24,7 +25,7 @@ def file(tmp_path):
     line(i, "Yes" if i % 2 else "No", "ru" if i % 3 else "tr")
     for i in range(90)
   ]
-  header = "\t".join(reader.COLUMNS)
+  header = "\t".join(seahorse_files.COLUMNS)
   (tmp_path / "x.tsv").write_text("\n".join([header, *lines]) + "\n")
   yield tmp_path / "x.tsv"
   for name in registry.names():
@@ -48,7 +49,9 @@ def test_one_file_is_split_by_article_for_every_language(file):
       odd = int(row["gem_id"].removeprefix("a-")) % 2
       assert row["rating"] == float(odd) and row["reward_inputs"] == ""
   mixed = registry.rates_of(registry.get("here_rating"))
-  assert set(mixed) == {f"here_rating.{x}" for x in reader.LANGUAGES.values()}
+  assert set(mixed) == {
+    f"here_rating.{x}" for x in seahorse_files.LANGUAGES.values()
+  }
 
 
 def test_files_questions_and_articles_may_be_others(file, tmp_path):

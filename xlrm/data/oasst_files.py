@@ -117,6 +117,7 @@ def ancestors(message: Message, by_id: Mapping[str, Message]) -> list[Message]:
 
 
 def is_circular(message: Message, by_id: Mapping[str, Message]) -> bool:
+  """Whether a message answers, by way of others, itself."""
   return ancestors(message, by_id)[-1].parent in by_id
 
 

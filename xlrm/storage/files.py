@@ -253,8 +253,3 @@ def remove(name: Name) -> None:
   if not is_remote(found):
     found = pathlib.Path(found)  # epath's removes empty folders, too
   found.unlink(missing_ok=True)
-
-
-def remove_folder(name: Name) -> None:
-  """Removes a folder with all it holds, if it is there."""
-  path(name).rmtree(missing_ok=True)
