@@ -21,14 +21,12 @@ and `gem_summary.ru` is a task, and $XLRM_GEM/*.jsonl.gz are the articles of
 
 import argparse
 from collections.abc import Iterator, Mapping
-import gzip
 import json
-import os
-import pathlib
 from typing import Any
 
-from xlrm.data import seahorse
+from xlrm.data import seahorse_files
 from xlrm.storage import files
+from xlrm.storage import row_files
 
 # source -> language -> (name in TensorFlow Datasets, name in GEM's files)
 SOURCES = {
@@ -70,27 +68,27 @@ def tfds_rows(name: str, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def exported(place: str, row: Mapping[str, Any]) -> dict[str, str]:
   """gem_id, document and summary of a row of any of the sources."""
-  present = [x for x in seahorse.ARTICLE_FIELDS if isinstance(row.get(x), str)]
+  present = [
+    x for x in seahorse_files.ARTICLE_FIELDS if isinstance(row.get(x), str)
+  ]
   if not present:
-    raise files.missing(place, " or ".join(seahorse.ARTICLE_FIELDS), list(row))
+    wanted = " or ".join(seahorse_files.ARTICLE_FIELDS)
+    raise row_files.missing(place, wanted, list(row))
   return {
-    "gem_id": files.text(place, row, "gem_id"),
+    "gem_id": row_files.text(place, row, "gem_id"),
     "document": row[present[0]],
-    "summary": files.text(place, row, "target"),
+    "summary": row_files.text(place, row, "target"),
   }
 
 
-def write(path: pathlib.Path, rows) -> int:
-  """Writes rows; the file takes its name when it is complete."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_name(f"{path.name}.partial")
+def write(path: files.Name, rows) -> int:
+  """Writes rows, all or none; how many."""
   count = 0
-  with gzip.open(temporary, "wt", encoding="utf-8") as file:
+  with files.writing_text(path) as file:
     for place, row in rows:
       line = json.dumps(exported(place, row), ensure_ascii=False)
       file.write(f"{line}\n")
       count += 1
-  os.replace(temporary, path)
   return count
 
 
@@ -107,11 +105,11 @@ def main() -> None:
   for language, (dataset, name) in SOURCES[options.source].items():
     for split in SPLITS:
       if options.files:
-        rows = files.rows(options.files.format(name=name, split=split))
+        rows = row_files.rows(options.files.format(name=name, split=split))
       else:
         rows = tfds_rows(dataset, split)
       target = f"{options.source}_{language}.{split}.jsonl.gz"
-      count = write(pathlib.Path(options.output) / target, rows)
+      count = write(files.path(options.output) / target, rows)
       print(f"{target}: {count:,} rows", flush=True)
 
 

@@ -87,7 +87,9 @@ def _action_parser(action: str) -> argparse.ArgumentParser:
 def main(options: argparse.Namespace) -> int:
   if options.action == "serve":
     return _serve(options)
-  directory = pathlib.Path(options.directory)
+  from xlrm.storage import files
+
+  directory = files.local(options.directory)
   return {"export": _export, "import": _import, "verdicts": _verdicts}[
     options.action
   ](directory, options)
@@ -150,8 +152,9 @@ def _serve(options: argparse.Namespace) -> int:
   from xlrm.annotation import annotation_study
   from xlrm.annotation import design
   from xlrm.annotation import pairs as pairs_lib
+  from xlrm.storage import files
 
-  directory = pathlib.Path(options.output)
+  directory = files.local(options.output)
   settings = _settings(options)
   annotators = [x.strip() for x in options.annotators.split(",") if x.strip()]
   pairs = pairs_lib.read(options.records, settings)

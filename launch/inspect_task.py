@@ -9,7 +9,6 @@ agreement of duplicates.
 import argparse
 from collections.abc import Sequence
 import importlib.util
-import os
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +48,7 @@ def main(options: argparse.Namespace) -> int:
   from xlrm.checkpoints import pretrained
   from xlrm.data import inspection
   from xlrm.data import seqio_source
+  from xlrm.storage import files
   from xlrm.text import tokenizer as tokenizer_lib
 
   if options.tokenizer.endswith(".model"):
@@ -71,9 +71,7 @@ def main(options: argparse.Namespace) -> int:
   title = f"{options.task}, {options.split}"
   print(inspection_page.text(title, parts), flush=True)
   if options.html:
-    temporary = f"{options.html}.partial"
-    with open(temporary, "w", encoding="utf-8") as file:
-      file.write(inspection_page.render(title, options.tokenizer, parts))
-    os.replace(temporary, options.html)
+    page = inspection_page.render(title, options.tokenizer, parts)
+    files.write_text(options.html, page)
     print(f"page: {options.html}")
   return 0

@@ -12,6 +12,7 @@ import pathlib
 import sys
 
 from xlrm.config import gin_jobs
+from xlrm.storage import files
 from xlrm.text import tokenizer
 from xlrm.text import vocabulary_texts
 
@@ -33,11 +34,11 @@ def run(output: str) -> pathlib.Path:
   data = os.environ.get("XLRM_REAL_DATA")
   if not data:
     raise ValueError("set XLRM_REAL_DATA to the folder of real text")
-  folder = pathlib.Path(output)
+  folder = files.local(output)
   pieces = folder / "spiece.model"
   if not pieces.exists():
-    files = [f"{data}/debsum/{x}.train.jsonl.gz" for x in LANGUAGES]
-    texts = vocabulary_texts.sentences(files, ["document", "summary"])
+    names = [f"{data}/debsum/{x}.train.jsonl.gz" for x in LANGUAGES]
+    texts = vocabulary_texts.sentences(names, ["document", "summary"])
     tokenizer.train_vocabulary(
       (text for number, text in enumerate(texts) if number % 4 < 2),
       VOCABULARY_SIZE,

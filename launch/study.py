@@ -15,12 +15,12 @@ submits the cells as jobs of a cluster; docs/studies.md tells more.
 
 import argparse
 from collections.abc import Sequence
-import pathlib
 
 from xlrm.launch import process_options
 from xlrm.launch import run
 from xlrm.launch.targets import launch_plan
 from xlrm.launch.targets import target_choice
+from xlrm.storage import files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +118,7 @@ def search_paths(options: argparse.Namespace) -> list[str]:
   them."""
   found = [x for x in options.gin_search_paths.split(",") if x]
   for gin_file in options.gin_file:
-    beside = pathlib.Path(gin_file).parent
+    beside = files.local(gin_file).parent
     folders = (beside, beside / launch_plan.FOLDER)
     found += [str(x) for x in folders if x.is_dir() and str(x) != "."]
   return list(dict.fromkeys(found))

@@ -18,10 +18,11 @@ import functools
 
 from xlrm.data import registry
 from xlrm.data import seahorse
+from xlrm.data import seahorse_files
 from xlrm.data import splits
 
 FILE = "$XLRM_REAL_DATA/seahorse/validation.tsv"
-LANGUAGES = tuple(sorted(seahorse.LANGUAGES.values()))
+LANGUAGES = tuple(sorted(seahorse_files.LANGUAGES.values()))
 
 
 def register(

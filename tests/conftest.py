@@ -19,6 +19,7 @@ os.environ["XLA_FLAGS"] = (
   + " --xla_backend_optimization_level=0"
 )
 
+import fake_bucket
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 import jaxtyping
@@ -77,6 +78,14 @@ def real_data() -> pathlib.Path:
   if not folder:
     pytest.skip("real data: set XLRM_REAL_DATA to its folder")
   return pathlib.Path(folder)
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch) -> pathlib.Path:
+  """The folder of gs://bucket, in an empty working directory."""
+  (tmp_path / "here").mkdir()
+  monkeypatch.chdir(tmp_path / "here")
+  return fake_bucket.install(monkeypatch, tmp_path / "buckets")
 
 
 @pytest.fixture(scope="module")

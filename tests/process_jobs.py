@@ -25,8 +25,8 @@ from xlrm.batches import batch_feed
 from xlrm.batches import batch_sources
 from xlrm.batches import converters
 from xlrm.batches import prompt_files
-from xlrm.checkpoints import native
 from xlrm.checkpoints import pretrained
+from xlrm.checkpoints import run_checkpoints
 from xlrm.distributed import meshes
 from xlrm.distributed import process_start
 from xlrm.distributed import processes
@@ -112,7 +112,7 @@ def run_tiny(place, folder, mesh=None):
 
 def run_full(place, folder):
   """From step 6 on, process 1 alone can write no array into a file."""
-  save = native.Checkpointer.save
+  save = run_checkpoints.Checkpointer.save
 
   def limited(self, step, *arguments, **named):
     if step == 6 and processes.index() == 1:
@@ -120,7 +120,7 @@ def run_full(place, folder):
       resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most))
     return save(self, step, *arguments, **named)
 
-  native.Checkpointer.save = limited
+  run_checkpoints.Checkpointer.save = limited
   return run_tiny(place, folder)
 
 

@@ -12,6 +12,7 @@ import pathlib
 
 import jax
 
+from xlrm.checkpoints import model_description
 from xlrm.checkpoints import pretrained
 from xlrm.miniworld import world_rows
 from xlrm.text import tokenizer
@@ -61,7 +62,7 @@ def write_reward(
   model = dataclasses.replace(base.model, config=config)
   description = dataclasses.replace(
     base.description,
-    kind=pretrained.RESPONSE_SCORER,
+    kind=model_description.RESPONSE_SCORER,
     config=config,
     max_input_length=lengths["inputs"],
     max_response_length=lengths["targets"],

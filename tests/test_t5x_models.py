@@ -18,9 +18,10 @@ import tensorflow as tf
 from xlrm import types
 from xlrm.batches import converters
 from xlrm.checkpoints import conversion
+from xlrm.checkpoints import model_files
 from xlrm.checkpoints import pretrained
 from xlrm.checkpoints import stored
-from xlrm.checkpoints import t5x
+from xlrm.checkpoints import t5x_writer
 from xlrm.config import gin_files
 from xlrm.data import feature_converter
 from xlrm.data import file_tasks
@@ -199,7 +200,7 @@ def test_every_bias_of_umt5_has_axes(t5x_models):
 def test_what_t5x_wrote_is_a_model_directory_of_ours(t5x_models, tmp_path):
   model = made(t5x_models, "PointwiseRewardModel", layer=2)
   params = initial(model)
-  t5x.write(tmp_path, stored.of_tree(params), step=7)
+  t5x_writer.write(tmp_path, stored.of_tree(params), step=7)
   t5x_models.summarize_config(tmp_path, None, 0, model=model)
   loaded = pretrained.load_scorer(tmp_path)
   assert loaded.description.scorer_layer == 2
@@ -245,7 +246,7 @@ def test_what_does_not_fit_is_refused(t5x_models):
   cfg.vocabularies = (vocabulary, vocabulary)
   t5x_models.verify_task(cfg, model)
   other = seqio.SentencePieceVocabulary(
-    pretrained.vocabulary_path("nano"), extra_ids=1
+    model_files.vocabulary_path("nano"), extra_ids=1
   )
   cfg.vocabularies = (vocabulary, other)
   with pytest.raises(ValueError, match="'a_rating.en' .* for 'targets'"):

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from xlrm.checkpoints import manifest
-from xlrm.checkpoints import native
+from xlrm.checkpoints import run_checkpoints
 from xlrm.distributed import meshes
 from xlrm.losses import token_losses
 from xlrm.training import fit
@@ -183,13 +183,13 @@ def _arm(point, step):
     setattr(owner, name, replacement)
 
   if point == "orbax":  # while Orbax writes
-    before(native.Checkpointer, "save", delay=0.004)
+    before(run_checkpoints.Checkpointer, "save", delay=0.004)
   elif point == "manifest":  # all arrays are there, the manifest is not
     before(manifest, "write")
   elif point == "best":  # the checkpoint is complete, best.json is not
-    native.Checkpointer.mark_best = lambda *_: _kill()
+    run_checkpoints.Checkpointer.mark_best = lambda *_: _kill()
   elif point == "prune":
-    before(native, "_remove", delay=0.0)
+    before(run_checkpoints, "_remove", delay=0.0)
   elif point == "evaluate":
     before(sys.modules[__name__], "evaluate")
   else:

@@ -28,6 +28,7 @@ from t5x import utils
 
 from xlrm import types
 from xlrm.batches import converters
+from xlrm.checkpoints import model_description
 from xlrm.checkpoints import model_files
 from xlrm.data import feature_converter
 from xlrm.data import registry
@@ -204,10 +205,10 @@ class _Model(models.BaseTransformerModel):
     return self._from_left
 
   @property
-  def description(self) -> model_files.Description:
+  def description(self) -> model_description.Description:
     """What `model.json` says of the model."""
-    return model_files.Description(
-      kind=model_files.LANGUAGE_MODEL,
+    return model_description.Description(
+      kind=model_description.LANGUAGE_MODEL,
       config=self._backbone.config,
       max_input_length=self._lengths["inputs"],
       max_response_length=self._lengths["targets"],
@@ -341,10 +342,10 @@ class _RewardModel(_Model):
     return self._scores(params, batch), {}
 
   @property
-  def description(self) -> model_files.Description:
+  def description(self) -> model_description.Description:
     return dataclasses.replace(
       super().description,
-      kind=model_files.RESPONSE_SCORER,
+      kind=model_description.RESPONSE_SCORER,
       scorer_layer=self._scorer.layer,
     )
 
@@ -411,7 +412,7 @@ def summarize_config(
     model: `%MODEL`.
   """
   gin_utils.summarize_gin_config(model_dir, summary_writer, step)
-  model_files.write_description(
+  model_description.write(
     model_dir,
     model.description,
     model.output_vocabulary.sentencepiece_model_file,

@@ -17,7 +17,7 @@ import time
 
 import jax
 
-from xlrm.checkpoints import pretrained
+from xlrm.checkpoints import model_files
 from xlrm.jobs import benchmark_config
 from xlrm.jobs import benchmark_ppo
 from xlrm.launch import main as launch_main
@@ -49,7 +49,7 @@ def ours():
 
 def theirs(python: str):
   """TRL's iteration, in a process that waits until it is asked."""
-  vocabulary = pretrained.vocabulary_path("nano")
+  vocabulary = model_files.vocabulary_path("nano")
   command = [python, HERE / "bench_trl.py", f"--vocabulary={vocabulary}"]
   child = subprocess.Popen(
     [*command, "--turns"],

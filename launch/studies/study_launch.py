@@ -6,7 +6,7 @@ other targets one job, of all processes, runs the cells one after the other.
 """
 
 import argparse
-import pathlib
+import os
 
 from xlrm.config import gin_jobs
 from xlrm.launch.studies import study_plan
@@ -35,7 +35,7 @@ def travelling(
     # A name that `config` takes as its own: only included files may leave
     # bindings that nothing calls, and here they are included.
     name = f"{cell.kind}.{gin_jobs.SAVED}"
-    parts = [f"# {pathlib.Path(x.name).name}\n{x.text}" for x in sources]
+    parts = [f"# {os.path.basename(x.name)}\n{x.text}" for x in sources]
     files[name] = "".join(parts)
     jobs[cell.kind] = name
   lines = "".join(f"    {kind!r}: {name!r},\n" for kind, name in jobs.items())

@@ -6,7 +6,6 @@ complete, did it fail) is decided by the first one, or by all.
 
 from collections.abc import Iterator, Sequence
 import contextlib
-import pathlib
 import time
 import traceback
 
@@ -153,8 +152,7 @@ def run(
     ValueError: a mistake that is found before anything is run; another process
       runs the study; training would continue as something else.
   """
-  folder = pathlib.Path(loaded.study.model_dir)
-  if "://" in str(loaded.study.model_dir):
+  if files.is_remote(loaded.study.model_dir):
     raise ValueError(
       f"MODEL_DIR {loaded.study.model_dir!r}: a study runs in a folder; "
       "--launcher=tpu or kubernetes mounts buckets on its machines"
@@ -167,7 +165,8 @@ def run(
   with _held(study_state.lock(loaded.study, shared=only is not None)):
     processes.on_first(_check_now, loaded, chosen)
     if only is None:
-      processes.on_first(files.write_text, folder / SAVED, loaded.text)
+      saved = files.local(loaded.study.model_dir) / SAVED
+      processes.on_first(files.write_text, saved, loaded.text)
     failed = run_cells(plan, chosen, loaded.search_paths, wait_seconds)
   if failed:
     print(f"{len(failed)} of {len(chosen)} cells are not done:")

@@ -25,7 +25,7 @@ from xlrm.studies import report_cells
 from xlrm.studies import study as study_lib
 from xlrm.studies import study_cell
 
-MARK = "cell.study"  # no .json: those make the fingerprint of a model
+MARK = "cell.study"
 LOCK = "study.lock"
 CELL_LOCKS = "locks"  # folder: one per cell, never removed
 _CHECKPOINT = "checkpoint_*/manifest.json"  # written last, see checkpoints
@@ -100,7 +100,7 @@ def _told(cell: study_cell.StudyCell) -> dict[str, str]:
 def _mark(cell: study_cell.StudyCell) -> dict | None:
   path = cell.folder / MARK
   try:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(files.read_text(path))
   except FileNotFoundError:
     return None
   except ValueError as error:
@@ -110,9 +110,11 @@ def _mark(cell: study_cell.StudyCell) -> dict | None:
 
 
 def state(cell: study_cell.StudyCell, identity: str) -> State:
-  """From its folder alone."""
+  """From its folder alone; one in a bucket is seen only where it is mounted."""
+  if files.is_remote(cell.folder):
+    return State.MISSING
   mark = _mark(cell)
-  product = any(cell.folder.glob(PRODUCTS[cell.kind]))
+  product = any(files.local(cell.folder).glob(PRODUCTS[cell.kind]))
   if mark is None:
     return State.BEGUN if product else State.MISSING
   if mark["identity"] != identity:
@@ -145,9 +147,7 @@ def present(
 def _outside(cell: study_cell.StudyCell) -> list[pathlib.Path]:
   """Verdicts that a report takes and that no cell makes, see Study.verdicts."""
   taken = cell.settings.get("VERDICTS", ())
-  return [
-    pathlib.Path(x) for x in taken if not isinstance(x, study_cell.Folder)
-  ]
+  return [files.local(x) for x in taken if not isinstance(x, study_cell.Folder)]
 
 
 def _digest(source: pathlib.Path) -> str:
@@ -157,7 +157,7 @@ def _digest(source: pathlib.Path) -> str:
     source /= annotation_study.ANSWERS if people else report_cells.VERDICTS
   if not source.is_file():
     return "missing"
-  with open(source, "rb") as file:
+  with files.opened(source) as file:
     return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
@@ -170,7 +170,6 @@ def write_mark(cell: study_cell.StudyCell, identity: str, done: bool) -> None:
     "identity": identity,
     "done": done,
   }
-  cell.folder.mkdir(parents=True, exist_ok=True)
   text = json.dumps(mark, indent=1, ensure_ascii=False)
   files.write_text(cell.folder / MARK, text + "\n")
 
@@ -178,11 +177,12 @@ def write_mark(cell: study_cell.StudyCell, identity: str, done: bool) -> None:
 def forget_if_empty(cell: study_cell.StudyCell) -> None:
   """A cell that never began leaves no folder that looks like a run."""
   with contextlib.suppress(OSError):  # what went wrong before is to be heard
-    names = {x.name for x in cell.folder.iterdir()}
+    folder = files.local(cell.folder)
+    names = {x.name for x in folder.iterdir()}
     if names <= {MARK, gin_jobs.SAVED}:
       for name in names:
-        (cell.folder / name).unlink()
-      cell.folder.rmdir()
+        files.remove(folder / name)
+      folder.rmdir()
 
 
 def _change(cell: study_cell.StudyCell) -> str:
@@ -228,7 +228,7 @@ def lock(study: study_lib.Study, *, shared: bool = False) -> Iterator[None]:
   Raises:
     ValueError: another process holds it; says which.
   """
-  path = pathlib.Path(study.model_dir) / LOCK
+  path = files.local(study.model_dir) / LOCK
   with _locked(path, f"the study in {study.model_dir}", shared):
     yield
 
@@ -238,7 +238,7 @@ def cell_lock(
   cell: study_cell.StudyCell, wait_seconds: float = 0
 ) -> Iterator[None]:
   """Keeps a second process out of a cell for this long; see `lock`."""
-  path = cell.root / CELL_LOCKS / f"{cell.name}.lock"
+  path = files.local(cell.root) / CELL_LOCKS / f"{cell.name}.lock"
   with _locked(path, cell.title, False, wait_seconds):
     yield
 

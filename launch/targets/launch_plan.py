@@ -62,7 +62,7 @@ class Job:
 
   def folder(self) -> pathlib.Path:
     """MODEL_DIR/launch."""
-    return pathlib.Path(self.model_dir) / FOLDER
+    return files_lib.local(self.model_dir) / FOLDER
 
   def mounted_dir(self) -> str:
     """MODEL_DIR as the workers see it."""
@@ -180,7 +180,6 @@ class Plan:
     Raises:
       OSError: the folder cannot be written; names it.
     """
-    self.folder.mkdir(parents=True, exist_ok=True)
     for name, text in self.files.items():
       files_lib.write_text(self.folder / name, text)
 
@@ -193,7 +192,7 @@ def folder_here(launched: Job) -> pathlib.Path:
 def asset(name: str) -> str:
   """The unchanging part of a script."""
   path = package_data.asset("launch", name)
-  return path.read_text(encoding="utf-8")
+  return files_lib.read_text(path)
 
 
 def run(plan: Plan) -> int:

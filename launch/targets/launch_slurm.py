@@ -16,6 +16,7 @@ import shlex
 import sys
 
 from xlrm.launch.targets import launch_plan
+from xlrm.storage import files
 
 SCRIPT = "job.sbatch"
 NETWORKED = (
@@ -69,7 +70,7 @@ def _mount_type(path: pathlib.Path) -> tuple[str, str]:
   """(mount point, type of file system) that a path lies on, here."""
   found = ("/", "unknown")
   try:
-    mounts = pathlib.Path("/proc/mounts").read_text(encoding="utf-8")
+    mounts = files.read_text("/proc/mounts")
   except OSError:
     return found
   for line in mounts.splitlines():

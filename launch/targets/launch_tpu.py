@@ -14,6 +14,7 @@ import re
 import shlex
 
 from xlrm.launch.targets import launch_plan
+from xlrm.storage import files
 
 SCRIPT, WORKER = "tpu.sh", "worker.sh"
 # By the kind in an accelerator type: what one more worker adds to its number
@@ -98,8 +99,8 @@ def _is_ours(wheel: pathlib.Path) -> bool:
 
 def _wheels(paths: list[str]) -> list[pathlib.Path]:
   for path in paths:
-    if not path.endswith(".whl") or not pathlib.Path(path).is_file():
-      folder = pathlib.Path(path).parent
+    if not path.endswith(".whl") or not files.local(path).is_file():
+      folder = files.local(path).parent
       there = sorted(str(x) for x in folder.glob("*.whl"))
       raise ValueError(
         f"--wheel={path!r} is not a wheel here; {folder} has "
@@ -108,11 +109,11 @@ def _wheels(paths: list[str]) -> list[pathlib.Path]:
       )
     launch_plan.checked(
       "--wheel",
-      pathlib.Path(path).name,
+      files.local(path).name,
       r"[\w.+-]+\.whl",
       "NAME-VERSION-TAGS.whl",
     )
-  wheels = [pathlib.Path(path).absolute() for path in paths]
+  wheels = [files.local(path).absolute() for path in paths]
   if not any(map(_is_ours, wheels)):
     raise ValueError(
       f"--wheel={paths[0]!r}: none of the wheels is xlrm's, xlrm-*.whl"

@@ -70,7 +70,7 @@ def test_one_connection_serves_many_requests(clients):
 def test_a_beginning_that_was_killed_begins_again(tmp_path):
   folder = tmp_path / "people"
   folder.mkdir()
-  for name in ("key.json", "answers.sqlite.partial", "lock"):
+  for name in ("key.json", ".answers.sqlite.0123abcd.partial", "lock"):
     (folder / name).write_text("{")
   people.begin(folder)
   assert len(annotation_study.read_key(folder).keys) == 24

@@ -46,7 +46,7 @@ def test_an_epoch_has_every_prompt_once_and_the_next_another_order():
   assert found[:8] != found[8:]
 
 
-def test_a_batch_is_a_function_of_its_number():
+def test_g18_a_batch_is_a_function_of_its_number():
   whole = list(itertools.islice(batches("abcde").train_batches(0), 7))
   (later,) = itertools.islice(batches("abcde").train_batches(6), 1)
   assert later.number == 6 and later.rows == whole[6].rows

@@ -9,12 +9,15 @@ import jax
 import numpy as np
 import pytest
 
+from xlrm.checkpoints import adafactor_moments
 from xlrm.checkpoints import conversion
+from xlrm.checkpoints import model_description
 from xlrm.checkpoints import model_files
-from xlrm.checkpoints import native
 from xlrm.checkpoints import pretrained
+from xlrm.checkpoints import run_checkpoints
 from xlrm.checkpoints import stored
 from xlrm.checkpoints import t5x
+from xlrm.checkpoints import t5x_writer
 from xlrm.launch import main
 from xlrm.rewards import text_scoring
 from xlrm.training import optimizers
@@ -41,7 +44,7 @@ def scorer(tmp_path_factory):
   folder = tmp_path_factory.mktemp("scorer") / "rm"
   description = dataclasses.replace(
     base.description,
-    kind=pretrained.RESPONSE_SCORER,
+    kind=model_description.RESPONSE_SCORER,
     max_input_length=64,
     max_response_length=32,
     scorer_layer=2,
@@ -89,8 +92,8 @@ def test_a_checkpoint_of_training_is_converted_as_it_is_loaded(tmp_path):
   """Orbax and manifest, where the shipped model is one .npz file."""
   nano = pretrained.load_language_model("nano")
   run = tmp_path / "run"
-  model_files.write_description(run, nano.description, nano.vocabulary)
-  checkpointer = native.Checkpointer(run)
+  model_description.write(run, nano.description, nano.vocabulary)
+  checkpointer = run_checkpoints.Checkpointer(run)
   params = jax.tree.map(lambda x: x + 1, nano.params)
   checkpointer.save(3, params, {"step": jax.numpy.zeros(())}, {})
   checkpointer.close()
@@ -103,18 +106,18 @@ def test_a_checkpoint_of_training_is_converted_as_it_is_loaded(tmp_path):
 def test_t5x_gets_the_step_and_the_moments_of_a_run(name, tmp_path):
   nano = pretrained.load_language_model("nano")
   run = tmp_path / "run"
-  model_files.write_description(run, nano.description, nano.vocabulary)
+  model_description.write(run, nano.description, nano.vocabulary)
   optimizer = getattr(optimizers, name)(1e-3)
   state = jax.jit(optimizer.init)(nano.params)
   state = jax.tree.map(lambda x: x + jax.numpy.ones_like(x), state)
-  checkpointer = native.Checkpointer(run)
+  checkpointer = run_checkpoints.Checkpointer(run)
   rest = {"step": jax.numpy.asarray(7), "opt_state": state}
   checkpointer.save(7, nano.params, rest, {})
   checkpointer.close()
   made = conversion.convert(run, tmp_path / "t5x", "t5x")
   step, found = t5x.read_optimizer(made)
   assert step == 7
-  expected = t5x.adafactor_moments(state) if name == "adafactor" else {}
+  expected = adafactor_moments.of_state(state) if name == "adafactor" else {}
   assert found.keys() == expected.keys()
   for key, array in expected.items():
     np.testing.assert_array_equal(found[key].whole(), array.whole())
@@ -139,10 +142,10 @@ def test_the_exported_reward_model_is_a_backbone_and_a_score(scorer, tmp_path):
 def test_a_bare_checkpoint_of_t5x_needs_a_vocabulary_only(tmp_path):
   """Sizes come from the shapes; spiece.model is found beside or named."""
   arrays = model_files.find("nano").read()
-  t5x.write(tmp_path / "bare", arrays)
+  t5x_writer.write(tmp_path / "bare", arrays)
   with pytest.raises(FileNotFoundError, match="has no spiece.model beside it"):
     pretrained.load_language_model(tmp_path / "bare")
-  spiece = pretrained.vocabulary_path("nano")
+  spiece = model_files.vocabulary_path("nano")
   loaded = pretrained.load_language_model(tmp_path / "bare", vocabulary=spiece)
   nano = pretrained.load_language_model("nano")
   assert loaded.model.config == nano.model.config
@@ -171,8 +174,8 @@ def test_a_vocabulary_of_another_model_is_refused(tmp_path):
   arrays[name] = stored.StoredArray.of(arrays[name].whole()[:1000])
   output = "decoder/logits_dense/kernel"
   arrays[output] = stored.StoredArray.of(arrays[output].whole()[:, :1000])
-  t5x.write(tmp_path / "other", arrays)
-  spiece = pretrained.vocabulary_path("nano")
+  t5x_writer.write(tmp_path / "other", arrays)
+  spiece = model_files.vocabulary_path("nano")
   with pytest.raises(ValueError, match="1568 pieces, the model only 1000"):
     pretrained.load_language_model(tmp_path / "other", vocabulary=spiece)
 
@@ -205,7 +208,8 @@ def test_the_command_says_what_it_recognised(tmp_path, capsys):
 MANY = """
 import json, sys
 import numpy as np
-from xlrm.checkpoints import huggingface, stored, t5x
+from xlrm.checkpoints import huggingface, huggingface_writer, stored
+from xlrm.checkpoints import t5x, t5x_writer
 from xlrm.models import language_model, t5
 config = t5.T5Config(60_000, 512, 4, 64, 8192, 22, 22)
 model = language_model.EncoderDecoder(config)
@@ -215,15 +219,15 @@ def leaf(shape):
   read = lambda index: np.ones([i.stop - i.start for i in index], np.float32)
   return stored.StoredArray(shape, np.dtype(np.float32), read)
 import jax
-from xlrm.training import optimizers
+from xlrm.distributed import sharding
 arrays = {
-  optimizers.path_name(path): leaf(tuple(x.shape))
+  sharding.path_name(path): leaf(tuple(x.shape))
   for path, x in jax.tree_util.tree_leaves_with_path(shapes)
 }
-huggingface.write(sys.argv[1] + "/hf", arrays, config)
-t5x.write(sys.argv[1] + "/t5x", huggingface.read(sys.argv[1] + "/hf"))
+huggingface_writer.write(sys.argv[1] + "/hf", arrays, config)
+t5x_writer.write(sys.argv[1] + "/t5x", huggingface.read(sys.argv[1] + "/hf"))
 back = t5x.read(sys.argv[1] + "/t5x")
-huggingface.write(sys.argv[1] + "/again", back, config)
+huggingface_writer.write(sys.argv[1] + "/again", back, config)
 # Not ru_maxrss: a child begins with that of the process it was forked from.
 status = open("/proc/self/status").read()
 peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from xlrm.checkpoints import checkpoint_errors
 from xlrm.checkpoints import manifest
 
 
@@ -49,7 +50,7 @@ def _flip(path: pathlib.Path, position: int = 50) -> None:
 )
 def test_g19_every_change_is_noticed(folder, harm, message):
   harm(folder)
-  with pytest.raises(manifest.DamagedError, match=message):
+  with pytest.raises(checkpoint_errors.DamagedError, match=message):
     manifest.verify(folder)
 
 
@@ -58,7 +59,9 @@ def test_g19_the_manifest_vouches_for_itself(folder):
   content = json.loads(path.read_text())
   content["step"] = 8
   path.write_text(json.dumps(content))
-  with pytest.raises(manifest.DamagedError, match="does not have its checksum"):
+  with pytest.raises(
+    checkpoint_errors.DamagedError, match="does not have its checksum"
+  ):
     manifest.verify(folder)
 
 
@@ -74,19 +77,24 @@ def test_g20_leaves_are_compared_by_name_shape_and_dtype():
   path = pathlib.Path("c")
   manifest.check_leaves(path, recorded, expected)
   with pytest.raises(
-    manifest.CheckpointError,
+    checkpoint_errors.CheckpointError,
     match="lacks decoder.w0.kernel; nearest there: decoder.wo.kernel",
   ):
     manifest.check_leaves(
       path, recorded, {**expected, "decoder.w0.kernel": jnp.ones(1)}
     )
-  with pytest.raises(manifest.CheckpointError, match="holds decoder.wo.kernel"):
+  with pytest.raises(
+    checkpoint_errors.CheckpointError, match="holds decoder.wo.kernel"
+  ):
     manifest.check_leaves(path, recorded, {})
   other = {"decoder.wo.kernel": jnp.ones((2, 4))}
   with pytest.raises(
-    manifest.CheckpointError, match=r"kernel is float32 \(2, 3\), expected"
+    checkpoint_errors.CheckpointError,
+    match=r"kernel is float32 \(2, 3\), expected",
   ):
     manifest.check_leaves(path, recorded, other)
   other = {"decoder.wo.kernel": jnp.ones((2, 3), jnp.bfloat16)}
-  with pytest.raises(manifest.CheckpointError, match="expected bfloat16"):
+  with pytest.raises(
+    checkpoint_errors.CheckpointError, match="expected bfloat16"
+  ):
     manifest.check_leaves(path, recorded, other)

@@ -10,7 +10,7 @@ import pytest
 import seqio
 import tensorflow as tf
 
-from xlrm.batches import batch_sources
+from xlrm.batches import npz_files
 from xlrm.data import seqio_source
 from xlrm.text import tokenizer as tokenizer_lib
 
@@ -105,7 +105,7 @@ def test_npz_gives_the_batches_of_seqio(words, tmp_path):
   seqio_source.export_npz(made, tmp_path / "x.npz", dry_run=True)
   assert not list(tmp_path.iterdir())
   seqio_source.export_npz(made, tmp_path / "x.npz")
-  read = batch_sources.npz_source(tmp_path / "x.npz", LENGTHS, 4, packing=True)
+  read = npz_files.npz_source(tmp_path / "x.npz", LENGTHS, 4, packing=True)
   assert_equal(take(read, 2, 6), take(made, 2, 6))
   assert_equal(list(read.validation_batches()), list(made.validation_batches()))
   assert read.examples("validation") == made.examples("validation")

@@ -3,10 +3,6 @@
 import dataclasses
 import gzip
 import json
-import os
-import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -96,16 +92,15 @@ def edited(**changes):
 @pytest.mark.parametrize(
   "line, message",
   [
-    ('{"study": "s",', "line 2: one JSON object per line .* column"),
-    ("[1]", "line 2: a JSON object is expected, not list"),
-    (edited(outptu="x"), "line 2: unknown field 'outptu'.*'output'"),
-    (edited(output="absent"), "line 2: the field 'output' is missing"),
-    (edited(seed="1"), 'line 2: seed is "1", not a whole number'),
-    (edited(seed=True), "line 2: seed is true, not a whole number"),
-    (edited(scores={"gold": "x"}), "line 2: scores .* an object of numbers"),
-    (edited(logprob=float("nan")), "line 2: logprob is NaN, not a number"),
-    (edited(sample=-2), "line 2: sample -2 is below 0"),
-    ("", "line 2: one JSON object"),
+    ('{"study": "s",', ":2: one JSON object was expected; .* column"),
+    ("[1]", ":2: a JSON object was expected, not list"),
+    (edited(outptu="x"), ":2: unknown field 'outptu'.*'output'"),
+    (edited(output="absent"), ":2: the field 'output' is missing"),
+    (edited(seed="1"), ':2: seed is "1", not a whole number'),
+    (edited(seed=True), ":2: seed is true, not a whole number"),
+    (edited(scores={"gold": "x"}), ":2: scores .* an object of numbers"),
+    (edited(logprob=float("nan")), ":2: logprob is NaN, not a number"),
+    (edited(sample=-2), ":2: sample -2 is below 0"),
   ],
 )
 def test_g28_broken_lines_are_named(tmp_path, line, message):
@@ -120,10 +115,10 @@ def test_g28_truncated_gzip(tmp_path):
   path = tmp_path / "r.jsonl.gz"
   records.write(path, [make(sample=i) for i in range(200)])
   path.write_bytes(path.read_bytes()[:-20])
-  with pytest.raises(ValueError, match="gzip is truncated"):
+  with pytest.raises(ValueError, match=r":\d+: a truncated or damaged gzip"):
     records.read(path)
   path.write_bytes(b"not a gzip")
-  with pytest.raises(ValueError, match="gzip is truncated or damaged"):
+  with pytest.raises(ValueError, match=":1: a truncated or damaged gzip"):
     records.read(path)
   path.write_bytes(gzip.compress(b"\xff\xfe"))
   with pytest.raises(ValueError, match="UTF-8"):
@@ -135,7 +130,7 @@ def test_g28_missing_and_empty_files(tmp_path):
   with pytest.raises(FileNotFoundError, match="nearest.* records.jsonl"):
     records.read(tmp_path / "record.jsonl")
   (tmp_path / "empty.jsonl").touch()
-  with pytest.raises(ValueError, match="empty.jsonl is empty"):
+  with pytest.raises(ValueError, match="empty.jsonl:1: the file is empty"):
     records.read(tmp_path / "empty.jsonl")
 
 
@@ -147,39 +142,3 @@ def test_g28_nothing_half_written(tmp_path):
     records.write(path, [make(), make(scores={"gold": float("inf")})])
   assert path.read_bytes() == before
   assert [p.name for p in tmp_path.iterdir()] == ["r.jsonl"]
-
-
-def test_appends_after_a_half_written_line(tmp_path):
-  path = tmp_path / "r.jsonl"
-  with records.Appender(path) as appender:
-    appender.append(make())
-  with open(path, "a") as file:
-    file.write('{"study": "s", "meth')
-  with records.Appender(path) as appender:
-    appender.append(make(sample=4))
-  assert [row.sample for row in records.read(path)] == [3, 4]
-
-
-def test_append_refuses_gzip(tmp_path):
-  with pytest.raises(ValueError, match="plain .jsonl"):
-    records.Appender(tmp_path / "r.jsonl.gz")
-
-
-def test_g18_killed_while_appending_loses_at_most_the_last_line(tmp_path):
-  path = tmp_path / "v.jsonl"
-  script = (
-    "import sys; from xlrm.evaluation import records\n"
-    "with records.Appender(sys.argv[1]) as file:\n"
-    "  for i in range(10**9):\n"
-    "    file.append(records.Verdict(str(i), 'b', 'j', 'first', 'tie'))\n"
-  )
-  process = subprocess.Popen([sys.executable, "-c", script, str(path)])
-  while not path.exists() or path.stat().st_size < 2000:
-    assert process.poll() is None
-  os.kill(process.pid, signal.SIGKILL)
-  process.wait()
-  with records.Appender(path) as appender:
-    appender.append(dataclasses.replace(VERDICT, first="end"))
-  rows = records.read(path, records.Verdict)
-  numbers = [row.first for row in rows]
-  assert numbers == [*map(str, range(len(rows) - 1)), "end"]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from xlrm.checkpoints import pretrained
+from xlrm.checkpoints import model_description
+from xlrm.checkpoints import model_files
 from xlrm.evaluation import judgments
 from xlrm.jobs import asked_judgments
 from xlrm.jobs import random_heads
@@ -83,7 +84,9 @@ def test_a_path_says_whether_heads_must_be_made(place, speck, speck_reward):
   for spec in (speck_reward, [speck_reward, speck_reward]):
     judge = asked_judgments.load_judge(spec, LENGTHS)
     assert isinstance(judge, reward_models.RewardModel)
-  assert pretrained.read_description(speck).kind == pretrained.LANGUAGE_MODEL
+  assert (
+    model_files.read_description(speck).kind == model_description.LANGUAGE_MODEL
+  )
 
 
 def test_random_heads_on_ratings_and_rankings_give_one_mean_row():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from xlrm.best_of_n import estimators
+from xlrm.best_of_n import pool_records
 from xlrm.best_of_n import pools as pools_lib
 from xlrm.evaluation import records as records_lib
 from xlrm.jobs import evaluate
@@ -37,7 +38,7 @@ def pools():
 
 
 def records_of(pools, restricted):
-  choice = pools_lib.Choice("s", "sft", 0, restricted=restricted)
+  choice = pool_records.Choice("s", "sft", 0, restricted=restricted)
   made = [
     dataclasses.replace(
       pool, greedy={**pool.greedy, "scores": {"reward/en": 0.0}}

@@ -11,6 +11,7 @@ import ppo_runs
 import pytest
 import specks
 
+from xlrm.checkpoints import checkpoint_errors
 from xlrm.checkpoints import native
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import meshes
@@ -121,7 +122,7 @@ def test_checkpoints_of_other_adapters_are_refused(
   place, run, changes, message
 ):
   config = changes and dataclasses.replace(RUN["lora"], **changes)
-  with pytest.raises(native.CheckpointError, match=message):
+  with pytest.raises(checkpoint_errors.CheckpointError, match=message):
     start(place, run[0], lora=config)
 
 
@@ -134,7 +135,8 @@ def test_adapters_over_another_base_are_refused(
   other = str(tmp_path / "rm")
   pretrained.write_archive(other, params, found.description, found.vocabulary)
   with pytest.raises(
-    native.CheckpointError, match="other weights of the value than are there"
+    checkpoint_errors.CheckpointError,
+    match="other weights of the value than are there",
   ):
     start(place, run[0], value=other)
 

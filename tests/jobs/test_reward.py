@@ -10,6 +10,7 @@ import pytest
 
 from xlrm.batches import batch_sources
 from xlrm.batches import converters
+from xlrm.checkpoints import model_files
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import meshes
 from xlrm.jobs import asked_judgments
@@ -109,7 +110,7 @@ def test_a_reward_model_is_trained_further(trained, tmp_path):
   ).run()
   same = jax.tree.map(np.array_equal, further.params, loaded.params)
   assert all(jax.tree.leaves(same))
-  history = pretrained.read_description(tmp_path).history
+  history = model_files.read_description(tmp_path).history
   assert history[-2:] == ("reward model", "reward model")
 
 

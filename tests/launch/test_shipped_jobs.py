@@ -7,6 +7,7 @@ import pathlib
 import jax
 import pytest
 
+from xlrm.checkpoints import model_files
 from xlrm.checkpoints import pretrained
 from xlrm.config import gin_files
 from xlrm.config import gin_jobs
@@ -114,7 +115,7 @@ def test_g23_the_chain_of_jobs_ends_in_a_report(chain):
   beside = report.parent
   assert len(list(beside.glob("tables/*.csv"))) == page.count("<table")
   assert len(list(beside.glob("figures/*.svg"))) == page.count("<svg")
-  for stage in pretrained.read_description("nano").history:
+  for stage in model_files.read_description("nano").history:
     assert stage in page
   lines = pathlib.Path(chain.path("report"), "records.jsonl").read_text(
     encoding="utf-8"
@@ -174,7 +175,7 @@ def test_g23_soft_best_of_n_and_a_file_of_prompts(chain):
 def test_the_winners_of_best_of_n_are_learnt_from(chain):
   from xlrm.checkpoints import model_files
 
-  distilled = pretrained.read_description(chain.path("distilled_es"))
+  distilled = model_files.read_description(chain.path("distilled_es"))
   assert distilled.history[-1] == "SFT on the winners of best-of-n"
   before, after = (
     model_files.fingerprint(chain.path(x)) for x in ("sft_es", "distilled_es")
@@ -186,7 +187,7 @@ def test_what_a_model_directory_tells_of_itself(chain):
   sft = pretrained.load_language_model(chain.path("sft_es")).description
   reward = pretrained.load_scorer(chain.path("rm_en")).description
   assert reward.history == (*sft.history, "reward model")
-  base = pretrained.read_description("nano")
+  base = model_files.read_description("nano")
   assert sft.history == (*base.history, "SFT")
 
 
@@ -230,7 +231,7 @@ def test_g23_the_papers_sft_and_reward_models(name, tmp_path):
   ],
 )
 def test_g23_pretraining(gin_file, tmp_path):
-  vocabulary = pretrained.vocabulary_path("nano")
+  vocabulary = model_files.vocabulary_path("nano")
   made = Chain(tmp_path)
   folder = made.run(
     gin_file,
@@ -264,7 +265,7 @@ def test_g23_pretraining(gin_file, tmp_path):
 def test_g23_real_text(real_data, tmp_path, monkeypatch):
   monkeypatch.setenv("XLRM_REAL_DATA", str(real_data))
   made = Chain(tmp_path)
-  vocabulary = pretrained.vocabulary_path("nano")
+  vocabulary = model_files.vocabulary_path("nano")
   folder = "experiments/realtext/"
   short = {"TRAIN_STEPS": 2}
   made.run(

@@ -17,6 +17,7 @@ from xlrm.launch import main
 from xlrm.launch.studies import study_plan
 from xlrm.launch.studies import study_runner
 from xlrm.launch.studies import study_state
+from xlrm.storage import package_data
 from xlrm.studies import report_cells
 from xlrm.studies import study_cells
 
@@ -290,8 +291,7 @@ def test_the_lock_of_a_cell_outlives_a_failure(command):
 def test_a_mark_is_no_part_of_a_model(tmp_path):
   study = Command(tmp_path).loaded().study
   cell = study_cells.cells(study)[0]
-  cell.folder.mkdir(parents=True)
-  (cell.folder / model_files.DESCRIPTION).write_text("{}")
+  shutil.copytree(package_data.asset("nano"), cell.folder)
   before = model_files.fingerprint(cell.folder)
   study_state.write_mark(cell, "x", done=False)
   assert model_files.fingerprint(cell.folder) == before

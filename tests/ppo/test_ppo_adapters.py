@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from xlrm import types
+from xlrm.checkpoints import checkpoint_errors
 from xlrm.checkpoints import manifest
-from xlrm.checkpoints import native
 from xlrm.distributed import meshes
 from xlrm.distributed import sharding
 from xlrm.models import language_model
@@ -211,11 +211,13 @@ def test_the_same_adapters_over_the_same_weights_go_on(begun, tmp_path):
   ],
 )
 def test_other_adapters_are_refused(begun, here, message):
-  with pytest.raises(native.CheckpointError, match=message):
+  with pytest.raises(checkpoint_errors.CheckpointError, match=message):
     ppo_adapters.check_continued(begun, here)
 
 
 def test_a_run_without_adapters_leaves_no_record(begun):
   ppo_adapters.write(begun, None)
-  with pytest.raises(native.CheckpointError, match=r"all weights \(no LoRA\)"):
+  with pytest.raises(
+    checkpoint_errors.CheckpointError, match=r"all weights \(no LoRA\)"
+  ):
     ppo_adapters.check_continued(begun, RECORD)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from xlrm import types
+from xlrm.checkpoints import model_description
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import lazy_params
 from xlrm.distributed import meshes
@@ -45,8 +46,8 @@ def random_params(model):
 
 
 def loaded(model, params):
-  description = pretrained.Description(
-    pretrained.LANGUAGE_MODEL, CONFIG, 4, 5, 0
+  description = model_description.Description(
+    model_description.LANGUAGE_MODEL, CONFIG, 4, 5, 0
   )
   lazy = lazy_params.LazyParams.given(params)
   return pretrained.Pretrained(model, lazy, None, description, "")

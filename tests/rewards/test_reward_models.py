@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from xlrm.checkpoints import model_description
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import meshes
 from xlrm.rewards import reward_models
@@ -19,8 +20,8 @@ def models(tmp_path_factory):
   base = pretrained.load_language_model("nano")
   paths = []
   for seed in (0, 1):
-    description = pretrained.Description(
-      pretrained.RESPONSE_SCORER,
+    description = model_description.Description(
+      model_description.RESPONSE_SCORER,
       base.model.config,
       32,
       16,

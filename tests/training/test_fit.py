@@ -13,7 +13,7 @@ import pytest
 import tiny_run
 
 from xlrm.batches import batch_feed
-from xlrm.checkpoints import manifest
+from xlrm.checkpoints import checkpoint_errors
 from xlrm.checkpoints import native
 from xlrm.distributed import meshes
 from xlrm.training import fit
@@ -143,7 +143,7 @@ def test_g19_a_damaged_checkpoint_is_trained_again(tmp_path, capsys):
 
 def test_g20_another_optimizer_on_resume_is_an_error(tmp_path):
   tiny_run.run(tmp_path, train_steps=1)
-  with pytest.raises(manifest.CheckpointError, match="opt_state"):
+  with pytest.raises(checkpoint_errors.CheckpointError, match="opt_state"):
     tiny_run.run(tmp_path, train_steps=2, optimizer=optimizers.adafactor(1e-2))
   assert native.steps(tmp_path) == [1]
 
@@ -151,7 +151,8 @@ def test_g20_another_optimizer_on_resume_is_an_error(tmp_path):
 def test_other_data_on_resume_is_an_error(tmp_path):
   tiny_run.run(tmp_path, train_steps=1)
   with pytest.raises(
-    manifest.CheckpointError, match="other data .* choose another MODEL_DIR"
+    checkpoint_errors.CheckpointError,
+    match="other data .* choose another MODEL_DIR",
   ):
     tiny_run.run(tmp_path, train_steps=2, source=tiny_run.Source(rows=8))
 

@@ -53,9 +53,13 @@ def test_g18_a_resumed_run_cuts_the_file_back(tmp_path):
 
 def test_g28_a_broken_line_is_named(tmp_path):
   path = tmp_path / metric_writer.METRICS
-  path.write_text('{"step": 1}\n{"loss": 1}\n')
-  with pytest.raises(ValueError, match=r"metrics.jsonl:2: not a JSON object"):
-    metric_writer.read(path)
+  for line, said in (
+    ('{"loss": 1}', "a row with a step"),
+    ("[1]", "a JSON ob"),
+  ):
+    path.write_text(f'{{"step": 1}}\n{line}\n')
+    with pytest.raises(ValueError, match=f"metrics.jsonl:2: {said}"):
+      metric_writer.read(path)
   assert metric_writer.read(tmp_path / "none") == []
 
 

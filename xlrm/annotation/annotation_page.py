@@ -7,6 +7,7 @@ import string
 from typing import Any
 
 from xlrm.annotation import answers
+from xlrm.storage import files
 from xlrm.storage import package_data
 
 ASSETS = package_data.asset("annotation")
@@ -33,14 +34,13 @@ def language_of(target: str) -> str:
 
 
 def words(language: str) -> dict[str, Any]:
-  path = ASSETS / f"{language}.json"
-  return json.loads(path.read_text(encoding="utf-8"))
+  return json.loads(files.read_text(ASSETS / f"{language}.json"))
 
 
 @functools.cache
 def asset(name: str) -> bytes:
   """`page.css` or `page.js`."""
-  return (ASSETS / name).read_bytes()
+  return files.read_bytes(ASSETS / name)
 
 
 def _paragraphs(page: answers.Page, said: dict[str, Any]) -> list[str]:
@@ -69,7 +69,7 @@ def render(page: answers.Page) -> str:
   paragraphs = "\n".join(
     f'<p dir="auto">{html.escape(x)}</p>' for x in _paragraphs(page, said)
   )
-  template = (ASSETS / "page.html").read_text(encoding="utf-8")
+  template = files.read_text(ASSETS / "page.html")
   return string.Template(template).substitute(
     escaped,
     page_language=page.language,

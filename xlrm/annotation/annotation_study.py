@@ -18,6 +18,7 @@ from xlrm.annotation import pairs as pairs_lib
 from xlrm.annotation import store as store_lib
 from xlrm.annotation import study_key
 from xlrm.evaluation import pairing
+from xlrm.storage import files
 
 ANSWERS, KEY, LOCK = "answers.sqlite", "key.json", "lock"
 
@@ -28,14 +29,8 @@ def _tokens(annotators: Sequence[str]) -> dict[str, str]:
 
 def _check_folder(directory: pathlib.Path) -> None:
   """Raises ValueError if the folder holds anything but a study's files."""
-  if not directory.is_dir():
-    return
-  ours = {ANSWERS, KEY, LOCK}
-  others = sorted(
-    path.name
-    for path in directory.iterdir()
-    if path.name.removesuffix(".partial") not in ours
-  )
+  names = [path.name for path in files.listing(directory)]
+  others = [name for name in names if name not in (ANSWERS, KEY, LOCK)]
   if others:
     raise ValueError(
       f"{directory} is not empty ({others[0]}): choose another --output"

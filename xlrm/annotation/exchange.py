@@ -12,19 +12,19 @@ import csv
 import dataclasses
 import io
 import math
-import os
 
 from xlrm.annotation import answers as answers_lib
 from xlrm.annotation import design
 from xlrm.annotation import store as store_lib
 from xlrm.storage import files
+from xlrm.storage import row_files
 
 TEXTS = ("language", "input", "left", "right")
 COLUMNS = ("annotator", "item", *TEXTS, "answer", "seconds")
 REQUIRED = ("annotator", "item", "answer")
 
 
-def export(store: store_lib.Store, path: str | os.PathLike) -> tuple[int, int]:
+def export(store: store_lib.Store, path: files.Name) -> tuple[int, int]:
   """Writes every task with its answer, if it has one; (tasks, answers)."""
   tasks, answers = store.tasks(), store.answers()
   table = io.StringIO(newline="")
@@ -59,7 +59,7 @@ def _table(path: str) -> list[tuple[int, dict[str, str]]]:
     names = next(reader, [])
     for name in REQUIRED:
       if name not in names:
-        raise files.missing(f"{path}:1", name, names)
+        raise row_files.missing(f"{path}:1", name, names)
     line = reader.line_num
     for values in reader:
       place, line = line + 1, reader.line_num

@@ -9,16 +9,14 @@ import contextlib
 import dataclasses
 import datetime
 import json
-import os
 import pathlib
 import sqlite3
 import threading
 
 from xlrm.annotation import answers as answers_lib
 from xlrm.annotation import design
+from xlrm.storage import files
 
-Answer = answers_lib.Answer
-Connection = sqlite3.Connection
 BUSY_SECONDS = 2.0  # how long a locked database is waited for
 SCHEMA = """
 CREATE TABLE study (value TEXT NOT NULL);
@@ -40,27 +38,19 @@ def create(
   tokens: Mapping[str, str],
   tasks: Sequence[design.Task],
 ) -> None:
-  """Writes a new database, or nothing."""
-  partial = path.with_name(f"{path.name}.partial")
-  partial.unlink(missing_ok=True)
-  os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o600))
-  try:
-    with contextlib.closing(sqlite3.connect(partial)) as connection:
-      connection.executescript(SCHEMA)
-      with connection:
-        connection.execute(
-          "INSERT INTO study VALUES (?)", [json.dumps(dataclasses.asdict(page))]
-        )
-        _insert(connection, tokens, tasks)
-    os.replace(partial, path)
-  except sqlite3.Error as error:
-    raise answers_lib.unavailable(path, error) from error
-  finally:
-    partial.unlink(missing_ok=True)
+  """Writes a new database, readable by its owner only, or nothing."""
+  with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+    connection.executescript(SCHEMA)
+    with connection:
+      connection.execute(
+        "INSERT INTO study VALUES (?)", [json.dumps(dataclasses.asdict(page))]
+      )
+      _insert(connection, tokens, tasks)
+    files.write_bytes(path, connection.serialize(), mode=0o600)
 
 
 def _insert(
-  connection: Connection,
+  connection: sqlite3.Connection,
   tokens: Mapping[str, str],
   tasks: Sequence[design.Task],
 ) -> None:
@@ -94,7 +84,7 @@ class Store:
       self._connection.close()
 
   @contextlib.contextmanager
-  def _reading(self) -> Iterator[Connection]:
+  def _reading(self) -> Iterator[sqlite3.Connection]:
     with self._mutex:
       try:
         yield self._connection
@@ -102,7 +92,7 @@ class Store:
         raise answers_lib.unavailable(self._path, error) from error
 
   @contextlib.contextmanager
-  def _writing(self) -> Iterator[Connection]:
+  def _writing(self) -> Iterator[sqlite3.Connection]:
     """All of it is on disk at the end, or nothing."""
     with self._reading() as connection:
       connection.execute("BEGIN IMMEDIATE")
@@ -127,7 +117,9 @@ class Store:
     with self._reading() as connection:
       return self._tasks(connection, annotator)
 
-  def answers(self, annotator: str | None = None) -> dict[str, Answer]:
+  def answers(
+    self, annotator: str | None = None
+  ) -> dict[str, answers_lib.Answer]:
     """Item -> the answer that stands, the oldest first."""
     with self._reading() as connection:
       return self._standing(connection, annotator)
@@ -154,7 +146,7 @@ class Store:
         raise answers_lib.Conflict(f"{annotator} has no item {item!r}")
       standing = self._standing(connection, annotator).get(item)
       if standing is None:
-        answer = Answer(annotator, item, choice, seconds)
+        answer = answers_lib.Answer(annotator, item, choice, seconds)
         _add(connection, answer, "page")
       elif standing.choice != choice:
         raise answers_lib.Conflict(f"{item} has the answer {standing.choice!r}")
@@ -174,7 +166,9 @@ class Store:
             f"{item} is not the last answer of {annotator}"
           )
         _add(
-          connection, Answer(annotator, item, answers_lib.UNDO, None), "page"
+          connection,
+          answers_lib.Answer(annotator, item, answers_lib.UNDO, None),
+          "page",
         )
       return self._state(connection, annotator)
 
@@ -184,11 +178,13 @@ class Store:
       standing = self._standing(connection, annotator)
       for answer in standing.values():
         if answer.choice == "skip":
-          withdrawn = Answer(annotator, answer.item, answers_lib.AGAIN, None)
+          withdrawn = answers_lib.Answer(
+            annotator, answer.item, answers_lib.AGAIN, None
+          )
           _add(connection, withdrawn, "page")
       return self._state(connection, annotator)
 
-  def add(self, answers: Sequence[Answer]) -> int:
+  def add(self, answers: Sequence[answers_lib.Answer]) -> int:
     """Stores answers from elsewhere, all or none; how many were new.
 
     Raises:
@@ -215,7 +211,7 @@ class Store:
       _insert(connection, tokens, tasks)
 
   def _tasks(
-    self, connection: Connection, annotator: str | None
+    self, connection: sqlite3.Connection, annotator: str | None
   ) -> list[design.Task]:
     rows = connection.execute(
       'SELECT item, annotator, language, input, "left", "right" FROM tasks '
@@ -225,21 +221,23 @@ class Store:
     return [design.Task(*row) for row in rows]
 
   def _events(
-    self, connection: Connection, annotator: str | None
-  ) -> list[Answer]:
+    self, connection: sqlite3.Connection, annotator: str | None
+  ) -> list[answers_lib.Answer]:
     rows = connection.execute(
       "SELECT annotator, item, choice, seconds FROM events "
       "WHERE ?1 IS NULL OR annotator = ?1 ORDER BY number",
       [annotator],
     )
-    return [Answer(*row) for row in rows]
+    return [answers_lib.Answer(*row) for row in rows]
 
   def _standing(
-    self, connection: Connection, annotator: str | None
-  ) -> dict[str, Answer]:
+    self, connection: sqlite3.Connection, annotator: str | None
+  ) -> dict[str, answers_lib.Answer]:
     return answers_lib.standing(self._events(connection, annotator))
 
-  def _state(self, connection: Connection, annotator: str) -> answers_lib.State:
+  def _state(
+    self, connection: sqlite3.Connection, annotator: str
+  ) -> answers_lib.State:
     tasks = self._tasks(connection, annotator)
     events = self._events(connection, annotator)
     standing = answers_lib.standing(events)
@@ -256,7 +254,9 @@ class Store:
     )
 
 
-def _add(connection: Connection, answer: Answer, via: str) -> None:
+def _add(
+  connection: sqlite3.Connection, answer: answers_lib.Answer, via: str
+) -> None:
   now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
   connection.execute(
     "INSERT INTO events (annotator, item, choice, seconds, at, via) "

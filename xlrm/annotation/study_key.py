@@ -7,10 +7,10 @@ answers without this file cannot say which text was whose.
 from collections.abc import Sequence
 import dataclasses
 import json
-import os
 import pathlib
 
 from xlrm.annotation import design
+from xlrm.storage import files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,14 +36,8 @@ class StudyKey:
 
 def write(path: pathlib.Path, key: StudyKey) -> None:
   """Readable by its owner only; complete, or what was there before."""
-  partial = path.with_name(f"{path.name}.partial")
-  partial.unlink(missing_ok=True)
-  file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-  with open(file, "w", encoding="utf-8") as text:
-    json.dump(dataclasses.asdict(key), text, ensure_ascii=False, indent=1)
-    text.flush()
-    os.fsync(text.fileno())
-  os.replace(partial, path)
+  text = json.dumps(dataclasses.asdict(key), ensure_ascii=False, indent=1)
+  files.write_bytes(path, text.encode(), mode=0o600)
 
 
 def read(path: pathlib.Path) -> StudyKey:
@@ -54,7 +48,7 @@ def read(path: pathlib.Path) -> StudyKey:
       "which text was whose. Put it back where it was"
     )
   try:
-    fields = json.loads(path.read_text(encoding="utf-8"))
+    fields = json.loads(files.read_text(path))
     settings = design.Settings(**fields.pop("settings"))
     keys = [design.Key(**x) for x in fields.pop("keys")]
     return StudyKey(settings=settings, keys=keys, **fields)

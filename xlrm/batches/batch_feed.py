@@ -18,9 +18,11 @@ import jax
 import numpy as np
 
 from xlrm.batches import batch_sources
+from xlrm.batches import npz_files
 from xlrm.distributed import meshes
 from xlrm.distributed import processes
 from xlrm.distributed import sharding
+from xlrm.storage import files
 
 MOUNTS = "/proc/self/mounts"
 ROWS = "rows.npz"  # in MODEL_DIR, while a job of several processes runs
@@ -37,19 +39,19 @@ def shared(
   """
   settings = processes.alone_on_first(_write, make, path)
   if not is_mounted(path):
-    return batch_sources.npz_source(path, **settings)
+    return npz_files.npz_source(path, **settings)
   with tempfile.TemporaryDirectory() as folder:  # what is mapped outlives it
     copy = shutil.copy(path, folder)
-    return batch_sources.npz_source(copy, **settings)
+    return npz_files.npz_source(copy, **settings)
 
 
 def is_mounted(path: str | os.PathLike, mounts: str = MOUNTS) -> bool:
   """Whether a file lies behind a program (FUSE), as mounted buckets do."""
   try:
-    rows = pathlib.Path(mounts).read_text(encoding="utf-8").splitlines()
+    rows = files.read_text(mounts).splitlines()
   except OSError:
     return False  # not Linux
-  parents = {str(x) for x in pathlib.Path(path).resolve().parents}
+  parents = {str(x) for x in files.local(path).resolve().parents}
   kinds = [
     (len(at), kind) for _, at, kind, *_ in map(str.split, rows) if at in parents
   ]
@@ -61,7 +63,7 @@ def is_mounted(path: str | os.PathLike, mounts: str = MOUNTS) -> bool:
 def _write(make, path) -> dict[str, Any]:
   source = make()
   bare = dataclasses.replace(source, texts={})
-  batch_sources.write_npz(path, bare, compressed=False)
+  npz_files.write_npz(path, bare, compressed=False)
   names = ("lengths", "batch_size", "seed", "packing")
   return {name: getattr(source, name) for name in names}
 
@@ -143,7 +145,7 @@ class Feed:
   def close(self) -> None:
     """Removes the file, once all processes have the last batch."""
     if self.path is not None and processes.is_first():
-      self.path.unlink(missing_ok=True)
+      files.remove(self.path)
 
 
 def open_feed(
@@ -163,7 +165,7 @@ def open_feed(
     return Feed(source, mesh, size)
   path = None
   if hasattr(source, "shared"):
-    path = pathlib.Path(directory) / ROWS
+    path = files.local(directory) / ROWS
     source = source.shared(path)
   own = None
   if isinstance(source, batch_sources.ArraySource):

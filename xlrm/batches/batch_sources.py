@@ -1,30 +1,21 @@
 """Batches: where a job's data comes from, and in which order.
 
-Examples are token arrays in memory, or in a file. Batch i is a pure function of
-the examples, the seed and i, so a run continues at any step without reading
-what came before, on any number of hosts. Examples in an `.npz` file give a host
-without TensorFlow the same batches, byte for byte.
+Examples are token arrays in memory, or in a file (see `npz_files`). Batch i is
+a pure function of the examples, the seed and i, so a run continues at any step
+without reading what came before, on any number of hosts.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import hashlib
-import json
-import os
-import pathlib
 from typing import Any, Protocol
-import zipfile
-import zlib
 
 import numpy as np
 
 from xlrm.batches import converters
-from xlrm.batches import mapped_npz
+from xlrm.batches import flat_examples
 from xlrm.batches import row_order
-
-Example = converters.Example
-NPZ_FORMAT = 3
 
 
 class BatchSource(Protocol):
@@ -67,8 +58,8 @@ class ArraySource:
       should.
   """
 
-  train: Sequence[Example]
-  validation: Sequence[Example]
+  train: Sequence[converters.Example]
+  validation: Sequence[converters.Example]
   lengths: Mapping[str, int]
   batch_size: int
   converter: converters.Converter = converters.to_batch
@@ -103,7 +94,9 @@ class ArraySource:
     groups = [len(x["targets"]) for x in (*self.train, *self.validation)]
     return {"responses": max(groups, default=1), **self.lengths}
 
-  def _from_left(self, examples: Sequence[Example]) -> Sequence[Example]:
+  def _from_left(
+    self, examples: Sequence[converters.Example]
+  ) -> Sequence[converters.Example]:
     if not self.truncate_inputs_from_left:
       return examples
     longest = self.lengths["inputs"]
@@ -208,154 +201,15 @@ class ArraySource:
       self.batch_size,
       self.seed,
       self.packing,
-      _kind(self.converter),
+      converters.name_of(self.converter),
       [(int(size), float(rate)) for size, rate in self.parts],
       *(["from left"] if self.truncate_inputs_from_left else ()),
     )
     digest = hashlib.sha256(repr(settings).encode())
     for split in ("train", "validation"):
-      for name, array in _flatten(getattr(self, split), split).items():
+      for name, array in flat_examples.flatten(
+        getattr(self, split), split
+      ).items():
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
-
-
-def _kind(converter: converters.Converter) -> str:
-  for name, known in converters.CONVERTERS.items():
-    if known is converter:
-      return name
-  return f"{converter.__module__}.{converter.__qualname__}"
-
-
-def _flatten(examples: Sequence[Example], split: str) -> dict[str, np.ndarray]:
-  """Ragged examples as flat arrays: values, and the length of each row.
-
-  A column of lists of arrays (ranked responses) also has their sizes.
-  """
-  arrays = {f"{split}/count": np.asarray(len(examples))}
-  for name in sorted(examples[0]) if examples else ():
-    column, key = [x[name] for x in examples], f"{split}/{name}"
-    if isinstance(column[0], list):
-      arrays[f"{key}/groups"] = np.asarray([len(x) for x in column])
-      column = [part for group in column for part in group]
-    integers = np.asarray(column[0]).dtype.kind in "iub"
-    dtype = np.int32 if integers else np.float32
-    if np.ndim(column[0]) == 0:
-      arrays[f"{key}/scalars"] = np.asarray(column, dtype)
-      continue
-    arrays[f"{key}/values"] = np.concatenate(column).astype(dtype)
-    arrays[f"{key}/lengths"] = np.asarray([len(x) for x in column])
-  return arrays
-
-
-def _parts(values: Sequence, sizes: np.ndarray) -> list:
-  ends = np.cumsum(sizes)
-  return [values[end - size : end] for end, size in zip(ends, sizes)]
-
-
-def _unflatten(arrays: Mapping[str, np.ndarray], split: str) -> list[dict]:
-  examples = [{} for _ in range(int(arrays[f"{split}/count"]))]
-  names = {
-    key.split("/")[1] for key in arrays if key.startswith(f"{split}/")
-  } - {"count"}
-  for name in sorted(names):
-    key = f"{split}/{name}"
-    if f"{key}/scalars" in arrays:
-      column = list(arrays[f"{key}/scalars"])
-    else:
-      column = _parts(arrays[f"{key}/values"], arrays[f"{key}/lengths"])
-    if f"{key}/groups" in arrays:
-      column = _parts(column, arrays[f"{key}/groups"])
-    for example, value in zip(examples, column, strict=True):
-      example[name] = value
-  return examples
-
-
-def write_npz(
-  path: str | os.PathLike, source: ArraySource, *, compressed: bool = True
-) -> None:
-  """Writes a source's examples and texts, atomically.
-
-  Args:
-    path: .npz file.
-    source: what is written.
-    compressed: otherwise `npz_source` reads a row only when it is asked for.
-  """
-  kind = _kind(source.converter)
-  if kind not in converters.CONVERTERS:
-    raise ValueError(f"{kind} is none of xlrm's converters")
-  target = pathlib.Path(path)
-  temporary = target.with_name(target.name + ".partial.npz")
-  target.parent.mkdir(parents=True, exist_ok=True)
-  try:
-    save = np.savez_compressed if compressed else np.savez
-    save(
-      temporary,
-      format=np.asarray(NPZ_FORMAT),
-      kind=np.asarray(kind),
-      parts=np.asarray(source.parts, np.float64).reshape(-1, 2),
-      from_left=np.asarray(source.truncate_inputs_from_left),
-      texts=np.frombuffer(json.dumps(dict(source.texts)).encode(), np.uint8),
-      **_flatten(source.train, "train"),
-      **_flatten(source.validation, "validation"),
-    )
-    os.replace(temporary, target)
-  finally:
-    temporary.unlink(missing_ok=True)
-
-
-def _read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
-  if not os.path.isfile(path):
-    raise FileNotFoundError(f"no batch file {path}")
-  if not zipfile.is_zipfile(path):
-    raise ValueError(f"{path} is no .npz file, or a truncated one")
-  try:
-    mapped = mapped_npz.arrays(path)
-    with np.load(path) as file:
-      read = {name: file[name] for name in file.files if name not in mapped}
-    return {**read, **mapped}
-  except (ValueError, OSError, EOFError, zlib.error, zipfile.error) as error:
-    raise ValueError(f"{path} is a damaged .npz file: {error}") from error
-
-
-def npz_source(
-  path: str | os.PathLike,
-  lengths: Mapping[str, int],
-  batch_size: int,
-  seed: int = 0,
-  packing: bool = False,
-) -> ArraySource:
-  """Reads what `write_npz` wrote: the same batches, byte for byte.
-
-  Args:
-    path: .npz file.
-    lengths: tokens of `inputs` and of `targets`, as when it was written.
-    batch_size: rows of a batch.
-    seed: of the order of the rows.
-    packing: several short rows in one, of SFT.
-
-  Raises:
-    FileNotFoundError: no such file.
-    ValueError: a damaged file, another kind of file, or another format.
-  """
-  arrays = _read_npz(path)
-  if "format" not in arrays:
-    raise ValueError(
-      f"{path} was not written by xlrm.batches.batch_sources.write_npz"
-    )
-  if (version := int(arrays["format"])) != NPZ_FORMAT:
-    raise ValueError(
-      f"{path} has format {version}, this xlrm reads {NPZ_FORMAT}: export it"
-    )
-  return ArraySource(
-    train=_unflatten(arrays, "train"),
-    validation=_unflatten(arrays, "validation"),
-    lengths=lengths,
-    batch_size=batch_size,
-    converter=converters.CONVERTERS[str(arrays["kind"])],
-    seed=seed,
-    packing=packing,
-    texts=json.loads(arrays["texts"].tobytes()),
-    parts=[(int(size), float(rate)) for size, rate in arrays["parts"]],
-    truncate_inputs_from_left=bool(arrays["from_left"]),
-  )

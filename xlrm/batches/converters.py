@@ -162,6 +162,14 @@ CONVERTERS: Mapping[str, Converter] = {
 }
 
 
+def name_of(converter: Converter) -> str:
+  """Its name in CONVERTERS, or where it is defined."""
+  for name, known in CONVERTERS.items():
+    if known is converter:
+      return name
+  return f"{converter.__module__}.{converter.__qualname__}"
+
+
 def packed_row(
   members: Sequence[Example], lengths: Mapping[str, int]
 ) -> Example:

@@ -11,6 +11,7 @@ import functools
 from typing import Any
 
 from xlrm.storage import files
+from xlrm.storage import row_files
 
 UNKNOWN_LANGUAGE = "und"  # undetermined, in BCP 47
 
@@ -49,7 +50,7 @@ class PromptFile:
   def _rows(self) -> list[dict[str, Any]]:
     rows, seen = [], {}
     for number, (place, columns) in enumerate(self._read()):
-      prompt = files.text(place, columns, self.prompt_field)
+      prompt = row_files.text(place, columns, self.prompt_field)
       if not prompt.strip():
         raise ValueError(f"{place}: the prompt is empty")
       name = str(columns.get(self.id_field, number))
@@ -75,11 +76,11 @@ class PromptFile:
   def _read(self) -> Iterator[tuple[str, dict[str, Any]]]:
     for path in files.expand(self.path):
       if not path.endswith((".txt", ".txt.gz")):
-        yield from files.rows(path)
+        yield from row_files.read(path)
         continue
-      lines = files.read_text(path).splitlines()
-      if not any(line.strip() for line in lines):
+      empty = True
+      for place, line in row_files.lines(path):
+        empty = False
+        yield place, {self.prompt_field: line}
+      if empty:
         raise ValueError(f"{path}:1: the file is empty; prompts were expected")
-      for number, line in enumerate(lines, 1):
-        if line.strip():
-          yield f"{path}:{number}", {self.prompt_field: line}

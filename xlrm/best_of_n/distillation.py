@@ -6,7 +6,6 @@ after round).
 """
 
 from collections.abc import Mapping
-import pathlib
 import zlib
 
 import numpy as np
@@ -15,6 +14,7 @@ from xlrm import types
 from xlrm.batches import batch_sources
 from xlrm.best_of_n import estimators
 from xlrm.best_of_n import pools
+from xlrm.storage import files
 from xlrm.text import tokenizer as tokenizer_lib
 
 
@@ -43,8 +43,8 @@ def winners_source(
   """
   if not 0 <= validation_share < 1:
     raise ValueError(f"validation_share {validation_share} is not in [0, 1)")
-  path = pathlib.Path(run) / pools.FILE
-  if not path.is_file():
+  path = files.path(run) / pools.FILE
+  if not path.exists():
     raise FileNotFoundError(
       f"{run} holds no {pools.FILE}: a MODEL_DIR of best_of_n.run was expected"
     )

@@ -7,19 +7,21 @@ the destination appears under its name when it is whole.
 from collections.abc import Callable
 import dataclasses
 import math
-import os
-import pathlib
-import shutil
 
+from etils import epath
 import numpy as np
 
 from xlrm.checkpoints import huggingface
+from xlrm.checkpoints import huggingface_config
+from xlrm.checkpoints import huggingface_writer
+from xlrm.checkpoints import model_description
 from xlrm.checkpoints import model_files
 from xlrm.checkpoints import stored
-from xlrm.checkpoints import t5x
+from xlrm.checkpoints import t5x_writer
 from xlrm.models import language_model
 from xlrm.models import response_scorer
 from xlrm.models import t5
+from xlrm.storage import files as files_lib
 
 KINDS = (model_files.T5X, model_files.HUGGING_FACE, model_files.XLRM)
 NAMES = {
@@ -58,10 +60,10 @@ def summary(files: model_files.ModelFiles) -> str:
   )
 
 
-def abstract_params(description: model_files.Description):
+def abstract_params(description: model_description.Description):
   """Shapes and dtypes of a described model's parameters."""
   model = language_model.EncoderDecoder(description.config)
-  if description.kind == model_files.LANGUAGE_MODEL:
+  if description.kind == model_description.LANGUAGE_MODEL:
     return model.abstract()
   return response_scorer.ResponseScorer(
     model,
@@ -73,16 +75,16 @@ def abstract_params(description: model_files.Description):
 
 
 def convert(
-  source: str | os.PathLike,
-  destination: str | os.PathLike,
+  source: files_lib.Name,
+  destination: files_lib.Name,
   to: str,
   *,
   dtype: str | None = None,
   vocabulary: str | None = None,
   step: int | None = None,
-  shard_size: int = huggingface.SHARD,
+  shard_size: int = huggingface_writer.SHARD,
   progress: Progress | None = None,
-) -> pathlib.Path:
+) -> epath.Path:
   """Writes a model as another kind of checkpoint.
 
   A T5X checkpoint gets Adafactor's moments, too, where the source has them.
@@ -105,7 +107,7 @@ def convert(
   """
   if to not in KINDS:
     raise ValueError(f"to {to!r} is not one of {', '.join(KINDS)}")
-  final = pathlib.Path(destination)
+  final = files_lib.path(destination)
   if final.exists():
     raise ValueError(f"{final} exists already; choose another place")
   if to == model_files.XLRM and dtype not in (None, "float32"):
@@ -121,43 +123,41 @@ def convert(
   bare = (
     to == model_files.T5X
     and not files.vocabulary
-    and files.description.kind == model_files.LANGUAGE_MODEL
+    and files.description.kind == model_description.LANGUAGE_MODEL
   )
   if not bare:
     vocabulary = model_files.require_vocabulary(files)
-  partial = final.with_name(final.name + ".partial")
-  shutil.rmtree(partial, ignore_errors=True)
-  if not bare:  # what T5X's own checkpoints do not hold
-    model_files.write_description(partial, files.description, vocabulary)
-  if to == model_files.T5X:
-    trained, moments = model_files.training_state(files) or (0, None)
-    t5x.write(
-      partial,
-      arrays,
-      step=trained if step is None else step,
-      moments=moments,
-      dtype=dtype,
-      progress=progress,
-    )
-  else:
-    arrays = {name: stored.as_type(x, np.float32) for name, x in arrays.items()}
-    stored.write_archive(partial / model_files.ARCHIVE, arrays, progress)
-  os.replace(partial, final)
+  with files_lib.writing_folder(final) as folder:
+    if not bare:  # what T5X's own checkpoints do not hold
+      model_description.write(folder, files.description, vocabulary)
+    if to == model_files.T5X:
+      trained, moments = model_files.training_state(files) or (0, None)
+      t5x_writer.write(
+        folder,
+        arrays,
+        step=trained if step is None else step,
+        moments=moments,
+        dtype=dtype,
+        progress=progress,
+      )
+    else:
+      arrays = {x: stored.as_type(y, np.float32) for x, y in arrays.items()}
+      stored.write_archive(folder / model_files.ARCHIVE, arrays, progress)
   return final
 
 
-def _to_hub(files, final, dtype, shard_size, progress) -> pathlib.Path:
+def _to_hub(files, final, dtype, shard_size, progress) -> epath.Path:
   extra = {model_files.HUB_FIELD: dataclasses.asdict(files.description)}
   copied = [files.vocabulary] if files.vocabulary else []
-  if files.description.kind != model_files.LANGUAGE_MODEL:
+  if files.description.kind != model_description.LANGUAGE_MODEL:
     extra["architectures"] = [SCORER_CLASS]
   elif files.source == model_files.HUGGING_FACE:
-    theirs = huggingface.read_config(files.path)
+    theirs = huggingface_config.read(files.path)
     for name in ("model_type", "architectures"):
       if name in theirs:
         extra[name] = theirs[name]
     copied = huggingface.tokenizer_files(files.path) or copied
-  return huggingface.write(
+  return huggingface_writer.write(
     final,
     files.read(),
     files.description.config,

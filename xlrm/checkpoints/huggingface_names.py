@@ -6,7 +6,7 @@ Kernels and relative biases are transposed there; embeddings and norms are not.
 from collections.abc import Iterator
 import re
 
-from xlrm.checkpoints import manifest
+from xlrm.checkpoints import checkpoint_errors
 
 _ENCODER = {
   "attention/query/kernel": "layer.0.SelfAttention.q.weight",
@@ -71,7 +71,7 @@ def hub_name(path: str) -> str:
     names = _ENCODER if stack == "encoder" else _DECODER
     if name in names:
       return f"{stack}.block.{number}.{names[name]}"
-  raise manifest.CheckpointError(
+  raise checkpoint_errors.CheckpointError(
     f"the parameter {path} has no name in Hugging Face's T5"
   )
 

@@ -10,24 +10,18 @@ from collections.abc import Mapping
 import difflib
 import hashlib
 import json
-import os
 import pathlib
 from typing import Any
 
 import jax
 
+from xlrm.checkpoints import checkpoint_errors
 from xlrm.distributed import sharding
+from xlrm.storage import files
+from xlrm.storage import temporary_files
 
 NAME = "manifest.json"
 FORMAT = 1
-
-
-class CheckpointError(ValueError):
-  """A checkpoint that cannot be used; says which and what to do."""
-
-
-class DamagedError(CheckpointError):
-  """A checkpoint whose bytes are not those that were written."""
 
 
 def flat(tree: Any) -> dict[str, Any]:
@@ -38,18 +32,13 @@ def flat(tree: Any) -> dict[str, Any]:
   }
 
 
-def write_json(path: pathlib.Path, value: Any) -> None:
-  """Writes a file that is there whole or not at all."""
-  temporary = path.with_name(path.name + ".partial")
-  with open(temporary, "w", encoding="utf-8") as file:
-    json.dump(value, file, indent=1, sort_keys=True)
-    file.flush()
-    os.fsync(file.fileno())
-  os.replace(temporary, path)
+def to_json(value: Any) -> str:
+  """The text of a file that vouches, or of `best.json`."""
+  return json.dumps(value, indent=1, sort_keys=True)
 
 
 def _hash(path: pathlib.Path) -> str:
-  with open(path, "rb") as file:
+  with files.opened(path) as file:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -62,7 +51,9 @@ def _files(directory: pathlib.Path) -> dict[str, pathlib.Path]:
   return {
     str(path.relative_to(directory)): path
     for path in sorted(directory.rglob("*"))
-    if path.is_file() and path.name not in (NAME, NAME + ".partial")
+    if path.is_file()
+    and path.name != NAME
+    and not temporary_files.is_temporary(path.name)
   }
 
 
@@ -89,26 +80,37 @@ def write(
     "files": {name: _hash(path) for name, path in _files(directory).items()},
   }
   checksum = _hash_content(content)
-  write_json(directory / NAME, {**content, "checksum": checksum})
+  text = to_json({**content, "checksum": checksum})
+  files.write_text(directory / NAME, text)
 
 
-def _read(directory: pathlib.Path) -> dict[str, Any]:
+def read(directory: pathlib.Path) -> dict[str, Any]:
+  """Reads a manifest, which must have its own checksum.
+
+  Raises:
+    DamagedError: it is missing or damaged.
+    CheckpointError: it is of another format.
+  """
   try:
-    content = json.loads((directory / NAME).read_text(encoding="utf-8"))
+    content = json.loads(files.read_text(directory / NAME))
     checksum = content.pop("checksum")
   except (OSError, AttributeError, TypeError, KeyError, ValueError) as error:
-    raise DamagedError(f"{directory} has no readable {NAME}") from error
+    raise checkpoint_errors.DamagedError(
+      f"{directory} has no readable {NAME}"
+    ) from error
   if _hash_content(content) != checksum:
-    raise DamagedError(f"{directory / NAME} does not have its checksum")
+    raise checkpoint_errors.DamagedError(
+      f"{directory / NAME} does not have its checksum"
+    )
   if content["format"] != FORMAT:
-    raise CheckpointError(
+    raise checkpoint_errors.CheckpointError(
       f"{directory} has format {content['format']}, this xlrm reads {FORMAT}"
     )
   return content
 
 
 def verify(
-  path: str | os.PathLike, items: tuple[str, ...] | None = None
+  path: files.Name, items: tuple[str, ...] | None = None
 ) -> dict[str, Any]:
   """Reads a manifest and checks the files against it.
 
@@ -120,8 +122,8 @@ def verify(
     DamagedError: names the first file that is missing, new or changed.
     CheckpointError: the manifest is of another format.
   """
-  directory = pathlib.Path(path)
-  content = _read(directory)
+  directory = files.local(path)
+  content = read(directory)
 
   def asked(name: str) -> bool:
     return items is None or pathlib.PurePath(name).parts[0] in items
@@ -130,10 +132,12 @@ def verify(
   found = {n: x for n, x in _files(directory).items() if asked(n)}
   for name in sorted(set(recorded) ^ set(found)):
     state = "missing" if name in recorded else "not in its manifest"
-    raise DamagedError(f"{directory} is damaged: {name} is {state}")
+    raise checkpoint_errors.DamagedError(
+      f"{directory} is damaged: {name} is {state}"
+    )
   for name, checksum in recorded.items():
     if _hash(found[name]) != checksum:
-      raise DamagedError(
+      raise checkpoint_errors.DamagedError(
         f"{directory} is damaged: {name} does not have its checksum"
       )
   return content
@@ -152,11 +156,11 @@ def check_leaves(
     CheckpointError: names a leaf and its nearest relatives.
   """
   for name in sorted(set(expected) - set(recorded)):
-    raise CheckpointError(
+    raise checkpoint_errors.CheckpointError(
       f"{path} lacks {name}; nearest there: {_nearest(name, recorded)}"
     )
   for name in sorted(set(recorded) - set(expected)):
-    raise CheckpointError(
+    raise checkpoint_errors.CheckpointError(
       f"{path} holds {name}, which is not expected; nearest expected: "
       f"{_nearest(name, expected)}"
     )
@@ -164,6 +168,6 @@ def check_leaves(
     there = (tuple(recorded[name]["shape"]), recorded[name]["dtype"])
     here = (tuple(leaf.shape), str(leaf.dtype))
     if there != here:
-      raise CheckpointError(
+      raise checkpoint_errors.CheckpointError(
         f"{path}: {name} is {there[1]} {there[0]}, expected {here[1]} {here[0]}"
       )

@@ -6,67 +6,32 @@ vocabulary) and the checkpoints of training; a released model holds one
 ships with xlrm. The other two kinds are recognised by their files.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 import hashlib
-import json
-import os
-import pathlib
-import shutil
-from typing import Any
+
+from etils import epath
 
 from xlrm import types
+from xlrm.checkpoints import adafactor_moments
+from xlrm.checkpoints import file_marks
 from xlrm.checkpoints import huggingface
+from xlrm.checkpoints import huggingface_config
+from xlrm.checkpoints import model_description
 from xlrm.checkpoints import native
 from xlrm.checkpoints import stored
+from xlrm.checkpoints import t5_recognition
 from xlrm.checkpoints import t5x
 from xlrm.distributed import lazy_params as lazy_params_lib
-from xlrm.distributed import processes
 from xlrm.models import t5
+from xlrm.storage import files as files_lib
 from xlrm.storage import package_data
 from xlrm.text import tokenizer
 
-DESCRIPTION = "model.json"
-VOCABULARY = "spiece.model"
 ARCHIVE = "params.npz"
 SHIPPED = ("nano",)
 HUB_FIELD = "xlrm"  # in config.json: our description
-LANGUAGE_MODEL = "language_model"
-RESPONSE_SCORER = "response_scorer"
 T5X, HUGGING_FACE, XLRM = "t5x", "hf", "xlrm"  # kinds of source
-
-
-@dataclasses.dataclass(frozen=True)
-class Description:
-  """What `model.json` says.
-
-  Attributes:
-    kind: LANGUAGE_MODEL or RESPONSE_SCORER.
-    config: sizes and flags of the backbone.
-    max_input_length: tokens of a prompt, EOS included.
-    max_response_length: tokens of a response, EOS included.
-    extra_ids: sentinel ids behind the pieces of the vocabulary.
-    history: one sentence per stage of training, oldest first.
-    scorer_layer: decoder layer that a scorer reads, None is the last.
-    truncate_inputs_from_left: prompts that are too long lose their beginning,
-      as in the model's training.
-  """
-
-  kind: str
-  config: t5.T5Config
-  max_input_length: int
-  max_response_length: int
-  extra_ids: int
-  history: tuple[str, ...] = ()
-  scorer_layer: int | None = None
-  truncate_inputs_from_left: bool = False
-
-  def __post_init__(self):
-    if self.kind not in (LANGUAGE_MODEL, RESPONSE_SCORER):
-      raise ValueError(
-        f"model kind {self.kind!r} is neither {LANGUAGE_MODEL!r} nor "
-        f"{RESPONSE_SCORER!r}"
-      )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,23 +44,25 @@ class ModelFiles:
     description: of the model.
     vocabulary: the sentencepiece file; "" if there is none.
     read: its parameters, array by array.
+    marks: what tells the parameters that `read` reads from others.
   """
 
-  path: pathlib.Path
+  path: epath.Path
   source: str
-  description: Description
+  description: model_description.Description
   vocabulary: str
   read: Callable[[], stored.Stored]
+  marks: Callable[[], Sequence[str]]
 
 
-def resolve(path: str | os.PathLike) -> pathlib.Path:
+def resolve(path: files_lib.Name) -> epath.Path:
   """The directory that a path or the name of a shipped model means."""
   if str(path) in SHIPPED:
-    return package_data.asset(str(path))
-  return pathlib.Path(path)
+    path = package_data.asset(str(path))
+  return files_lib.path(path)
 
 
-def model_directory(path: str | os.PathLike) -> pathlib.Path:
+def model_directory(path: files_lib.Name) -> epath.Path:
   """The MODEL_DIR of a path that may name one checkpoint inside it.
 
   Raises:
@@ -103,82 +70,21 @@ def model_directory(path: str | os.PathLike) -> pathlib.Path:
   """
   directory = resolve(path)
   for candidate in (directory, directory.parent):
-    if (candidate / DESCRIPTION).is_file():
+    if (candidate / model_description.FILE).exists():
       return candidate
   if not directory.is_dir():
     raise FileNotFoundError(
       f"no model directory {directory} (shipped models: {', '.join(SHIPPED)})"
     )
-  held = sorted(entry.name for entry in directory.iterdir())[:8]
+  held = [entry.name for entry in files_lib.listing(directory)][:8]
   raise FileNotFoundError(
-    f"{directory} holds no {DESCRIPTION}, so it is no model directory; "
-    f"it holds: {', '.join(held) or 'nothing'}"
+    f"{directory} holds no {model_description.FILE}, so it is no model "
+    f"directory; it holds: {', '.join(held) or 'nothing'}"
   )
 
 
-def fingerprint(path: str | os.PathLike) -> str:
-  """Changes when a model is trained or written again under its name.
-
-  Descriptions and manifests (they hold the checksums of checkpoints) by their
-  content, archives by size and time.
-  """
-  folder = resolve(path)
-  digest = hashlib.sha256(str(path).encode())
-  for file in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):
-    digest.update(file.read_bytes())
-  for pattern in ("*.npz", "*.safetensors", "checkpoint"):
-    for file in sorted(folder.glob(pattern)):
-      found = file.stat()
-      digest.update(f"{file.name} {found.st_size} {found.st_mtime_ns}".encode())
-  return digest.hexdigest()
-
-
-def write_description(
-  model_dir: str | os.PathLike, description: Description, vocabulary: str
-) -> None:
-  """Writes `model.json` and copies the vocabulary beside it, once."""
-  processes.on_first(_write_description, model_dir, description, vocabulary)
-
-
-def _write_description(
-  model_dir: str | os.PathLike, description: Description, vocabulary: str
-) -> None:
-  directory = pathlib.Path(model_dir)
-  directory.mkdir(parents=True, exist_ok=True)
-  target = directory / VOCABULARY
-  if pathlib.Path(vocabulary).resolve() != target.resolve():
-    temporary = target.with_suffix(".partial")
-    shutil.copyfile(vocabulary, temporary)
-    os.replace(temporary, target)
-  temporary = directory / (DESCRIPTION + ".partial")
-  text = json.dumps(dataclasses.asdict(description), indent=1)
-  temporary.write_text(text + "\n", encoding="utf-8")
-  os.replace(temporary, directory / DESCRIPTION)
-
-
-def _own_description(file: pathlib.Path) -> Description:
-  """Reads `model.json`.
-
-  Raises:
-    ValueError: the file is no description; names it and what is wrong.
-  """
-  try:
-    return description_of(json.loads(file.read_text(encoding="utf-8")))
-  except (KeyError, TypeError, ValueError) as error:
-    raise ValueError(f"{file} describes no model: {error}") from error
-
-
-def description_of(fields: dict[str, Any]) -> Description:
-  """The inverse of `dataclasses.asdict`, of what JSON kept."""
-  fields = dict(fields)
-  config = dict(fields.pop("config"))
-  config["mlp_activations"] = tuple(config["mlp_activations"])
-  fields["history"] = tuple(fields.get("history", ()))
-  return Description(config=t5.T5Config(**config), **fields)
-
-
 def find(
-  path: str | os.PathLike, vocabulary: str | os.PathLike | None = None
+  path: files_lib.Name, vocabulary: files_lib.Name | None = None
 ) -> ModelFiles:
   """Recognises a model by its files.
 
@@ -192,19 +98,40 @@ def find(
   """
   directory = resolve(path)
   given = "" if vocabulary is None else str(vocabulary)
-  checkpoint = None if str(path) in SHIPPED else t5x.find(str(path))
+  checkpoint = None if str(path) in SHIPPED else t5x.find(directory)
   if checkpoint is not None:
-    return _t5x_files(pathlib.Path(str(path)), checkpoint, given)
-  if (directory / huggingface.CONFIG).is_file():
+    return _t5x_files(directory, checkpoint, given)
+  if files_lib.is_remote(directory):
+    raise FileNotFoundError(
+      f"{path} holds no T5X checkpoint, and only these are read from a bucket: "
+      "mount it (gcsfuse BUCKET FOLDER), or copy the folder"
+    )
+  if (directory / huggingface_config.FILE).is_file():
     return _hub_files(directory, given)
-  directory = model_directory(path)
-  return ModelFiles(
-    resolve(path),
-    XLRM,
-    _own_description(directory / DESCRIPTION),
-    given or str(directory / VOCABULARY),
-    lambda: _own_parameters(resolve(path)),
-  )
+  return _own_files(directory, given)
+
+
+def fingerprint(path: files_lib.Name) -> str:
+  """Changes when `load_language_model` or `load_scorer` would read another
+  model: other parameters, another description or vocabulary.
+
+  A model has the same one wherever it lies, so that a job that was begun can be
+  resumed after a move. Parameters are told by the checksums that their format
+  keeps: the manifest of the checkpoint in use, those inside .npz files and of
+  T5X's chunks. Hugging Face's and Orbax's large files have none and count by
+  size and time: a copy must keep the times (cp -a).
+
+  Raises:
+    FileNotFoundError, ValueError: no model there; says what was found.
+  """
+  found = find(path)
+  described = dataclasses.replace(found.description, history=())
+  digest = hashlib.sha256(repr(described).encode())
+  if found.vocabulary:
+    digest.update(files_lib.read_bytes(found.vocabulary))
+  for mark in found.marks():
+    digest.update(f"{mark}\n".encode())
+  return digest.hexdigest()
 
 
 def training_state(
@@ -221,13 +148,23 @@ def training_state(
   if files.source != XLRM or (files.path / ARCHIVE).is_file():
     return None
   step, rest = native.read_rest(files.path)
-  return step, t5x.moments_of(rest, files.read())
+  return step, adafactor_moments.of_stored(rest, files.read())
 
 
-def _own_parameters(path: pathlib.Path) -> stored.Stored:
-  if (path / ARCHIVE).is_file():
-    return stored.read_archive(path / ARCHIVE)
-  return native.read(path)
+def _own_files(path: epath.Path, vocabulary: str) -> ModelFiles:
+  directory, archive = model_directory(path), path / ARCHIVE
+  read, marks = lambda: native.read(path), lambda: native.marks(path)
+  if archive.exists():
+    read = lambda: stored.read_archive(archive)
+    marks = lambda: file_marks.of_archive(archive)
+  return ModelFiles(
+    path,
+    XLRM,
+    model_description.read(directory / model_description.FILE),
+    vocabulary or str(directory / model_description.VOCABULARY),
+    read,
+    marks,
+  )
 
 
 def _extra_ids(vocabulary: str, rows: int) -> int:
@@ -247,53 +184,68 @@ def _extra_ids(vocabulary: str, rows: int) -> int:
   return 0 if plain.sentinel_ids else min(100, rows - plain.vocab_size)
 
 
-def _foreign(config: t5.T5Config, vocabulary: str, history: str) -> Description:
+def _foreign(
+  config: t5.T5Config, vocabulary: str, history: str
+) -> model_description.Description:
   """Of a language model that others made: it names no lengths."""
   extra_ids = _extra_ids(vocabulary, config.vocab_size)
-  return Description(LANGUAGE_MODEL, config, 0, 0, extra_ids, (history,))
-
-
-def _beside(names: list[pathlib.Path]) -> str:
-  return next((str(x) for x in names if x.is_file()), "")
-
-
-def _t5x_files(path: pathlib.Path, checkpoint, vocabulary: str) -> ModelFiles:
-  arrays = t5x.read(checkpoint)
-  folders = (
-    pathlib.Path(str(checkpoint)),
-    pathlib.Path(str(checkpoint)).parent,
+  return model_description.Description(
+    model_description.LANGUAGE_MODEL, config, 0, 0, extra_ids, (history,)
   )
-  vocabulary = vocabulary or _beside([x / VOCABULARY for x in folders])
-  own = _beside([x / DESCRIPTION for x in folders])
+
+
+def _beside(folders: Sequence[epath.Path], name: str) -> str:
+  return next((str(x / name) for x in folders if (x / name).exists()), "")
+
+
+def _t5x_files(
+  path: epath.Path, checkpoint: epath.Path, vocabulary: str
+) -> ModelFiles:
+  arrays = t5x.read(checkpoint)
+  folders = (checkpoint, checkpoint.parent)
+  vocabulary = vocabulary or _beside(folders, model_description.VOCABULARY)
+  own = _beside(folders, model_description.FILE)
   if own:
-    description = _own_description(pathlib.Path(own))
+    description = model_description.read(own)
   else:
-    config = t5x.recognise(arrays, checkpoint)
+    config = t5_recognition.recognise(arrays, checkpoint)
     description = _foreign(config, vocabulary, f"T5X checkpoint {path.name}")
-  return ModelFiles(path, T5X, description, vocabulary, lambda: arrays)
+  return ModelFiles(
+    path,
+    T5X,
+    description,
+    vocabulary,
+    lambda: arrays,
+    lambda: t5x.marks(checkpoint),
+  )
 
 
-def _hub_files(directory: pathlib.Path, vocabulary: str) -> ModelFiles:
+def _hub_files(directory: epath.Path, vocabulary: str) -> ModelFiles:
   arrays = dict(huggingface.read(directory))
-  vocabulary = vocabulary or _beside([directory / VOCABULARY])
-  own = huggingface.read_config(directory).get(HUB_FIELD)
+  vocabulary = vocabulary or _beside([directory], model_description.VOCABULARY)
+  own = huggingface_config.read(directory).get(HUB_FIELD)
   if own is not None:
-    description = description_of(own)
+    description = model_description.of_fields(own)
   else:
-    config = huggingface.model_config(directory, arrays)
+    config = huggingface_config.config_of(directory, arrays)
     history = f"Hugging Face directory {directory.name}"
     description = _foreign(config, vocabulary, history)
-  if description.kind == RESPONSE_SCORER:
+  if description.kind == model_description.RESPONSE_SCORER:
     arrays = {
       name if name.startswith("head/") else f"backbone/{name}": array
       for name, array in arrays.items()
     }
   return ModelFiles(
-    directory, HUGGING_FACE, description, vocabulary, lambda: arrays
+    directory,
+    HUGGING_FACE,
+    description,
+    vocabulary,
+    lambda: arrays,
+    lambda: huggingface.marks(directory),
   )
 
 
-def read_description(path: str | os.PathLike) -> Description:
+def read_description(path: files_lib.Name) -> model_description.Description:
   """What a path holds; of our own directories nothing but `model.json` is read.
 
   Raises:
@@ -303,7 +255,7 @@ def read_description(path: str | os.PathLike) -> Description:
 
 
 def vocabulary_path(
-  path: str | os.PathLike, vocabulary: str | os.PathLike | None = None
+  path: files_lib.Name, vocabulary: files_lib.Name | None = None
 ) -> str:
   """The sentencepiece file of a model.
 
@@ -317,8 +269,9 @@ def require_vocabulary(files: ModelFiles) -> str:
   """See `vocabulary_path`."""
   if not files.vocabulary:
     raise FileNotFoundError(
-      f"{files.path} has no {VOCABULARY} beside it: name the sentencepiece "
-      "file (gin: load_language_model.vocabulary, load_tokenizer.vocabulary)"
+      f"{files.path} has no {model_description.VOCABULARY} beside it: name the "
+      "sentencepiece file (gin: load_language_model.vocabulary, "
+      "load_tokenizer.vocabulary)"
     )
   return files.vocabulary
 

@@ -5,13 +5,12 @@ Directories of ours, of T5X and of Hugging Face alike, see `model_files`.
 
 import dataclasses
 import functools
-import os
-import pathlib
 from typing import Any
 
 import jax
 
 from xlrm import types
+from xlrm.checkpoints import model_description
 from xlrm.checkpoints import model_files
 from xlrm.checkpoints import stored
 from xlrm.distributed import lazy_params as lazy_params_lib
@@ -20,15 +19,9 @@ from xlrm.models import language_model
 from xlrm.models import response_scorer
 from xlrm.models import t5
 from xlrm.models import verdict_scorer
+from xlrm.storage import files as files_lib
 from xlrm.text import tokenizer as tokenizer_lib
 
-# What jobs need of model files, so that they import one module.
-Description = model_files.Description
-LANGUAGE_MODEL = model_files.LANGUAGE_MODEL
-RESPONSE_SCORER = model_files.RESPONSE_SCORER
-read_description = model_files.read_description
-write_description = model_files.write_description
-vocabulary_path = model_files.vocabulary_path
 VERDICT = "verdict:"
 
 
@@ -48,7 +41,7 @@ class Pretrained:
   )
   lazy_params: lazy_params_lib.LazyParams
   tokenizer: tokenizer_lib.Tokenizer
-  description: Description
+  description: model_description.Description
   vocabulary: str
 
   @functools.cached_property
@@ -58,7 +51,7 @@ class Pretrained:
 
 
 def load_tokenizer(
-  path: str | os.PathLike, vocabulary: str | None = None
+  path: files_lib.Name, vocabulary: str | None = None
 ) -> tokenizer_lib.Tokenizer:
   """The tokenizer of a model.
 
@@ -76,13 +69,13 @@ def _tokenizer(files: model_files.ModelFiles) -> tokenizer_lib.Tokenizer:
   )
 
 
-def _backbone(description: Description, **overrides: Any):
+def _backbone(description: model_description.Description, **overrides: Any):
   config = dataclasses.replace(description.config, **overrides)
   return language_model.EncoderDecoder(config)
 
 
 def load_language_model(
-  path: str | os.PathLike,
+  path: files_lib.Name,
   dropout_rate: float = 0.0,
   dtype: str = "float32",
   remat: bool = False,
@@ -101,10 +94,11 @@ def load_language_model(
     vocabulary: sentencepiece file, where the checkpoint has none beside it.
   """
   files = model_files.find(path, vocabulary)
-  if files.description.kind != LANGUAGE_MODEL:
+  if files.description.kind != model_description.LANGUAGE_MODEL:
     raise ValueError(
-      f"{path} holds a {files.description.kind}, not a {LANGUAGE_MODEL}; "
-      "a policy starts from an SFT model directory"
+      f"{path} holds a {files.description.kind}, not a "
+      f"{model_description.LANGUAGE_MODEL}; a policy starts from an SFT model "
+      "directory"
     )
   model = _backbone(
     files.description, dropout_rate=dropout_rate, dtype=dtype, remat=remat
@@ -121,7 +115,7 @@ def load_language_model(
 def scorer_of(
   backbone: language_model.EncoderDecoder,
   tokenizer: tokenizer_lib.Tokenizer,
-  description: Description,
+  description: model_description.Description,
 ) -> response_scorer.ResponseScorer:
   """The reward model that a description asks for."""
   return response_scorer.ResponseScorer(
@@ -135,7 +129,7 @@ def scorer_of(
 
 
 def load_scorer(
-  path: str | os.PathLike,
+  path: files_lib.Name,
   dtype: str = "float32",
   vocabulary: str | None = None,
   dropout_rate: float = 0.0,
@@ -155,11 +149,12 @@ def load_scorer(
     return _load_verdict(str(path).removeprefix(VERDICT), dtype, vocabulary)
   files = model_files.find(path, vocabulary)
   description = files.description
-  if description.kind != RESPONSE_SCORER:
+  if description.kind != model_description.RESPONSE_SCORER:
     raise ValueError(
-      f"{path} holds a {description.kind}, not a {RESPONSE_SCORER}; "
-      "a reward model directory is written by the job reward.train (a model "
-      f"that answers 1 or 0 in text is named {VERDICT}{path})"
+      f"{path} holds a {description.kind}, not a "
+      f"{model_description.RESPONSE_SCORER}; a reward model directory is "
+      "written by the job reward.train (a model that answers 1 or 0 in text is "
+      f"named {VERDICT}{path})"
     )
   tokenizer = _tokenizer(files)
   backbone = _backbone(description, dropout_rate=dropout_rate, dtype=dtype)
@@ -203,18 +198,20 @@ def new_language_model(
   params = lazy_params_lib.LazyParams.computed(
     lambda: model.init(jax.random.key(seed))
   )
-  description = Description(LANGUAGE_MODEL, config, 0, 0, extra_ids)
+  description = model_description.Description(
+    model_description.LANGUAGE_MODEL, config, 0, 0, extra_ids
+  )
   return Pretrained(model, params, tokenizer, description, vocabulary)
 
 
 def write_archive(
-  directory: str | os.PathLike,
+  directory: files_lib.Name,
   params: types.Params,
-  description: Description,
+  description: model_description.Description,
   vocabulary: str,
 ) -> None:
   """Writes a model as one `params.npz` with its description."""
-  target = pathlib.Path(directory)
-  write_description(target, description, vocabulary)
+  model_description.write(directory, description, vocabulary)
   arrays = stored.of_tree(processes.fetch(params))
-  processes.on_first(stored.write_archive, target / model_files.ARCHIVE, arrays)
+  target = files_lib.path(directory) / model_files.ARCHIVE
+  processes.on_first(stored.write_archive, target, arrays)

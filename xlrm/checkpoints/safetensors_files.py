@@ -6,15 +6,17 @@ tensor of a file in memory at once.
 
 from collections.abc import Sequence
 import json
-import os
 import pathlib
 from typing import Any
 
+from etils import epath
 import ml_dtypes
 import numpy as np
 import safetensors
 
+from xlrm.checkpoints import checkpoint_errors
 from xlrm.checkpoints import stored
+from xlrm.storage import files
 
 INDEX = "model.safetensors.index.json"
 Item = tuple[str, stored.StoredArray, np.dtype]  # name, values, dtype written
@@ -25,27 +27,36 @@ DTYPES = {
   "F64": np.dtype(np.float64),
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
-CheckpointError = stored.CheckpointError
 
 
 def names(file: pathlib.Path) -> list[str]:
+  """Names of the tensors of a file.
+
+  Raises:
+    FileNotFoundError, CheckpointError: it is missing, damaged or no such file.
+  """
   try:
     with safetensors.safe_open(file, "numpy") as tensors:
       return list(tensors.keys())
   except FileNotFoundError:
     raise
   except Exception as error:
-    raise CheckpointError(
+    raise checkpoint_errors.CheckpointError(
       f"{file} is no safetensors file, or a damaged one ({error})"
     ) from error
 
 
 def tensor(file: pathlib.Path, name: str) -> stored.StoredArray:
+  """A tensor of a file, not yet read.
+
+  Raises:
+    CheckpointError: its dtype is none of DTYPES.
+  """
   with safetensors.safe_open(file, "numpy") as tensors:
     part = tensors.get_slice(name)
     shape, code = tuple(part.get_shape()), part.get_dtype()
   if code not in DTYPES:
-    raise CheckpointError(
+    raise checkpoint_errors.CheckpointError(
       f"{file}: {name} is stored as {code}; {', '.join(DTYPES)} can be read"
     )
 
@@ -72,8 +83,8 @@ def shards(items: Sequence[Item], size: int) -> list[list[Item]]:
   return result
 
 
-def write(file: pathlib.Path, items: Sequence[Item], progress: Any) -> None:
-  """One file, tensor by tensor.
+def write(file: files.Name, items: Sequence[Item], progress: Any) -> None:
+  """Writes one file, tensor by tensor; it is there whole or not at all.
 
   8 bytes with the header's length, the header as JSON, then the raw values
   (https://github.com/huggingface/safetensors).
@@ -90,7 +101,7 @@ def write(file: pathlib.Path, items: Sequence[Item], progress: Any) -> None:
     offset += size
   text = json.dumps(header, separators=(",", ":")).encode()
   text += b" " * (-len(text) % 8)
-  with open(file, "wb") as target:
+  with files.writing(file) as target:
     target.write(len(text).to_bytes(8, "little"))
     target.write(text)
     for _, array, dtype in items:
@@ -100,21 +111,19 @@ def write(file: pathlib.Path, items: Sequence[Item], progress: Any) -> None:
         target.write(memoryview(values.view(np.uint8)).cast("B"))
       if progress is not None:
         progress(array.nbytes)
-    target.flush()
-    os.fsync(target.fileno())
 
 
 def write_shards(
-  directory: pathlib.Path, files: Sequence[Sequence[Item]], progress: Any
+  directory: epath.Path, shards: Sequence[Sequence[Item]], progress: Any
 ) -> None:
   """Several files and the index that says which tensor is where."""
   places, total = {}, 0
-  for number, shard in enumerate(files, 1):
-    name = f"model-{number:05d}-of-{len(files):05d}.safetensors"
+  for number, shard in enumerate(shards, 1):
+    name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
     write(directory / name, shard, progress)
     for tensor, array, dtype in shard:
       places[tensor] = name
       total += int(np.prod(array.shape, dtype=np.int64)) * dtype.itemsize
   index = {"metadata": {"total_size": total}, "weight_map": places}
-  text = json.dumps(index, indent=2, sort_keys=True) + "\n"
-  (directory / INDEX).write_text(text, encoding="utf-8")
+  text = json.dumps(index, indent=2, sort_keys=True)
+  files.write_text(directory / INDEX, f"{text}\n")

@@ -19,10 +19,10 @@ import numpy as np
 import tensorstore as ts
 
 from xlrm import types
-from xlrm.checkpoints import manifest
+from xlrm.checkpoints import checkpoint_errors
 from xlrm.distributed import sharding as sharding_lib
+from xlrm.storage import files
 
-CheckpointError = manifest.CheckpointError
 Index = tuple[slice, ...]
 PART = 2**26  # bytes that a converter holds of one array, if rows allow it
 
@@ -124,16 +124,16 @@ def check(stored: Stored, abstract: types.Params, where: Any) -> None:
   }
   for name, shape in expected.items():
     if name not in stored:
-      raise CheckpointError(
+      raise checkpoint_errors.CheckpointError(
         f"{where} lacks the parameter {name}{_near(name, stored, expected)}"
       )
     if stored[name].shape != shape:
-      raise CheckpointError(
+      raise checkpoint_errors.CheckpointError(
         f"{where}: {name} has shape {stored[name].shape}, the model {shape}"
       )
   for name in stored:
     if name not in expected:
-      raise CheckpointError(
+      raise checkpoint_errors.CheckpointError(
         f"{where} has the parameter {name}, which the model lacks"
         f"{_near(name, expected, stored)}"
       )
@@ -231,28 +231,31 @@ def read_archive(path: pathlib.Path) -> dict[str, StoredArray]:
       names = list(arrays.files)
     return {name: one(name) for name in names}
   except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
-    raise CheckpointError(f"{path} is damaged ({error})") from error
+    raise checkpoint_errors.CheckpointError(
+      f"{path} is damaged ({error})"
+    ) from error
 
 
 def write_archive(
-  path: pathlib.Path, arrays: Stored, progress: Any = None
+  path: files.Name, arrays: Stored, progress: Any = None
 ) -> None:
   """Writes an .npz file array by array; it is there whole or not at all.
 
   Raises:
     CheckpointError: an array is of a dtype that .npz cannot hold.
   """
-  temporary = path.with_name(path.name + ".partial")
-  with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+  with (
+    files.writing(path) as target,
+    zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive,
+  ):
     for name, array in arrays.items():
       if array.dtype.kind not in "fiub":
-        raise CheckpointError(
+        raise checkpoint_errors.CheckpointError(
           f"{name} is {array.dtype}, which .npz cannot hold; use float32"
         )
       # As numpy.savez, but with one date: equal arrays give equal files.
       entry = zipfile.ZipInfo(f"{name}.npy")
-      with archive.open(entry, "w", force_zip64=True) as file:
-        np.lib.format.write_array(file, np.ascontiguousarray(array.whole()))
+      with archive.open(entry, "w", force_zip64=True) as member:
+        np.lib.format.write_array(member, np.ascontiguousarray(array.whole()))
       if progress is not None:
         progress(array.nbytes)
-  os.replace(temporary, path)

@@ -63,7 +63,7 @@ CORE = {
   "new_language_model": "xlrm.checkpoints.pretrained:new_language_model",
   "load_tokenizer": "xlrm.checkpoints.pretrained:load_tokenizer",
   "Tokenizer": "xlrm.text.tokenizer:Tokenizer.load",
-  "npz_source": "xlrm.batches.batch_sources:npz_source",
+  "npz_source": "xlrm.batches.npz_files:npz_source",
   "Study": "xlrm.studies.study:Study",
 }
 # The same for what needs SeqIO and TensorFlow (the extra `data`).

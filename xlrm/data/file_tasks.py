@@ -16,6 +16,7 @@ from xlrm.data import registry
 from xlrm.data import row_counts
 from xlrm.data import row_formats
 from xlrm.storage import files
+from xlrm.storage import row_files
 
 SUMMARY_FIELDS = {"id": "id", "document": "document", "summary": "summary"}
 RATING_FIELDS = {**SUMMARY_FIELDS, "rating": "rating"}
@@ -42,7 +43,7 @@ def _read(
   counts = row_counts.RowCounts(f"{task} {split}")
   dataset = task.partition(".")[0].rpartition("_")[0] or task
   rows = []
-  for number, (place, row) in enumerate(files.rows(paths[split])):
+  for number, (place, row) in enumerate(row_files.rows(paths[split])):
     try:
       made = parse(place, row, fields)
     except row_counts.Dropped as reason:
@@ -52,7 +53,7 @@ def _read(
     if fields is None:
       named = str(row.get("id", named))
     elif "id" in fields:
-      named = str(files.column(place, row, fields["id"]))
+      named = str(row_files.column(place, row, fields["id"]))
     part = next((row[x] for x in SUBSETS if isinstance(row.get(x), str)), None)
     texts = {"id": named, "language": language, "dataset": part or dataset}
     rows.append({**texts, **made})
@@ -70,8 +71,8 @@ def _summary(
 ) -> dict[str, Any]:
   if excluded is not None and row.get("gem_id") in _ids(excluded):
     raise row_counts.Dropped("article of a reward model's training data")
-  document = files.text(place, row, fields["document"])
-  summary = files.text(place, row, fields["summary"])
+  document = row_files.text(place, row, fields["document"])
+  summary = row_files.text(place, row, fields["summary"])
   if not document.strip() or not summary.strip():
     raise row_counts.Dropped("without text")
   return {
@@ -89,7 +90,7 @@ def _ids(pattern: str) -> frozenset[str]:
     lines = io.StringIO(files.read_text(path), newline="")
     reader = csv.DictReader(lines, delimiter="\t")
     if "gem_id" not in (reader.fieldnames or ()):
-      raise files.missing(f"{path}:1", "gem_id", reader.fieldnames or ())
+      raise row_files.missing(f"{path}:1", "gem_id", reader.fieldnames or ())
     found |= {row["gem_id"] for row in reader}
   return frozenset(found)
 
@@ -127,7 +128,7 @@ def _preference(
 ) -> dict[str, Any]:
   if fields is not None:
     row = {
-      name: files.column(place, row, column)
+      name: row_files.column(place, row, column)
       for name, column in fields.items()
       if name != "id"
     }

@@ -12,6 +12,7 @@ import os
 from typing import Any
 
 from xlrm.storage import files
+from xlrm.storage import row_files
 
 PROMPTER, ASSISTANT = ROLES = ("prompter", "assistant")
 FINISHED = "ready_for_export"
@@ -52,18 +53,18 @@ def _rank(place: str, value: Any) -> int | None:
 
 
 def _message(place, row, parent, tree, state) -> Message:
-  role = files.text(place, row, "role")
+  role = row_files.text(place, row, "role")
   if role not in ROLES:
     raise ValueError(
       f"{place}: the role {role!r} is none of {', '.join(ROLES)}"
     )
   return Message(
-    id=files.text(place, row, "message_id"),
+    id=row_files.text(place, row, "message_id"),
     parent=parent,
     tree=tree,
-    text=files.text(place, row, "text"),
+    text=row_files.text(place, row, "text"),
     role=role,
-    language=files.text(place, row, "lang"),
+    language=row_files.text(place, row, "lang"),
     rank=_rank(place, row.get("rank")),
     deleted=bool(row.get("deleted")),
     rejected=row.get("review_result") is False,
@@ -92,7 +93,7 @@ def read(pattern: str) -> list[Message]:
       file and line.
   """
   found: list[Message] = []
-  for place, row in files.rows(pattern):
+  for place, row in row_files.rows(pattern):
     root = row.get("prompt", row)
     if not isinstance(root, Mapping):
       raise ValueError(f"{place}: 'prompt' must hold a message, not {root!r}")
@@ -116,6 +117,7 @@ def ancestors(message: Message, by_id: Mapping[str, Message]) -> list[Message]:
 
 
 def is_circular(message: Message, by_id: Mapping[str, Message]) -> bool:
+  """Whether a message answers, by way of others, itself."""
   return ancestors(message, by_id)[-1].parent in by_id
 
 
@@ -127,6 +129,6 @@ def _read_once(pattern: str, stamp: tuple) -> tuple[Message, ...]:
 def messages(pattern: str) -> tuple[Message, ...]:
   """Read once for all languages and splits, again if a file has changed."""
   paths = files.expand(pattern)
-  local = [os.stat(path) for path in paths if "://" not in path]
+  local = [os.stat(x) for x in paths if not files.is_remote(x)]
   stamp = (*paths, *((x.st_mtime_ns, x.st_size) for x in local))
   return _read_once(pattern, stamp)

@@ -9,13 +9,15 @@ both.
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import difflib
+import json
 from typing import Any
 
 import seqio
 import tensorflow as tf
 
-from xlrm.checkpoints import pretrained
 from xlrm.data import identity
+from xlrm.storage import files
+from xlrm.storage import package_data
 from xlrm.text import language_names
 
 INSTRUCTION = "Summarize the following text in {language}: "
@@ -95,8 +97,9 @@ def register(
     ValueError: the name is taken by another definition.
   """
   if vocabulary is None:
-    vocabulary = pretrained.vocabulary_path("nano")
-    extra_ids = pretrained.read_description("nano").extra_ids
+    nano = package_data.asset("nano")
+    vocabulary = str(nano / "spiece.model")
+    extra_ids = json.loads(files.read_text(nano / "model.json"))["extra_ids"]
   definition = Definition(
     name,
     kind,

@@ -23,7 +23,7 @@ from typing import Any
 
 from xlrm.data import dialogue
 from xlrm.data import row_counts
-from xlrm.storage import files
+from xlrm.storage import row_files
 
 Row = Mapping[str, Any]
 
@@ -149,10 +149,10 @@ def _completions(place: str, row: Row) -> Ranked:
       f"'completions', not {row['completions']!r}"
     )
   texts = [
-    _response(place, files.column(place, x, "completion"))
+    _response(place, row_files.column(place, x, "completion"))
     for x in row["completions"]
   ]
-  ranks = [files.column(place, x, "rank") for x in row["completions"]]
+  ranks = [row_files.column(place, x, "rank") for x in row["completions"]]
   return _with_ranks(place, row, texts, ranks)
 
 
@@ -276,15 +276,17 @@ def rated(place: str, row: Row, names: Sequence[str] | None = None) -> Rated:
     if names is None:
       raise _unknown(place, row, RATED_FORMS)
   prompt, response, rating = names
-  value = files.column(place, row, rating)
+  value = row_files.column(place, row, rating)
   if not isinstance(value, int | float) or value != value:
     raise ValueError(
       f"{place}: a number was expected in {rating!r}, not {value!r}"
     )
-  text = _response(place, files.column(place, row, response))
+  text = _response(place, row_files.column(place, row, response))
   if not text.strip():
     raise row_counts.Dropped("empty response")
   before = (
-    "" if prompt is None else _prompt(place, files.column(place, row, prompt))
+    ""
+    if prompt is None
+    else _prompt(place, row_files.column(place, row, prompt))
   )
   return Rated(before, text, float(value))

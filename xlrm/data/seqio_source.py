@@ -18,6 +18,7 @@ import seqio
 from xlrm.batches import batch_feed
 from xlrm.batches import batch_sources
 from xlrm.batches import converters
+from xlrm.batches import npz_files
 from xlrm.data import registry
 from xlrm.data import task_rows
 from xlrm.text import tokenizer as tokenizer_lib
@@ -131,9 +132,7 @@ class SeqioSource:
       side = _one(self.mixture_or_task, registry.from_left, "sides to cut")
       object.__setattr__(self, "truncate_inputs_from_left", side)
 
-  def _examples(
-    self, task: seqio.Task, split: str
-  ) -> list[batch_sources.Example]:
+  def _examples(self, task: seqio.Task, split: str) -> list[converters.Example]:
     if split not in task.splits:
       return []
     kind = registry.kind_of(task.name)
@@ -273,7 +272,7 @@ def sources_by_language(
 def export_npz(
   source: SeqioSource, path: str | os.PathLike, *, dry_run: bool = False
 ) -> None:
-  """Writes a source for hosts without TensorFlow; see `batches.npz_source`.
+  """Writes a source for hosts without TensorFlow; see `npz_files`.
 
   Args:
     source: whose batches and texts are written.
@@ -283,4 +282,4 @@ def export_npz(
   texts = {split: source.examples(split) for split in source.splits}
   arrays = dataclasses.replace(source.arrays, texts=texts)
   if not dry_run:
-    batch_sources.write_npz(path, arrays)
+    npz_files.write_npz(path, arrays)

@@ -2,25 +2,22 @@
 
 import dataclasses
 import json
-import os
-import pathlib
 
 from xlrm.evaluation import accuracy
+from xlrm.storage import files
 
 
-def write(path: pathlib.Path, rows: list[accuracy.AccuracyRow]) -> None:
-  """Writes rows as JSON, atomically."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_suffix(".partial")
+def write(path: files.Name, rows: list[accuracy.AccuracyRow]) -> None:
+  """Writes rows as JSON, whole or not at all."""
   values = [dataclasses.asdict(row) for row in rows]
-  temporary.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
-  os.replace(temporary, path)
+  text = json.dumps(values, indent=1, sort_keys=True)
+  files.write_text(path, f"{text}\n")
 
 
-def read(path: str | os.PathLike) -> list[accuracy.AccuracyRow]:
+def read(path: files.Name) -> list[accuracy.AccuracyRow]:
   """Reads what `write` wrote."""
   rows = []
-  for fields in json.loads(pathlib.Path(path).read_text(encoding="utf-8")):
+  for fields in json.loads(files.read_text(path)):
     faults = fields.pop("by_fault")
     fields["spread"] = tuple(fields.get("spread", ()))
     rows.append(

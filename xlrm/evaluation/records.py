@@ -5,18 +5,15 @@ or .jsonl.gz, are UTF-8, keep the letters of every script as they are, and have
 the same bytes for the same records.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import difflib
-import gzip
-import io
 import json
 import math
-import os
-import pathlib
-from typing import IO, Any, TypeVar
-import zlib
+from typing import Any, TypeVar
+
+from xlrm.storage import files
+from xlrm.storage import row_files
 
 OUTCOMES = ("first", "second", "tie", "invalid")
 
@@ -154,9 +151,7 @@ def _value(field: dataclasses.Field, value: Any) -> Any:
   return value
 
 
-def _from_json(kind: type[Row], row: Any) -> Row:
-  if not isinstance(row, dict):
-    raise ValueError(f"a JSON object is expected, not {type(row).__name__}")
+def _from_json(kind: type[Row], row: Mapping[str, Any]) -> Row:
   fields = {field.name: field for field in dataclasses.fields(kind)}
   for name in row:
     if name not in fields:
@@ -190,47 +185,12 @@ def to_json(row: EvalRecord | Verdict) -> str:
     raise ValueError(f"a score or statistic is not finite: {fields}") from error
 
 
-def _is_gzip(path: str | os.PathLike) -> bool:
-  return str(path).endswith(".gz")
-
-
-@contextlib.contextmanager
-def _replacing(path: pathlib.Path) -> Iterator[IO[str]]:
-  """A text file that takes its name only when it is complete."""
-  partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-  try:
-    with open(partial, "wb") as raw:
-      binary = (
-        # No name and no time in the header: same records, same bytes.
-        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0)
-        if _is_gzip(path)
-        else raw
-      )
-      with io.TextIOWrapper(binary, encoding="utf-8", newline="\n") as text:
-        yield text
-    os.replace(partial, path)
-  finally:
-    partial.unlink(missing_ok=True)
-
-
-def write(path: str | os.PathLike, rows: Iterable[Row]) -> None:
+def write(path: files.Name, rows: Iterable[Row]) -> None:
   """Writes all rows, or, if anything fails, leaves what was there before."""
-  with _replacing(pathlib.Path(path)) as file:
-    for row in rows:
-      file.write(to_json(row) + "\n")
+  row_files.write(path, map(to_json, rows))
 
 
-def _missing(path: pathlib.Path) -> str:
-  siblings = path.parent.iterdir() if path.parent.is_dir() else ()
-  names = sorted(p.name for p in siblings)
-  near = difflib.get_close_matches(path.name, names, n=1)
-  hint = f"; the nearest name there is {near[0]}" if near else ""
-  return f"{path}: no such file of records{hint}"
-
-
-def read(
-  path: str | os.PathLike, kind: type[Row] = EvalRecord
-) -> Sequence[Row]:
+def read(path: files.Name, kind: type[Row] = EvalRecord) -> Sequence[Row]:
   """Reads a file of records or of verdicts.
 
   Raises:
@@ -238,58 +198,10 @@ def read(
     ValueError: with file and line: broken JSON, a field that is missing,
       unknown or of another type, a truncated gzip, no row at all.
   """
-  path = pathlib.Path(path)
-  if not path.is_file():
-    raise FileNotFoundError(_missing(path))
-  opener = gzip.open if _is_gzip(path) else open
-  rows, number = [], 0
-  try:
-    with opener(path, "rt", encoding="utf-8") as file:
-      for line in file:
-        number += 1
-        rows.append(_from_json(kind, json.loads(line)))
-  except json.JSONDecodeError as error:
-    raise ValueError(
-      f"{path}, line {number}: one JSON object per line is expected; this one "
-      f"breaks at column {error.colno} ({error.msg})"
-    ) from error
-  except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-    raise ValueError(
-      f"{path}, after line {number}: the gzip is truncated or damaged ({error})"
-    ) from error
-  except UnicodeDecodeError as error:
-    raise ValueError(
-      f"{path}, after line {number}: UTF-8 is expected ({error.reason})"
-    ) from error
-  except ValueError as error:
-    raise ValueError(f"{path}, line {number}: {error}") from error
-  if not rows:
-    raise ValueError(f"{path} is empty: one JSON object per line is expected")
+  rows = []
+  for place, row in row_files.read(path):
+    try:
+      rows.append(_from_json(kind, row))
+    except ValueError as error:
+      raise ValueError(f"{place}: {error}") from error
   return rows
-
-
-class Appender:
-  """Adds rows to a .jsonl file, each complete on disk before the next.
-
-  A half-written last line, left by a process that was killed, is cut off.
-  """
-
-  def __init__(self, path: str | os.PathLike):
-    if _is_gzip(path):
-      raise ValueError(f"{path}: rows are appended to plain .jsonl only")
-    with open(path, "ab+") as file:
-      file.seek(0)
-      end = file.read().rfind(b"\n") + 1
-      file.truncate(end)
-    self._file = open(path, "a", encoding="utf-8", newline="\n")
-
-  def append(self, row: EvalRecord | Verdict) -> None:
-    self._file.write(to_json(row) + "\n")
-    self._file.flush()
-    os.fsync(self._file.fileno())
-
-  def __enter__(self) -> "Appender":
-    return self
-
-  def __exit__(self, *_: Any) -> None:
-    self._file.close()

@@ -12,6 +12,8 @@ import jax
 import numpy as np
 
 from xlrm.batches import batch_sources
+from xlrm.checkpoints import model_description
+from xlrm.checkpoints import model_files
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import processes
 from xlrm.distributed import row_shards
@@ -33,8 +35,8 @@ def load_judge(
 ) -> Asked:
   """A reward model; of a language model the backbone under random heads."""
   if isinstance(spec, str) and not spec.startswith(pretrained.VERDICT):
-    kind = pretrained.read_description(spec).kind
-    if kind != pretrained.RESPONSE_SCORER:
+    kind = model_files.read_description(spec).kind
+    if kind != model_description.RESPONSE_SCORER:
       return random_heads.load(spec, lengths, seed, mesh)
   return reward_models.load(spec).on(mesh)
 

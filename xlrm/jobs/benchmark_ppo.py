@@ -17,6 +17,7 @@ import numpy as np
 
 from xlrm import types
 from xlrm.batches import prompt_batches
+from xlrm.checkpoints import model_description
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import device_memory
 from xlrm.distributed import lazy_params
@@ -43,7 +44,7 @@ def _models(
   words = pretrained.load_language_model(WORDS_OF)
 
   def loaded(kind, model):
-    description = pretrained.Description(
+    description = model_description.Description(
       kind=kind,
       config=words.model.config,
       max_input_length=config.inputs,
@@ -58,9 +59,9 @@ def _models(
     )
 
   model = benchmark_config.model(config)
-  policy = loaded(pretrained.LANGUAGE_MODEL, model)
+  policy = loaded(model_description.LANGUAGE_MODEL, model)
   judge = pretrained.scorer_of(model, words.tokenizer, policy.description)
-  reward = loaded(pretrained.RESPONSE_SCORER, judge)
+  reward = loaded(model_description.RESPONSE_SCORER, judge)
   return ppo_models.Models(
     policy=policy,
     reference=policy,

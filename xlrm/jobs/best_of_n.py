@@ -10,10 +10,11 @@ Texts and scores go to files chunk by chunk: a job that was killed goes on.
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import pathlib
 from typing import Any
 
 from xlrm.batches import batch_sources
+from xlrm.best_of_n import best_of_k
+from xlrm.best_of_n import pool_records
 from xlrm.best_of_n import pools as pools_lib
 from xlrm.distributed import device_memory
 from xlrm.distributed import meshes
@@ -25,6 +26,7 @@ from xlrm.rewards import reward_models
 from xlrm.sampling import sampling_config
 from xlrm.sampling import sampling_memory
 from xlrm.sampling import text_generation
+from xlrm.storage import files
 
 RECORDS = "records.jsonl"
 POOLS = pools_lib.FILE
@@ -148,7 +150,7 @@ class BestOfN:
   def run(self) -> list[records.EvalRecord]:
     """Draws, scores and chooses what is not there yet."""
     opened, scorers = self._open()
-    parts = pathlib.Path(self.model_dir) / PARTS
+    parts = files.local(self.model_dir) / PARTS
     # How the pool is scored and chosen from changes no sample.
     identity = opened.identity(
       dataclasses.replace(
@@ -206,7 +208,7 @@ class BestOfN:
   def _choose(
     self, pools: Sequence[pools_lib.Pool], restricted: bool
   ) -> list[records.EvalRecord]:
-    choice = pools_lib.Choice(
+    choice = pool_records.Choice(
       study=self.study,
       policy=self.policy,
       seed=self.config.seed,
@@ -215,15 +217,15 @@ class BestOfN:
       restricted=restricted,
     )
     found = [record for pool in pools for record in choice.records(pool)]
-    directory = pathlib.Path(self.model_dir)
+    directory = files.local(self.model_dir)
 
     def write():
       records.write(directory / RECORDS, found)
       pools_lib.write(directory / POOLS, pools)
-      pools_lib.write_curves(directory / CURVES, pools, restricted)
+      best_of_k.write_curves(directory / CURVES, pools, restricted)
       if self.config.alpaca_eval:
-        pools_lib.write_alpaca_eval(directory / ALPACA_EVAL, found, pools)
+        pool_records.write_alpaca_eval(directory / ALPACA_EVAL, found, pools)
 
     processes.on_first(write)
-    print(pools_lib.summary(pools), flush=True)
+    print(best_of_k.summary(pools), flush=True)
     return found

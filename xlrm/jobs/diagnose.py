@@ -10,7 +10,6 @@ held-out rows, calibration, length, words. Each as figure, CSV and JSON.
 from collections.abc import Mapping
 import dataclasses
 import json
-import os
 import pathlib
 
 from xlrm.analysis.reports import diagnosis_page
@@ -23,16 +22,12 @@ from xlrm.evaluation import accuracy_files
 from xlrm.jobs import asked_judgments
 from xlrm.jobs import job
 from xlrm.rewards import reward_models
+from xlrm.storage import files
+from xlrm.storage import row_files
 
 ACCURACY = "accuracy.json"
 SCORES = "scores.jsonl"
 PAGE = "diagnosis.html"
-
-
-def _write(path: pathlib.Path, text: str) -> None:
-  temporary = path.with_name(f"{path.name}.partial")
-  temporary.write_text(text, encoding="utf-8")
-  os.replace(temporary, path)
 
 
 def write(
@@ -44,18 +39,20 @@ def write(
     found.accuracies, found.rows, found.agreements
   )
   for table in tables:
-    _write(directory / f"{table.name}.csv", table.csv())
-  lines = [json.dumps(x, ensure_ascii=False) for x in found.scores]
-  _write(directory / SCORES, "".join(f"{line}\n" for line in lines))
+    files.write_text(directory / f"{table.name}.csv", table.csv())
+  row_files.write(
+    directory / SCORES,
+    (json.dumps(x, ensure_ascii=False) for x in found.scores),
+  )
   try:
     drawn = diagnosis_page.drawings(tables, found.rows)
   except ImportError as error:
     print(f"no figures: {error}", flush=True)
     return
   for name, svg in drawn.items():
-    _write(directory / f"{name}.svg", svg)
+    files.write_text(directory / f"{name}.svg", svg)
   page = diagnosis_page.render(title, tables, drawn, found.notes)
-  _write(directory / PAGE, page)
+  files.write_text(directory / PAGE, page)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,7 +107,7 @@ class Diagnosis:
       seed=self.seed,
       mesh=self.mesh.build_own(),
     )
-    processes.on_first(write, pathlib.Path(self.model_dir), found, self.title)
+    processes.on_first(write, files.local(self.model_dir), found, self.title)
     for note in found.notes:
       print(note)
     print(accuracy.table(found.accuracies), flush=True)

@@ -8,7 +8,6 @@ and `figures/` with all that the page shows.
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import pathlib
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from xlrm.jobs import finished_runs
 from xlrm.jobs import job
 from xlrm.jobs import ppo_evaluation
 from xlrm.jobs import verdict_sources
+from xlrm.storage import files
 from xlrm.training import metric_writer
 
 TARGETS_OWN = f"reward/{transfer_matrices.TARGET}"  # a judge, as records say
@@ -39,11 +39,12 @@ PACKAGES = ("xlrm", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
 def read_panels(runs: Mapping[str, str]) -> dict[str, bytes]:
   """Label -> panel of the runs of PPO among them."""
   paths = {
-    label: pathlib.Path(run) / ppo_evaluation.PANEL
-    for label, run in runs.items()
+    label: files.path(run) / ppo_evaluation.PANEL for label, run in runs.items()
   }
   return {
-    label: path.read_bytes() for label, path in paths.items() if path.exists()
+    label: files.read_bytes(path)
+    for label, path in paths.items()
+    if path.exists()
   }
 
 
@@ -117,7 +118,7 @@ def _facts(
     "n of best-of-n": str(pool or "not run"),
     "tasks": listed(x.task for x in records),
     "seed": listed(x.seed for x in records),
-    "runs": ", ".join(pathlib.Path(run).name for run in runs),
+    "runs": ", ".join(files.path(run).name for run in runs),
   }
 
 
@@ -127,7 +128,7 @@ def _swept(
   """The records that the reports of other values left, and their runs."""
   found = []
   for folder, values in points:
-    records = records_lib.read(pathlib.Path(folder) / best_of_n.RECORDS)
+    records = records_lib.read(files.path(folder) / best_of_n.RECORDS)
     training = finished_runs.read_ppo_training(records)
     found.append(report_inputs.SweptPoint(values, records, training))
   return found
@@ -193,8 +194,7 @@ class Evaluation:
     told, left_out = verdict_sources.read(self.verdicts, records)
     judges = (judges_lib.RougeJudge(), judges_lib.ChrfJudge(), *self.judges)
     records = judges_lib.judged(records, judges)
-    directory = pathlib.Path(self.model_dir)
-    directory.mkdir(parents=True, exist_ok=True)
+    directory = files.local(self.model_dir)
     records_lib.write(directory / best_of_n.RECORDS, records)
     inputs = self._inputs(records, told, [*self.notes, *left_out])
     content = report.write(directory, inputs)
@@ -216,10 +216,10 @@ class Evaluation:
     pools = finished_runs.read_pools(self.runs)
     accuracy, study = (), ""
     if self.diagnosis is not None:
-      path = pathlib.Path(self.diagnosis) / diagnose.ACCURACY
+      path = files.path(self.diagnosis) / diagnose.ACCURACY
       accuracy = accuracy_files.read(path)
     if self.study_folder:
-      study = pathlib.Path(self.study_folder).resolve().name
+      study = files.local(self.study_folder).resolve().name
     return report_inputs.ReportInputs(
       title=self.title,
       records=records,
@@ -230,7 +230,7 @@ class Evaluation:
       pool_curves=pool_curves(pools, records, judge),
       curve_judge=judge.name if judge else TARGETS_OWN,
       training={
-        label: metric_writer.read(pathlib.Path(path) / metric_writer.METRICS)
+        label: metric_writer.read(files.path(path) / metric_writer.METRICS)
         for label, path in self.training.items()
       },
       panels=read_panels(self.training),

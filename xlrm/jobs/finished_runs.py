@@ -1,13 +1,13 @@
 """What finished runs left in their folders, as a report reads it."""
 
 from collections.abc import Sequence
-import pathlib
 
 from xlrm.analysis import report_inputs
 from xlrm.best_of_n import pools as pools_lib
-from xlrm.checkpoints import pretrained
+from xlrm.checkpoints import model_files
 from xlrm.evaluation import records as records_lib
 from xlrm.jobs import best_of_n
+from xlrm.storage import files
 from xlrm.training import metric_writer
 
 CONFIG = "config.gin"
@@ -19,14 +19,14 @@ def read_records(runs: Sequence[str]) -> list[records_lib.EvalRecord]:
     record
     for run_dir in runs
     for record in records_lib.read(
-      pathlib.Path(run_dir) / best_of_n.RECORDS, records_lib.EvalRecord
+      files.path(run_dir) / best_of_n.RECORDS, records_lib.EvalRecord
     )
   ]
 
 
 def read_pools(runs: Sequence[str]) -> list[pools_lib.Pool]:
   """The pools of the best-of-n runs among them."""
-  paths = [pathlib.Path(run) / best_of_n.POOLS for run in runs]
+  paths = [files.path(run) / best_of_n.POOLS for run in runs]
   return [
     pool for path in paths if path.exists() for pool in pools_lib.read(path)
   ]
@@ -38,11 +38,11 @@ def read_ppo_training(
   """Policy -> metrics of its run, of the policies after PPO whose run is still
   where the records say."""
   policies = sorted({x.policy for x in records if x.method == "ppo"})
-  paths = {x: pathlib.Path(x) / metric_writer.METRICS for x in policies}
+  paths = {x: files.path(x) / metric_writer.METRICS for x in policies}
   return {
     policy: metric_writer.read(path)
     for policy, path in paths.items()
-    if path.is_file()
+    if path.exists()
   }
 
 
@@ -50,9 +50,9 @@ def configs(directories: Sequence[str]) -> dict[str, str]:
   """'FOLDER/config.gin' -> the text, of the runs that have one."""
   texts = {}
   for directory in directories:
-    path = pathlib.Path(directory) / CONFIG
-    if path.is_file():
-      texts[f"{path.parent.name}/{CONFIG}"] = path.read_text(encoding="utf-8")
+    path = files.path(directory) / CONFIG
+    if path.exists():
+      texts[f"{path.parent.name}/{CONFIG}"] = files.read_text(path)
   return texts
 
 
@@ -60,5 +60,5 @@ def base_history(records: Sequence[records_lib.EvalRecord]) -> list[str]:
   """What the base model had seen before, oldest first."""
   started = [x for x in records if x.method == "sample"] or records
   policies = sorted({x.policy for x in started})
-  history = pretrained.read_description(policies[0]).history
+  history = model_files.read_description(policies[0]).history
   return list(history[:-1] or history)  # the last stage made the policy

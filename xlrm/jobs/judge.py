@@ -8,7 +8,6 @@ that is done costs nothing again and needs no network.
 
 from collections.abc import Sequence
 import dataclasses
-import os
 import pathlib
 import sys
 
@@ -225,8 +224,8 @@ class Judging:
   @property
   def _cache(self) -> pathlib.Path:
     if self.cache:
-      return pathlib.Path(self.cache)
-    return pathlib.Path(self.output).with_name(CACHE)
+      return files.local(self.cache)
+    return files.local(self.output).with_name(CACHE)
 
   def _open(self) -> "_Opened":
     comparison = self.comparison
@@ -243,8 +242,7 @@ class Judging:
     comparison, opened = self.comparison, self._open()
     paired, watch = opened.paired, opened.watch
     print(f"{opened.judge}: {_left_out(paired)}", flush=True)
-    target = pathlib.Path(self.output)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target = files.local(self.output)
     asked = _ask(opened.questions, self.backend, self._cache, self.pace, watch)
     verdicts = prompted_judge.verdicts(
       paired.pairs, opened.judge, asked, self.prices
@@ -252,7 +250,7 @@ class Judging:
     counted = verdict_matrices.verdict_counts(paired, verdicts)
     print(_bills(asked, self.prices), flush=True)
     _check_invalid(counted, watch)
-    records_lib.write(os.fspath(target), verdicts)
+    records_lib.write(target, verdicts)
     identifier = language_id.load(
       code for x in paired.pairs for code in (x.ours.language, x.ours.source)
     )

@@ -6,7 +6,6 @@ best-of-n run of the policy it started from, on the same prompts.
 
 from collections.abc import Mapping
 import dataclasses
-import pathlib
 from typing import Any
 
 from xlrm.batches import batch_sources
@@ -19,6 +18,7 @@ from xlrm.jobs import policy_sampling
 from xlrm.rewards import reward_models
 from xlrm.sampling import sampling_config
 from xlrm.sampling import text_generation
+from xlrm.storage import files
 
 RECORDS = "records.jsonl"
 PARTS = "parts"
@@ -111,7 +111,7 @@ class PolicyOutputs:
   def run(self) -> list[records.EvalRecord]:
     """Writes `records.jsonl`; resumable like best-of-n."""
     opened, scorers = self._open()
-    folder = pathlib.Path(self.model_dir)
+    folder = files.local(self.model_dir)
     # What the records say of the policy changes no response.
     config = dataclasses.replace(self.config, method="x", source="")
     identity = opened.identity(config)

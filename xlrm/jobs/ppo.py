@@ -8,7 +8,6 @@ bytes.
 
 from collections.abc import Mapping
 import dataclasses
-import pathlib
 from typing import Any
 
 import jax
@@ -16,8 +15,9 @@ import optax
 
 from xlrm.batches import batch_sources
 from xlrm.batches import prompt_batches
-from xlrm.checkpoints import native
-from xlrm.checkpoints import pretrained
+from xlrm.checkpoints import checkpoint_errors
+from xlrm.checkpoints import model_description
+from xlrm.checkpoints import run_checkpoints
 from xlrm.distributed import device_memory
 from xlrm.distributed import meshes
 from xlrm.distributed import processes
@@ -36,6 +36,7 @@ from xlrm.ppo import reward_scale
 from xlrm.ppo import rollouts as rollouts_lib
 from xlrm.sampling import sampling_config
 from xlrm.sampling import text_sampler
+from xlrm.storage import files
 from xlrm.training import fit
 from xlrm.training import train_loop
 
@@ -105,8 +106,10 @@ class PPO:
       CheckpointError: `model_dir` holds another run, or is damaged.
     """
     opened, config = self._open(), self.config
-    model_dir, states = pathlib.Path(self.model_dir), opened.states
-    checkpointer = native.Checkpointer(model_dir, keep=config.keep_checkpoints)
+    model_dir, states = files.local(self.model_dir), opened.states
+    checkpointer = run_checkpoints.Checkpointer(
+      model_dir, keep=config.keep_checkpoints
+    )
     adapters = states.adapted and states.adapted.record()
     processes.on_first(ppo_adapters.check_continued, model_dir, adapters)
     data = opened.prompts.fingerprint()
@@ -232,7 +235,7 @@ class PPO:
     if not fresh:
       scale = processes.on_first(reward_scale.RewardScale.read, self.model_dir)
       if scale is None:
-        raise native.CheckpointError(
+        raise checkpoint_errors.CheckpointError(
           f"{self.model_dir} has checkpoints but no {reward_scale.FILE}, so "
           "its rewards cannot be continued; choose another MODEL_DIR"
         )
@@ -257,7 +260,7 @@ class PPO:
   ) -> None:
     """What stands in `model_dir` beside checkpoints and metrics."""
     policy = opened.states.models.policy
-    pretrained.write_description(
+    model_description.write(
       self.model_dir,
       dataclasses.replace(
         policy.description,

@@ -29,6 +29,7 @@ from xlrm.rewards import reward_models
 from xlrm.sampling import sampling_config
 from xlrm.sampling import text_generation
 from xlrm.storage import files
+from xlrm.storage import row_files
 from xlrm.training import metric_writer
 
 EVENTS = "events.jsonl"
@@ -181,12 +182,11 @@ class Evaluator:
     """The same few prompts at every evaluation, to be read."""
     path, kept = self.model_dir / SAMPLES, []
     if path.exists():
-      kept = [x for _, x in files.rows(str(path)) if x["step"] < step]
+      kept = [x for _, x in row_files.read(path) if x["step"] < step]
     for row, text in shown:
       place = {"step": step, "id": row["id"], "prompt": row["reward_inputs"]}
       kept.append({**place, "response": text})
-    lines = [json.dumps(x, ensure_ascii=False) for x in kept]
-    files.write_text(path, "".join(f"{line}\n" for line in lines))
+    row_files.write(path, (json.dumps(x, ensure_ascii=False) for x in kept))
 
   def draw_panel(self) -> None:
     """Events of the rows so far, and the figure if matplotlib is there."""
@@ -194,9 +194,9 @@ class Evaluator:
       return
     history = metric_writer.read(self.model_dir / metric_writer.METRICS)
     events = hacking_panel.events(history, self.config.panel)
-    lines = [json.dumps(dataclasses.asdict(x)) for x in events]
-    files.write_text(
-      self.model_dir / EVENTS, "".join(f"{line}\n" for line in lines)
+    row_files.write(
+      self.model_dir / EVENTS,
+      (json.dumps(dataclasses.asdict(x)) for x in events),
     )
     for event in events:
       if event.sign not in self._told:
@@ -212,4 +212,4 @@ class Evaluator:
       picture = ppo_panel.picture(history, events)
     except ImportError:
       return  # a host without matplotlib; the rows are in metrics.jsonl
-    (self.model_dir / PANEL).write_bytes(picture)
+    files.write_bytes(self.model_dir / PANEL, picture)

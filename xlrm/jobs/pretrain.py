@@ -10,7 +10,6 @@ teaches each state to look back over the response, as a reward model must.
 
 from collections.abc import Mapping
 import dataclasses
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +24,7 @@ from xlrm.distributed import meshes
 from xlrm.losses import token_losses
 from xlrm.models import language_model
 from xlrm.models import t5
+from xlrm.storage import files
 from xlrm.training import fit
 from xlrm.training import fit_plan
 from xlrm.training import training_memory
@@ -122,7 +122,7 @@ def pretraining_loss(
 
 
 def _check_same_vocabulary(one: str, other: str) -> None:
-  if pathlib.Path(one).read_bytes() != pathlib.Path(other).read_bytes():
+  if files.read_bytes(one) != files.read_bytes(other):
     raise ValueError(
       f"the model to train further has the vocabulary {one}, which differs "
       f"from {other}: the rows are made with the model's own"

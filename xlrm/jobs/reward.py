@@ -16,6 +16,7 @@ import optax
 
 from xlrm import types
 from xlrm.batches import batch_sources
+from xlrm.checkpoints import model_description
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import lazy_params
 from xlrm.distributed import meshes
@@ -130,7 +131,7 @@ class RewardTraining:
       mesh=devices,
       model_dir=self.model_dir,
       begin=functools.partial(
-        pretrained.write_description,
+        model_description.write,
         self.model_dir,
         description,
         self.initial.vocabulary,
@@ -141,11 +142,11 @@ class RewardTraining:
       description="reward model",
     )
 
-  def _description(self) -> pretrained.Description:
+  def _description(self) -> model_description.Description:
     before = self.initial.description
     return dataclasses.replace(
       before,
-      kind=pretrained.RESPONSE_SCORER,
+      kind=model_description.RESPONSE_SCORER,
       max_input_length=self.lengths["inputs"],
       max_response_length=self.lengths["targets"],
       history=(*before.history, self.history or "reward model"),
@@ -154,7 +155,7 @@ class RewardTraining:
     )
 
   def _start(
-    self, description: pretrained.Description, devices: jax.sharding.Mesh
+    self, description: model_description.Description, devices: jax.sharding.Mesh
   ) -> tuple[response_scorer.ResponseScorer, lazy_params.LazyParams]:
     """The reward model at step 0; of a language model with a fresh head."""
     initial = self.initial

@@ -6,7 +6,6 @@ the same bytes.
 
 from collections.abc import Mapping
 import dataclasses
-import pathlib
 from typing import Any
 
 from xlrm.batches import batch_sources
@@ -110,7 +109,7 @@ class Sampling:
     generator = opened.generator(self.config, self.config.num_samples)
     opened.write(file, generator, _line, self.config, "sample")
     number = self.config.num_samples
-    print(f"{len(opened.rows)} prompts x {number}: {pathlib.Path(self.output)}")
+    print(f"{len(opened.rows)} prompts x {number}: {self.output}")
     return self.output
 
   def _open(self) -> policy_sampling.PolicySampling:

@@ -16,7 +16,7 @@ from xlrm.distributed import row_shards
 from xlrm.jobs import job
 from xlrm.rewards import reward_models
 from xlrm.storage import chunked_files
-from xlrm.storage import files
+from xlrm.storage import row_files
 
 Row = Mapping[str, Any]
 
@@ -48,7 +48,7 @@ class ScoreConfig:
 
 def _texts(place: str, row: Row, config: ScoreConfig) -> tuple[str, list[str]]:
   """Prompt and responses of a row."""
-  value = files.column(place, row, config.response_field)
+  value = row_files.column(place, row, config.response_field)
   texts = value if isinstance(value, list) else [value]
   if not texts or not all(isinstance(text, str) for text in texts):
     raise ValueError(
@@ -62,7 +62,7 @@ def _texts(place: str, row: Row, config: ScoreConfig) -> tuple[str, list[str]]:
     )
   prompt = ""
   if config.prompt_field:
-    prompt = files.text(place, row, config.prompt_field)
+    prompt = row_files.text(place, row, config.prompt_field)
   return prompt, texts
 
 
@@ -71,7 +71,7 @@ def _read(
 ) -> list[tuple[Row, str, list[str]]]:
   """All rows, all of them checked before the first is scored."""
   return [
-    (row, *_texts(place, row, config)) for place, row in files.rows(pattern)
+    (row, *_texts(place, row, config)) for place, row in row_files.rows(pattern)
   ]
 
 

@@ -13,6 +13,7 @@ import jax
 import optax
 
 from xlrm.batches import batch_sources
+from xlrm.checkpoints import model_description
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import meshes
 from xlrm.distributed import row_shards
@@ -180,7 +181,7 @@ class FineTuning:
         self.source.truncate_inputs_from_left,
       ),
       begin=functools.partial(
-        pretrained.write_description,
+        model_description.write,
         self.model_dir,
         self._description(),
         initial.vocabulary,
@@ -191,7 +192,7 @@ class FineTuning:
       description="sft",
     )
 
-  def _description(self) -> pretrained.Description:
+  def _description(self) -> model_description.Description:
     before = self.initial.description
     return dataclasses.replace(
       before,

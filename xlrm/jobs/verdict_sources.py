@@ -11,6 +11,7 @@ import pathlib
 from xlrm.annotation import annotation_study
 from xlrm.annotation import people_verdicts
 from xlrm.evaluation import records as records_lib
+from xlrm.storage import files
 from xlrm.studies import report_cells
 
 Records = Mapping[str, records_lib.EvalRecord]  # by id
@@ -62,7 +63,7 @@ def read(
   found: list[records_lib.Verdict] = []
   notes, places = [], {}
   for source in sources:
-    verdicts = _of_source(pathlib.Path(source), by_id)
+    verdicts = _of_source(files.local(source), by_id)
     ours = [x for x in verdicts if x.first in by_id and x.second in by_id]
     if not ours:
       raise ValueError(

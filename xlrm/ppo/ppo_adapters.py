@@ -10,13 +10,12 @@ from collections.abc import Callable
 import dataclasses
 import functools
 import json
-import os
-import pathlib
 from typing import Any
 
 import jax
 
 from xlrm import types
+from xlrm.checkpoints import checkpoint_errors
 from xlrm.checkpoints import native
 from xlrm.distributed import lazy_params
 from xlrm.distributed import sharding
@@ -197,9 +196,7 @@ def _merging(config: lora.LoraConfig, places: tuple) -> Callable:
   )
 
 
-def check_continued(
-  directory: str | os.PathLike, here: dict[str, Any] | None
-) -> None:
+def check_continued(directory: files.Name, here: dict[str, Any] | None) -> None:
   """Raises CheckpointError unless a run's checkpoints are of these adapters.
 
   To be called before anything is restored.
@@ -207,22 +204,22 @@ def check_continued(
   Args:
     here: `Adapted.record()`; None without adapters.
   """
-  path = pathlib.Path(directory) / FILE
+  path = files.path(directory) / FILE
   if not native.steps(directory):
     return
   there = None
-  if path.is_file():
-    there = json.loads(path.read_text(encoding="utf-8"))
+  if path.exists():
+    there = json.loads(files.read_text(path))
   if there == here:
     return
   options = ("rank", "alpha", "targets")
   if any((there or {}).get(name) != (here or {}).get(name) for name in options):
-    raise native.CheckpointError(
+    raise checkpoint_errors.CheckpointError(
       f"{directory} was trained with {_told(there)}, not with {_told(here)}: "
       "set ppo.train.lora as it was, or choose another MODEL_DIR"
     )
   changed = [x for x in ("policy", "value") if there.get(x) != here[x]]
-  raise native.CheckpointError(
+  raise checkpoint_errors.CheckpointError(
     f"{directory}: its adapters lie over other weights of the "
     f"{' and '.join(changed)} than are there now: POLICY and VALUE must be the "
     "models that the run began with; or choose another MODEL_DIR"
@@ -237,10 +234,10 @@ def _told(record: dict[str, Any] | None) -> str:
   )
 
 
-def write(directory: str | os.PathLike, record: dict[str, Any] | None) -> None:
+def write(directory: files.Name, record: dict[str, Any] | None) -> None:
   """Into a run's folder, for `check_continued`."""
-  path = pathlib.Path(directory) / FILE
+  path = files.path(directory) / FILE
   if record is None:
-    path.unlink(missing_ok=True)  # of a run that ended before a checkpoint
+    files.remove(path)  # of a run that ended before a checkpoint
     return
   files.write_text(path, f"{json.dumps(record, indent=1)}\n")

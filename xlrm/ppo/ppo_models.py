@@ -2,27 +2,26 @@
 
 import dataclasses
 
-from etils import epath
 import jax
 import numpy as np
 
 from xlrm import types
+from xlrm.checkpoints import model_description
 from xlrm.checkpoints import pretrained
 from xlrm.distributed import lazy_params
 from xlrm.models import response_scorer
 from xlrm.ppo import objective
 from xlrm.ppo import reward_scale
 from xlrm.rewards import reward_models
-
-
-def _content(vocabulary: str) -> bytes:
-  return epath.Path(vocabulary).read_bytes()
+from xlrm.storage import files
 
 
 def _check_vocabulary(name: str, found, policy: pretrained.Pretrained) -> None:
   """Models that read the policy's tokens must know them as it does."""
   ours, theirs = policy.tokenizer, found.tokenizer
-  same = _content(policy.vocabulary) == _content(found.vocabulary) or (
+  same = files.read_bytes(policy.vocabulary) == files.read_bytes(
+    found.vocabulary
+  ) or (
     ours.vocab_size == theirs.vocab_size
     and all(
       ours.decode([i]) == theirs.decode([i]) for i in range(ours.vocab_size)
@@ -129,7 +128,7 @@ def _value_model(
   """The value model, and what it starts from; None is the policy."""
   if named.value is None:
     description = dataclasses.replace(
-      policy.description, kind=pretrained.RESPONSE_SCORER
+      policy.description, kind=model_description.RESPONSE_SCORER
     )
     return pretrained.scorer_of(policy.model, None, description), None
   value = pretrained.load_scorer(named.value, dtype=named.dtype)

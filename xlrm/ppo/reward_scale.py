@@ -10,8 +10,6 @@ from collections.abc import Sequence
 import dataclasses
 import json
 import math
-import os
-import pathlib
 
 import numpy as np
 
@@ -68,18 +66,18 @@ class RewardScale:
       )
     return cls(1 / std, -mean / std, mean, std, values.size)
 
-  def write(self, directory: str | os.PathLike) -> None:
+  def write(self, directory: files.Name) -> None:
     """Into a run's folder."""
     text = json.dumps(dataclasses.asdict(self), indent=1)
-    files.write_text(pathlib.Path(directory) / FILE, f"{text}\n")
+    files.write_text(files.path(directory) / FILE, f"{text}\n")
 
   @classmethod
-  def read(cls, directory: str | os.PathLike) -> "RewardScale | None":
+  def read(cls, directory: files.Name) -> "RewardScale | None":
     """That of a run that began before; None if there is none."""
-    path = pathlib.Path(directory) / FILE
-    if not path.is_file():
+    path = files.path(directory) / FILE
+    if not path.exists():
       return None
     try:
-      return cls(**json.loads(path.read_text(encoding="utf-8")))
+      return cls(**json.loads(files.read_text(path)))
     except (TypeError, ValueError) as error:
       raise ValueError(f"{path} is no reward scale: {error}") from error

@@ -9,6 +9,7 @@ import dataclasses
 import os
 from typing import Any
 
+from xlrm.checkpoints import model_description
 from xlrm.checkpoints import pretrained
 from xlrm.sampling import sampling_config
 from xlrm.sampling import text_generation
@@ -17,7 +18,7 @@ DEFAULT_LENGTHS = {"inputs": 1024, "targets": 512}  # the paper's
 
 
 def lengths_of(
-  description: pretrained.Description, inputs: int = 0
+  description: model_description.Description, inputs: int = 0
 ) -> dict[str, int]:
   """Tokens of prompt and response: as asked, as trained, or the paper's."""
   return {

@@ -6,7 +6,6 @@ goes on after its last complete chunk and ends with the same bytes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-import glob
 import hashlib
 import json
 import os
@@ -18,6 +17,8 @@ from typing import Any
 import tqdm
 
 from xlrm.storage import files
+from xlrm.storage import row_files
+from xlrm.storage import temporary_files
 
 
 class ChunkedFile:
@@ -37,10 +38,11 @@ class ChunkedFile:
   def __init__(
     self, path: str | os.PathLike, identity: str, total: int, keep: bool = False
   ):
-    self.path, self.total = pathlib.Path(path), total
+    self.path, self.total = files.local(path), total
     self._identity, self._kept = identity, keep
-    self._partial = self.path.with_name(f"{self.path.name}.partial")
-    self._state = self.path.with_name(f"{self.path.name}.partial.json")
+    partial = f"{self.path.name}{temporary_files.SUFFIX}"
+    self._partial = self.path.with_name(partial)
+    self._state = self.path.with_name(f"{partial}.json")
     self._final_state = self.path.with_name(f"{self.path.name}.json")
     self.complete = self._is_complete()
     self.done = total if self.complete else self._continue()
@@ -61,7 +63,7 @@ class ChunkedFile:
     return kept["rows"]
 
   def _check(self, state: pathlib.Path, of: pathlib.Path) -> dict[str, Any]:
-    kept = json.loads(state.read_text(encoding="utf-8"))
+    kept = json.loads(files.read_text(state))
     if kept["identity"] != self._identity:
       raise ValueError(
         f"{of} was begun with another model, other options or other rows; "
@@ -118,10 +120,10 @@ class ChunkedFile:
     if self.done != self.total:
       raise ValueError(f"{self.path}: {self.done} of {self.total} lines")
     size = self._partial.stat().st_size
-    os.replace(self._partial, self.path)
+    files.replace(self._partial, self.path)
     if self._kept:
       files.write_text(self._final_state, self._state_text(size))
-    self._state.unlink(missing_ok=True)
+    files.remove(self._state)
     self.complete = True
 
   def part(self, number: int, count: int, total: int) -> "ChunkedFile":
@@ -140,7 +142,7 @@ class ChunkedFile:
     Raises:
       ValueError: their lines are not all there are.
     """
-    self._state.unlink(missing_ok=True)
+    files.remove(self._state)
     self.done = 0
     with self:
       for part in parts:
@@ -150,12 +152,12 @@ class ChunkedFile:
       self._file.flush()
       os.fsync(self._file.fileno())
     for part in parts:
-      part.path.unlink()
-      part._final_state.unlink()
+      files.remove(part.path)
+      files.remove(part._final_state)
 
   def rows(self) -> list[dict[str, Any]]:
     """Of the complete file."""
-    return [row for _, row in files.rows(glob.escape(str(self.path)))]
+    return [row for _, row in row_files.read(self.path)]
 
 
 def identity(*parts: Any, rows: Sequence[Mapping[str, Any]] = ()) -> str:

@@ -9,6 +9,9 @@ import dataclasses
 import pathlib
 from typing import Any
 
+from etils import epath
+
+from xlrm.storage import files
 from xlrm.studies import study as study_lib
 
 Folder = pathlib.PurePosixPath  # in settings: a folder of the study
@@ -37,7 +40,7 @@ class StudyCell:
   gin_file: str
   settings: study_lib.Settings
   needs: tuple[str, ...]
-  root: pathlib.Path
+  root: epath.Path
   wants: tuple[str, ...] = ()
 
   def without(self, missing: Collection[str]) -> "StudyCell":
@@ -52,7 +55,7 @@ class StudyCell:
     return dataclasses.replace(self, settings=settings)
 
   @property
-  def folder(self) -> pathlib.Path:
+  def folder(self) -> epath.Path:
     own = self.settings.get("MODEL_DIR", Folder(self.name))
     return self.root / own
 
@@ -71,7 +74,7 @@ def _folder_of(entry: Any) -> Any:
   return entry[0] if isinstance(entry, list) else entry
 
 
-def _placed(value: Any, root: pathlib.Path) -> Any:
+def _placed(value: Any, root: epath.Path) -> Any:
   """The value with the study's folders as paths."""
   if isinstance(value, Folder):
     return str(root / value)
@@ -139,7 +142,7 @@ def make(
         f"{settings[key]!r} in {title})"
       )
   gin_file = study.jobs.get(kind, study_lib.JOBS[kind])
-  root = pathlib.Path(study.model_dir)
+  root = files.path(study.model_dir)
   needs = tuple(dict.fromkeys(needs))
   return StudyCell(
     kind, name, title, gin_file, {**settings, **own}, needs, root

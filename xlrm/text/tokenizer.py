@@ -12,11 +12,11 @@ import functools
 import hashlib
 import itertools
 import os
-import pathlib
 
 import sentencepiece
 
 from xlrm import types
+from xlrm.storage import files
 
 MAX_SENTENCE_BYTES = 2**20  # sentencepiece drops longer lines in silence
 
@@ -67,16 +67,21 @@ class Tokenizer:
 
   @functools.cached_property
   def _processor(self) -> sentencepiece.SentencePieceProcessor:
-    if not os.path.isfile(self.path):
-      raise FileNotFoundError(f"no vocabulary file {self.path}")
     processor = sentencepiece.SentencePieceProcessor()
     try:
-      processor.Load(self.path)
-    except (RuntimeError, OSError) as error:
+      processor.LoadFromSerializedProto(self._content)
+    except RuntimeError as error:
       raise ValueError(
         f"{self.path} is no sentencepiece model, or a damaged one"
       ) from error
     return processor
+
+  @property
+  def _content(self) -> bytes:
+    try:
+      return files.read_bytes(self.path)
+    except FileNotFoundError as error:
+      raise FileNotFoundError(f"no vocabulary file {self.path}") from error
 
   @functools.cached_property
   def _own_sentinels(self) -> list[int]:
@@ -135,8 +140,8 @@ class Tokenizer:
 
   def fingerprint(self) -> str:
     """The same for equal vocabularies, wherever their files are."""
-    digest = hashlib.sha256(pathlib.Path(self.path).read_bytes())
-    return f"{digest.hexdigest()}+{self.extra_ids}"
+    digest = hashlib.sha256(self._content).hexdigest()
+    return f"{digest}+{self.extra_ids}"
 
 
 def _lines(sentences: Iterable[str], failures: list) -> Iterator[str]:
@@ -192,11 +197,8 @@ def train_vocabulary(
   first = next(lines, None)
   if first is None:
     raise ValueError("no text to train a vocabulary on")
-  target = pathlib.Path(path)
-  target.parent.mkdir(parents=True, exist_ok=True)
-  temporary = target.with_name(target.name + ".partial")
   try:
-    with open(temporary, "wb") as file:
+    with files.writing(path) as file:
       sentencepiece.SentencePieceTrainer.Train(
         sentence_iterator=itertools.chain([first], lines),
         model_writer=file,
@@ -215,11 +217,8 @@ def train_vocabulary(
         num_threads=1,
         minloglevel=2,
       )
-    os.replace(temporary, target)
   except (RuntimeError, OSError) as error:
     if failures:
       raise failures[0] from None
     message = str(error).strip().rpartition("] ")[2] or repr(error)
     raise ValueError(f"no vocabulary of {size} pieces: {message}") from error
-  finally:
-    temporary.unlink(missing_ok=True)

@@ -9,7 +9,6 @@ bits (G18).
 from collections.abc import Callable, Sequence
 import dataclasses
 import os
-import pathlib
 from typing import Any
 
 import jax
@@ -19,12 +18,14 @@ import optax
 from xlrm import types
 from xlrm.batches import batch_feed
 from xlrm.batches import batch_sources
-from xlrm.checkpoints import native
+from xlrm.checkpoints import checkpoint_errors
+from xlrm.checkpoints import run_checkpoints
 from xlrm.distributed import device_memory
 from xlrm.distributed import lazy_params
 from xlrm.distributed import meshes
 from xlrm.distributed import preemption
 from xlrm.distributed import sharding
+from xlrm.storage import files
 from xlrm.training import fit_plan
 from xlrm.training import frozen_params
 from xlrm.training import metric_writer
@@ -79,7 +80,7 @@ def describe(
 
 
 def restore(
-  checkpointer: native.Checkpointer, abstract: Any, data: str
+  checkpointer: run_checkpoints.Checkpointer, abstract: Any, data: str
 ) -> tuple[Any, train_loop.Memory] | None:
   """State and memory of the newest good checkpoint; None if there is none.
 
@@ -94,7 +95,7 @@ def restore(
     return None
   step, params, rest, metadata = restored
   if metadata["data"] != data:
-    raise native.CheckpointError(
+    raise checkpoint_errors.CheckpointError(
       f"{checkpointer.path(step)} was trained on other data (fingerprint "
       f"{metadata['data']}, now {data}): task, lengths, batch size and seed "
       "must be those it began with; or choose another MODEL_DIR"
@@ -228,8 +229,10 @@ def fit(training: Training) -> FitResult:
   """
   found = _checked(training)
   config, mesh = training.config, training.mesh
-  model_dir = pathlib.Path(training.model_dir)
-  checkpointer = native.Checkpointer(model_dir, keep=config.keep_checkpoints)
+  model_dir = files.local(training.model_dir)
+  checkpointer = run_checkpoints.Checkpointer(
+    model_dir, keep=config.keep_checkpoints
+  )
   restored = restore(checkpointer, found.state, found.data)
   state, memory = restored or (
     initial_state(found.params, training.optimizer, mesh, found.mask),

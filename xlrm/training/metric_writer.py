@@ -17,6 +17,8 @@ import tensorboardX
 import tqdm
 
 from xlrm.distributed import processes
+from xlrm.storage import files
+from xlrm.storage import row_files
 
 METRICS = "metrics.jsonl"
 TIMING = "timing.jsonl"
@@ -33,7 +35,7 @@ SHOWN = (
 )
 
 
-def read(path: str | os.PathLike) -> list[dict[str, Any]]:
+def read(path: files.Name) -> list[dict[str, Any]]:
   """The complete lines of a JSONL file; a half-written last one is dropped.
 
   null is NaN. A file that does not exist is empty.
@@ -41,19 +43,19 @@ def read(path: str | os.PathLike) -> list[dict[str, Any]]:
   Raises:
     ValueError: a line is no row of metrics; names the file and the line.
   """
-  file = pathlib.Path(path)
-  if not file.is_file():
+  if not files.path(path).exists():
     return []
   rows = []
-  for number, line in enumerate(file.read_bytes().split(b"\n")[:-1], 1):
-    try:
-      row = json.loads(line)
-      row = {k: math.nan if x is None else x for k, x in row.items()}
-      rows.append({"step": int(row.pop("step")), **row})
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+  for number, line in enumerate(files.read_bytes(path).split(b"\n")[:-1], 1):
+    place = f"{path}:{number}"
+    row = row_files.parse(place, line)
+    row = {k: math.nan if x is None else x for k, x in row.items()}
+    step = row.pop("step", None)
+    if not isinstance(step, int):
       raise ValueError(
-        f"{file}:{number}: not a JSON object with a step: {line[:80]!r}"
-      ) from error
+        f"{place}: a row with a step was expected, not {line[:80]!r}"
+      )
+    rows.append({"step": step, **row})
   return rows
 
 
@@ -66,9 +68,9 @@ def _line(row: Values) -> str:
 class MetricWriter:
   """Appends rows of metrics, each with its step: in the first process."""
 
-  def __init__(self, directory: str | os.PathLike, *, start_step: int = 0):
+  def __init__(self, directory: files.Name, *, start_step: int = 0):
     """Opens the files of a run and cuts them back to `start_step`."""
-    self._directory = pathlib.Path(directory)
+    self._directory = files.local(directory)
     self._files: dict[str, Any] = {}
     self._board = None
     if not processes.is_first():
@@ -84,9 +86,7 @@ class MetricWriter:
   @staticmethod
   def _cut(path: pathlib.Path, step: int) -> None:
     kept = [row for row in read(path) if row["step"] <= step]
-    temporary = path.with_suffix(".partial")
-    temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
-    os.replace(temporary, path)
+    files.write_text(path, "".join(map(_line, kept)))
 
   def _append(self, name: str, step: int, values: Values) -> None:
     if self._board is None:

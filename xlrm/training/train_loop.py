@@ -18,11 +18,12 @@ import numpy as np
 
 from xlrm import types
 from xlrm.batches import batch_sources
-from xlrm.checkpoints import native
+from xlrm.checkpoints import run_checkpoints
 from xlrm.distributed import meshes
 from xlrm.distributed import preemption
 from xlrm.distributed import processes
 from xlrm.distributed import sharding
+from xlrm.storage import files
 from xlrm.training import metric_writer
 from xlrm.training import train_step
 
@@ -155,7 +156,7 @@ class Loop:
   mesh: jax.sharding.Mesh
   model_dir: pathlib.Path
   description: str
-  checkpointer: native.Checkpointer
+  checkpointer: run_checkpoints.Checkpointer
   step_fn: Callable
   validate: Callable[[types.Params], dict[str, float]]
   evaluate: Evaluation | None
@@ -261,7 +262,8 @@ class Loop:
     path = self.model_dir / f"nonfinite_batch_{step}.npz"
     arrays = self.describe(step, batch) if self.describe else leaves(batch)
     if processes.is_first():
-      np.savez(path, **arrays)
+      with files.writing(path) as file:
+        np.savez(file, **arrays)
     raise NonFiniteError(
       f"loss or gradient not finite in {self.streak} steps in a row, the last "
       f"of them step {step}; its batch is in {path}; try a lower learning rate"

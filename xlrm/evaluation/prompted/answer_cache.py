@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 import sqlite3
 import threading
@@ -19,6 +18,7 @@ from typing import Any
 
 from xlrm.evaluation.prompted import answer_rescue
 from xlrm.evaluation.prompted import completions
+from xlrm.storage import files
 
 _APPLICATION = 0x786C726D  # "xlrm": tells the file from other databases
 _VERSION = 1
@@ -69,10 +69,8 @@ class AnswerCache:
     CacheError: the file is no such cache, or cannot be written.
   """
 
-  def __init__(
-    self, path: str | os.PathLike, lock_seconds: float = _LOCK_SECONDS
-  ):
-    self.path = pathlib.Path(path)
+  def __init__(self, path: files.Name, lock_seconds: float = _LOCK_SECONDS):
+    self.path = files.local(path)
     self._lock = threading.Lock()
     self._broken: str | None = None
     self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -214,10 +212,10 @@ def _get(
 
 
 def peek(
-  path: str | os.PathLike, keys: Iterable[str]
+  path: files.Name, keys: Iterable[str]
 ) -> dict[str, completions.Answer]:
   """What a cache holds, without making or changing any file."""
-  path = pathlib.Path(path)
+  path = files.local(path)
   if not path.is_file() or not path.stat().st_size:
     return {}
   keys = list(keys)

@@ -105,10 +105,10 @@ class Template:
       FileNotFoundError: neither; names the nearest.
       ValueError: a placeholder is missing or unknown; a file that is not UTF-8.
     """
-    own = pathlib.Path(name)
     if name in shipped():
       path = directory() / f"{name}.txt"
-      return cls(name, files.read_text(str(path)), name)
+      return cls(name, files.read_text(path), name)
+    own = files.path(name)
     if own.is_file():
       return cls(own.stem, files.read_text(name), name)
     near = difflib.get_close_matches(name, shipped(), 1, 0.4)
