@@ -5,6 +5,7 @@ import json
 import pathlib
 import shutil
 
+import numpy as np
 import pytest
 import specks
 
@@ -73,10 +74,13 @@ def test_identity_is_that_of_what_the_draws_depend_on(place, tmp_path):
     opened(place, mesh=wider).identity(CONFIG),
   ):
     assert found != known
-  again = tmp_path / "again"
-  shutil.copytree(place / specks.POLICY, again)
-  (again / "best.json").write_text('{"step": 5}')
-  assert opened(place, policy=again).identity(CONFIG) != known
+  moved = tmp_path / "moved"
+  shutil.copytree(place / specks.POLICY, moved)
+  assert opened(place, policy=moved).identity(CONFIG) == known
+  arrays = dict(np.load(moved / "params.npz"))
+  arrays["decoder/decoder_norm/scale"] += 1  # trained further
+  np.savez(moved / "params.npz", **arrays)
+  assert opened(place, policy=moved).identity(CONFIG) != known
 
 
 def test_a_generator_has_its_share_of_what_is_under_way(place):
