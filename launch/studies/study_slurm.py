@@ -9,9 +9,11 @@ from collections.abc import Sequence
 import shlex
 
 from xlrm.launch.studies import study_plan
+from xlrm.launch.studies import study_state
 from xlrm.launch.targets import launch_plan
 from xlrm.launch.targets import launch_slurm
 from xlrm.studies import study as study_lib
+from xlrm.studies import study_cell
 
 SUBMIT, SEVERAL, ONE = "submit.sh", "several.sbatch", "one.sbatch"
 # A file system of several machines may show late what another one wrote, or
@@ -39,7 +41,7 @@ def plan(
   options: argparse.Namespace,
   job: launch_plan.Job,
   study: study_plan.Plan,
-  chosen: Sequence[study_plan.Cell],
+  chosen: Sequence[study_cell.StudyCell],
 ) -> launch_plan.Plan:
   """The scripts and their submission; nothing if all cells are complete.
 
@@ -51,7 +53,7 @@ def plan(
   for cell in chosen:
     needs = [x for x in cell.needs if x in names]
     wants = [f"?{x}" for x in cell.wants if x in names]
-    if study.states[cell.name] is study_plan.State.EXISTS and not wants:
+    if study.states[cell.name] is study_state.State.EXISTS and not wants:
       continue
     script = ONE if cell.kind in study_lib.ONE_PROCESS else SEVERAL
     lines.append(shlex.join(["submit", script, cell.name, *needs, *wants]))

@@ -25,6 +25,8 @@ from xlrm.launch.studies import study_plan
 from xlrm.launch.studies import study_state
 from xlrm.launch.targets import launch_local
 from xlrm.launch.targets import launch_plan
+from xlrm.launch.targets import target_choice
+from xlrm.studies import study_cell
 
 FAKE = pathlib.Path(fake_study.__file__)
 STUDY = """
@@ -99,7 +101,7 @@ def submitted(world: pathlib.Path) -> dict[str, set[str]]:
   return found
 
 
-def complete(cell: study_plan.Cell, identity: str) -> None:
+def complete(cell: study_cell.StudyCell, identity: str) -> None:
   study_state.write_mark(cell, identity, done=True)
   product = study_state.PRODUCTS[cell.kind].replace("*", "7")
   (cell.folder / product).parent.mkdir(exist_ok=True)
@@ -247,7 +249,7 @@ def test_a_job_runs_its_cell(world, monkeypatch):
   done = run("several.sbatch", "sft_de")
   assert done.returncode == 0, done.stderr
   states = study_plan.Plan.of(loaded()).states  # of the study as it was written
-  assert states["sft_de"] is study_plan.State.EXISTS
+  assert states["sft_de"] is study_state.State.EXISTS
   assert (world / "log").read_text() == "sft_de\n"
 
 
@@ -289,7 +291,7 @@ def test_on_a_pod_all_processes_run_the_whole_study(world, monkeypatch, capsys):
     ("tpu", [*TPU, wheel]),
     ("kubernetes", ["--image=x", "--tpu=v6e", "--topology=4x4"]),
   ):
-    monkeypatch.setattr(study.launch.module_of(target), "go", lambda plan: 0)
+    monkeypatch.setattr(target_choice.module_of(target), "go", lambda plan: 0)
     assert main.main([*line, f"--launcher={target}", *options, "--go"]) == 0
   assert "gs:/" not in {x.name for x in world.iterdir()}
   folder = world / "xlrm_launch/betas"
@@ -399,6 +401,6 @@ def test_two_processes_run_a_study_together(world, capfd):
   ran = ["sft_en", "sft_de", "sft_es", "rm_en", "rm_de", "rm_es"]
   assert (world / "log").read_text().split() == sorted(2 * ran, key=ran.index)
   states = study_plan.Plan.of(loaded()).states
-  assert [x for x in states if states[x] is study_plan.State.EXISTS] == [
+  assert [x for x in states if states[x] is study_state.State.EXISTS] == [
     x for x in ran if x != "rm_de"
   ]
