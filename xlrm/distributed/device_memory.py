@@ -40,7 +40,7 @@ class Devices:
 
 
 def devices(name: str) -> Devices:
-  """What a name stands for. v4-32 is 32 cores, 16 devices.
+  """The devices that a name stands for: v4-32 is 32 cores, 16 devices.
 
   Raises:
     ValueError: no such device.
@@ -80,9 +80,11 @@ class Plan:
 
   @property
   def total(self) -> int:
+    """Bytes per device, all together."""
     return sum(self.bytes.values())
 
   def fits(self, on: Devices) -> bool:
+    """Whether the usable memory of such a device holds it."""
     return self.total <= USABLE * on.gib * GIB
 
   def text(self, on: Devices | None = None) -> str:
@@ -108,6 +110,7 @@ class Plan:
 
 
 def bytes_of(leaf: Any) -> int:
+  """The bytes of an array or of its shape and dtype."""
   return math.prod(leaf.shape) * jnp.dtype(leaf.dtype).itemsize
 
 
@@ -128,9 +131,9 @@ def placed_bytes(
 
 
 def available_bytes(mesh: jax.sharding.Mesh) -> int | None:
-  """Memory of one of the mesh's devices that a program may take.
+  """The memory of one of the mesh's devices that a program may take.
 
-  What the runtime says; on CPU what the machine has free, shared by its
+  The runtime says it; on CPU it is what the machine has free, shared by its
   devices. None where neither can be known.
   """
   device = mesh.devices.flat[0]
