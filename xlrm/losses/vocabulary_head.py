@@ -17,7 +17,7 @@ EXCLUDED = -1e9  # logit of a token outside the support
 
 @struct.dataclass
 class TokenStatistics:
-  """Of each token's next-token distribution, float32."""
+  """What is asked of each token's next-token distribution, in float32."""
 
   logprobs: types.Array  # [..] log p(target)
   entropy: types.Array  # [..]
@@ -34,13 +34,13 @@ def token_statistics(
   temperature: float = 1.0,
   chunk_size: int = CHUNK_SIZE,
 ) -> TokenStatistics:
-  """Log-probability, entropy and log_z under softmax(hidden.W / temperature).
+  """The log-probability, entropy and log_z of softmax(hidden.W / temperature).
 
   All three may be differentiated. The product is taken in the dtype of
   `hidden` and accumulated in float32.
 
   Args:
-    hidden: on an active mesh (`sharding.active`) axis 0 is split over 'data'.
+    hidden: on an active mesh (`meshes.active`) axis 0 is split over 'data'.
     output_matrix: on an active mesh V is split over 'model'.
     targets: token ids.
     mask: where False, all results and gradients are 0, whatever `hidden` and

@@ -91,7 +91,7 @@ class Tokenizer:
     return found
 
   def encode(self, text: str) -> list[int]:
-    """Ids of a text, without EOS."""
+    """The ids of a text, without EOS."""
     return self._processor.EncodeAsIds(text)
 
   def pieces(self, text: str) -> list[str]:
@@ -112,29 +112,32 @@ class Tokenizer:
 
   @property
   def vocab_size(self) -> int:
-    """Pieces in the file; `extra_ids` come on top."""
+    """The number of pieces in the file; `extra_ids` come on top."""
     return self._processor.GetPieceSize()
 
   @property
   def pad_id(self) -> int:
+    """The id of padding."""
     return types.PAD_ID
 
   @property
   def eos_id(self) -> int:
+    """The id that ends a text."""
     return types.EOS_ID
 
   @property
   def unk_id(self) -> int:
+    """The id of what the vocabulary has no piece for."""
     return self._processor.unk_id()
 
   @property
   def sentinel_ids(self) -> list[int]:
-    """<extra_id_0> first: the highest id, as in SeqIO."""
+    """The ids of sentinels, <extra_id_0> first: the highest, as in SeqIO."""
     last = self.vocab_size + self.extra_ids - 1
     return [last - i for i in range(self.extra_ids)] or self._own_sentinels
 
   def fingerprint(self) -> str:
-    """The same for equal vocabularies, wherever their files are."""
+    """A text that equal vocabularies share, wherever their files are."""
     digest = hashlib.sha256(pathlib.Path(self.path).read_bytes())
     return f"{digest.hexdigest()}+{self.extra_ids}"
 
