@@ -26,7 +26,14 @@ def score_batch(
   batch: types.Batch,
   mesh: jax.sharding.Mesh | None = None,
 ) -> jax.Array:
-  """[B N] scores of a prepared batch, on the device and not waited for."""
+  """The scores [B N] of a prepared batch, on the device and not waited for.
+
+  Args:
+    scorer: a reward model.
+    params: of the scorer, on the mesh.
+    batch: of `scorer.prepare`.
+    mesh: spreads the prompts over its 'data' axis; None is one device.
+  """
   if mesh is not None:
     batch = sharding.shard(batch, mesh)
   # Compiled once for all reward models of one shape, whatever their vocabulary.

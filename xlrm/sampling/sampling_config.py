@@ -64,7 +64,7 @@ class SamplingConfig:
     return self.top_k > 0 or self.top_p < 1
 
   def of_at_most(self, max_tokens: int) -> "SamplingConfig":
-    """With this max_tokens, if it has none."""
+    """The same with this max_tokens, if it has none."""
     if self.max_tokens is not None:
       return self
     return dataclasses.replace(self, max_tokens=max_tokens)
@@ -73,7 +73,7 @@ class SamplingConfig:
 def support_mask(
   vocab_size: int, tokenizer: tokenizer_lib.Tokenizer
 ) -> np.ndarray:
-  """[V] bool: the tokens that a response may hold (G4).
+  """The mask [V] of the tokens that a response may hold (G4).
 
   Left out: padding, sentinels (as extra ids or as pieces `<extra_id_0>`), the
   rows of the output matrix behind the tokenizer's pieces, and `unk`, which

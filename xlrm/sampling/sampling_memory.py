@@ -25,13 +25,15 @@ def sampling_plan(
   input_length: int,
   config: sampling_config.SamplingConfig,
 ) -> device_memory.Plan:
-  """The memory of drawing responses: weights, keys and values, and the larger
-  of what a step and what reading the next prompts takes.
+  """The memory of drawing responses.
 
-  The number of samples per prompt costs next to nothing: those that wait for a
-  row are numbers.
+  It is that of weights, of keys and values, and the larger of what a step and
+  what reading the next prompts takes. The number of samples per prompt costs
+  next to nothing: those that wait for a row are numbers.
 
   Args:
+    model: its parameters may be abstract.
+    mesh: real or abstract.
     shape: prompts and responses under way, on the whole mesh.
     input_length: tokens of a prompt.
     config: the longest response, and how the output matrix is kept.
@@ -96,7 +98,14 @@ def scoring_plan(
   batch_size: int,
   num_responses: int,
 ) -> device_memory.Plan:
-  """The memory of a reward model that scores `num_responses` to each prompt."""
+  """The memory of a reward model that scores responses.
+
+  Args:
+    scorer: a ResponseScorer or a VerdictScorer.
+    mesh: real or abstract.
+    batch_size: prompts scored together, on the whole mesh.
+    num_responses: to each prompt.
+  """
   data, parts = (mesh.shape[axis] for axis in meshes.AXES)
   prompts = -(-batch_size // data)
   local = scorer.model.part_of(parts)

@@ -21,7 +21,6 @@ from xlrm.sampling import batch_shapes
 from xlrm.sampling import decode_programs
 from xlrm.sampling import sampling_config
 from xlrm.sampling import scheduler
-from xlrm.sampling import text_generation
 from xlrm.text import tokenizer as tokenizer_lib
 
 
@@ -109,7 +108,7 @@ class Generator:
 
   @functools.cached_property
   def support(self) -> np.ndarray:
-    """[V] bool: tokens that a response may hold."""
+    """The mask [V] of the tokens that a response may hold."""
     return sampling_config.support_mask(
       self.model.config.vocab_size, self.tokenizer
     )
@@ -141,11 +140,15 @@ class Generator:
     chunk_size: int,
     usage: scheduler.Usage | None = None,
   ) -> Iterator[list[Generation]]:
-    """`generate`, chunk_size prompts after another.
+    """The responses of `generate`, some prompts after another.
 
     What a chunk gets, to the last bit, depends on its own prompts only.
 
     Args:
+      params: of the model.
+      prompts: what the model reads, without EOS.
+      example_ids: one per prompt, each used once.
+      chunk_size: prompts of a chunk.
       usage: is added to.
     """
     self._check_ids(prompts, example_ids)
@@ -172,7 +175,12 @@ class Generator:
   def batch_shape(
     self, num_prompts: int, batch_size: int | None = None
   ) -> batch_shapes.BatchShape:
-    """How many prompts and responses are under way together."""
+    """How many prompts and responses are under way together.
+
+    Args:
+      num_prompts: drawn for together.
+      batch_size: in place of the generator's; None is the generator's.
+    """
     return batch_shapes.choose_batch_shape(
       self.model,
       batch_size=batch_size or self.batch_size,
@@ -228,17 +236,22 @@ class Generator:
 
 
 def generate(
-  generator: text_generation.Generator,
+  generator: Generator,
   params: types.Params,
   mesh: jax.sharding.Mesh,
   prompts: Sequence[str],
   example_ids: Sequence[str],
-) -> list[text_generation.Generation]:
-  """`generator.generate` of parameters in training, in all processes.
+) -> list[Generation]:
+  """The responses of a generator with parameters in training.
+
+  All processes call it, and each gets all responses.
 
   Args:
     generator: on `own_mesh(mesh)`.
     params: on `mesh`.
+    mesh: of the training.
+    prompts: see `Generator.generate`.
+    example_ids: one per prompt, each used once.
   """
   params = row_shards.on_own_mesh(params, mesh)
   return row_shards.each(
