@@ -5,7 +5,7 @@ All that it remembers from step to step is `Memory`, which is in every
 checkpoint, so that a resumed run decides as the first one would have.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 import dataclasses
 import difflib
 import math
@@ -75,6 +75,7 @@ class TrainConfig:
       raise ValueError(f"best_mode {self.best_mode!r} is not 'min' or 'max'")
 
   def is_better(self, value: float, best: float | None) -> bool:
+    """Whether a finite metric beats the best so far, if there is one."""
     if not math.isfinite(value):
       return False
     if best is None:
@@ -82,13 +83,16 @@ class TrainConfig:
     return value < best if self.best_mode == "min" else value > best
 
   def evaluates(self, step: int) -> bool:
+    """Whether an evaluation follows this step."""
     return step % self.eval_period == 0 or step == self.train_steps
 
   def saves(self, step: int) -> bool:
+    """Whether a checkpoint follows this step."""
     period = self.checkpoint_period
     return self.evaluates(step) or (period is not None and step % period == 0)
 
   def logs(self, step: int) -> bool:
+    """Whether a line of metrics ends with this step."""
     return step % self.log_period == 0 or step == self.train_steps
 
 
@@ -121,14 +125,17 @@ class Memory:
   since_best: int = 0
 
   def metadata(self) -> dict[str, Any]:
+    """The fields as JSON can hold them."""
     return {**vars(self), "averages": self.averages.sums()}
 
 
 def rest_of(state: train_step.TrainState) -> dict[str, Any]:
+  """The fields of a state apart from its parameters."""
   return {name: x for name, x in vars(state).items() if name != "params"}
 
 
-def require_metric(name: str, names) -> None:
+def require_metric(name: str, names: Collection[str]) -> None:
+  """Raises ValueError, with the nearest, if a metric is none of `names`."""
   if name not in names:
     nearest = difflib.get_close_matches(name, names, 1, 0.0)
     raise ValueError(
@@ -138,7 +145,7 @@ def require_metric(name: str, names) -> None:
 
 
 def leaves(batch: Any) -> dict[str, np.ndarray]:
-  """Path -> array."""
+  """The arrays of a batch on the host, by their paths."""
   return {
     sharding.path_name(key).replace("/", "."): np.asarray(leaf)
     for key, leaf in jax.tree_util.tree_leaves_with_path(batch)
@@ -166,6 +173,12 @@ class Loop:
   describe: Callable[[int, Any], dict[str, Any]] | None = None
 
   def run(self, state: train_step.TrainState) -> FitResult:
+    """Trains from a state to the last step, or until patience ends it.
+
+    Raises:
+      Preempted: SIGTERM came; saved.
+      NonFiniteError: see `TrainConfig.max_nonfinite_steps`.
+    """
     done = int(state.step)
     self.streak = int(state.nonfinite_streak)
     self.clock = (time.monotonic(), done)

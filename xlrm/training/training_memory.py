@@ -43,7 +43,7 @@ class Planned:
 def kept_bytes(
   loss_fn: train_step.LossFunction, params: Any, batch: Any
 ) -> int:
-  """What the backward pass of a loss keeps beside parameters and batch.
+  """The bytes that a backward pass keeps beside parameters and batch.
 
   Args:
     loss_fn: traced with a dropout key, not run.
@@ -114,9 +114,11 @@ def training_plan(
   mask: types.Params | None = None,
   num_microbatches: int = 1,
 ) -> device_memory.Plan:
-  """Of one training step.
+  """The memory of one training step.
 
   Args:
+    planned: what is trained.
+    optimizer: of the parameters that are not frozen.
     batch: abstract, whole.
     mesh: real or abstract.
     mask: True at frozen parameters.
