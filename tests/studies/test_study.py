@@ -235,7 +235,7 @@ def test_models_of_another_place():
     ({**PPO, "ppo_pairs": (("en", "tr"),)}, "target 'tr' is none of es, ru"),
     ({**PPO, "ppo_pairs": (("fr", "es"),)}, "source 'fr' is none of en, de"),
     ({"num_samples": (0,)}, "num_samples 0 is below 1"),
-    ({"temperatures": (1.0, -1.0)}, "temperature -1.0 is not above 0"),
+    ({"temperatures": (1.0, -1.0)}, "temperature -1.0 is not positive"),
     ({"max_prompts": 0}, "max_prompts 0 is below 1"),
     ({"jobs": {"rewrad": "x.gin"}}, "did you mean 'reward'"),
     ({"settings": {"sft": {"x": object()}}}, "'sft' gives x the object"),

@@ -13,6 +13,7 @@ import re
 import secrets
 
 from xlrm.annotation import pairs as pairs_lib
+from xlrm.types import checks
 
 KINDS = ("summary", "dialogue")
 SIDES = ("left", "right")
@@ -50,16 +51,13 @@ class Settings:
   instructions: str = ""
 
   def __post_init__(self):
-    if self.kind not in KINDS:
-      raise ValueError(f"kind {self.kind!r}: one of {KINDS}")
-    if self.items < 1:
-      raise ValueError(f"items {self.items} is below 1")
+    checks.one_of("kind", self.kind, KINDS)
+    checks.at_least("items", self.items, 1)
     if self.overlap is not None and not 0 <= self.overlap <= self.items:
       raise ValueError(
         f"overlap {self.overlap} is not between 0 and items {self.items}"
       )
-    if not 0 <= self.attention <= 1:
-      raise ValueError(f"attention {self.attention} is not between 0 and 1")
+    checks.fraction("attention", self.attention)
 
   @property
   def shared(self) -> int:
@@ -255,9 +253,9 @@ def tasks(
         "--items or more --overlap"
       )
     count = math.ceil(settings.attention * len(share))
-    checks = attention_checks(pairs, judged, settings, count)
+    added = attention_checks(pairs, judged, settings, count)
     for comparison, first_left in _ordered(
-      [*share, *checks], settings, annotator
+      [*share, *added], settings, annotator
     ):
       result.append(_task(comparison, first_left, annotator))
   return result

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 import numpy as np
 
 from xlrm import types
+from xlrm.types import checks
 
 
 def _checked(scores: np.ndarray) -> np.ndarray:
@@ -22,11 +23,6 @@ def _checked(scores: np.ndarray) -> np.ndarray:
     where = tuple(int(i) for i in np.argwhere(~np.isfinite(scores))[0])
     raise ValueError(f"the score at {where} is {scores[where]}, not finite")
   return scores
-
-
-def _check_n(n: int) -> None:
-  if n < 1:
-    raise ValueError(f"n {n} is below 1")
 
 
 def select(
@@ -122,8 +118,7 @@ def soft_best_of_n(
     scores: of the pool.
     scale: lambda > 0; towards 0 it is best-of-n, large it is one sample.
   """
-  if not scale > 0:
-    raise ValueError(f"scale {scale} is not positive")
+  checks.positive("scale", scale)
   scores = _checked(scores)
   unnormed = np.exp((scores - scores.max(axis=-1, keepdims=True)) / scale)
   return unnormed / unnormed.sum(axis=-1, keepdims=True)
@@ -131,7 +126,7 @@ def soft_best_of_n(
 
 def win_rate_bound(n: int) -> float:
   """n / (n+1): the most that best-of-n wins over one sample, same judge."""
-  _check_n(n)
+  checks.at_least("n", n, 1)
   return n / (n + 1)
 
 
@@ -140,7 +135,7 @@ def kl_bound(n: int) -> float:
 
   It is reached only if no two samples are ever equal.
   """
-  _check_n(n)
+  checks.at_least("n", n, 1)
   return math.log(n) - (n - 1) / n
 
 

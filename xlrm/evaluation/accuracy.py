@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 import numpy as np
 
 from xlrm.evaluation import win_rates
+from xlrm.types import checks
 
 Numbers = Sequence[float] | Sequence[int] | np.ndarray  # one per response
 NO_FAULT = "none"
@@ -90,9 +91,7 @@ class AccuracyRow:
 
 def _is_good(ratings: Numbers) -> np.ndarray:
   ratings = np.asarray(ratings, np.float64)
-  if not ((ratings >= 0) & (ratings <= 1)).all():
-    worst = ratings[~((ratings >= 0) & (ratings <= 1))][0]
-    raise ValueError(f"a rating is {worst}, not in [0, 1]")
+  checks.fractions("a rating", ratings)
   return ratings > 0.5
 
 

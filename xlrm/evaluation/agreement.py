@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from xlrm.evaluation import win_rates
+from xlrm.types import checks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +126,5 @@ def of_every_two(
 def chance(first: float, second: float) -> float:
   """How often two that are right p and q of the time agree on two classes, if
   their mistakes have nothing in common: p q + (1 - p) (1 - q)."""
-  for rate in (first, second):
-    if not 0 <= rate <= 1:
-      raise ValueError(f"a rate is {rate}, not in [0, 1]")
+  checks.fractions("a rate", np.array([first, second]))
   return first * second + (1 - first) * (1 - second)

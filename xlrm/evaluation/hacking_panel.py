@@ -13,6 +13,7 @@ from typing import Any
 from xlrm.evaluation import fidelity
 from xlrm.evaluation import language_id
 from xlrm.evaluation import text_metrics
+from xlrm.types import checks
 
 Row = Mapping[str, Any]
 PROXY, HELDOUT = "objective/scores", "validation/heldout"
@@ -46,9 +47,7 @@ class PanelConfig:
 
   def __post_init__(self):
     for field in dataclasses.fields(self):
-      value = getattr(self, field.name)
-      if not value >= 0:
-        raise ValueError(f"{field.name} {value} is negative")
+      checks.at_least(field.name, getattr(self, field.name), 0)
     if self.max_length_change < 1:
       raise ValueError(
         f"max_length_change {self.max_length_change} is below 1: a length that "

@@ -12,6 +12,8 @@ import dataclasses
 import numpy as np
 from scipy import stats
 
+from xlrm.types import checks
+
 Outcomes = Sequence[int | float] | np.ndarray  # one per prompt
 PValues = Sequence[float] | np.ndarray  # one per comparison
 
@@ -87,8 +89,7 @@ def permutation_test(
   if there are no more than `resamples`, otherwise a sample of them, which
   counts what was observed: p = (1 + hits) / (1 + resamples).
   """
-  if resamples < 1:
-    raise ValueError(f"resamples {resamples} is below 1")
+  checks.at_least("resamples", resamples, 1)
   found = _differences(first, second)
   changed = found[found != 0]  # the others change no mean
   if not changed.size:

@@ -19,6 +19,8 @@ from jaxtyping import Float
 import numpy as np
 from scipy import stats
 
+from xlrm.types import checks
+
 Outcomes = Float[np.ndarray, "prompts"]
 Scores = Sequence[float] | np.ndarray  # one per prompt
 Interval = Callable[[np.ndarray], tuple[float, float]]
@@ -49,19 +51,22 @@ class WinRate:
   variance: float
 
 
-def _z(confidence: float) -> float:
+def _upper(confidence: float) -> float:
+  """The share below the upper end of an interval: 0.95 -> 0.975."""
   if not 0 < confidence < 1:
     raise ValueError(f"confidence {confidence} is not between 0 and 1")
-  return statistics.NormalDist().inv_cdf((1 + confidence) / 2)
+  return (1 + confidence) / 2
+
+
+def _z(confidence: float) -> float:
+  return statistics.NormalDist().inv_cdf(_upper(confidence))
 
 
 def _checked(outcomes: np.ndarray) -> np.ndarray:
   outcomes = np.asarray(outcomes, np.float64)
   if outcomes.ndim != 1 or not outcomes.size:
     raise ValueError(f"outcomes of shape {outcomes.shape}: none to average")
-  if not ((outcomes >= 0) & (outcomes <= 1)).all():
-    worst = outcomes[~((outcomes >= 0) & (outcomes <= 1))][0]
-    raise ValueError(f"an outcome is {worst}, not in [0, 1]")
+  checks.fractions("an outcome", outcomes)
   return outcomes
 
 
@@ -146,9 +151,7 @@ def between_runs(
   rates = _checked(np.asarray(rates))
   if rates.size < 2:
     raise ValueError("between runs: there is one run only")
-  if not 0 < confidence < 1:
-    raise ValueError(f"confidence {confidence} is not between 0 and 1")
-  t = stats.t.ppf((1 + confidence) / 2, rates.size - 1)
+  t = stats.t.ppf(_upper(confidence), rates.size - 1)
   half = float(t) * math.sqrt(rates.var(ddof=1) / rates.size)
   mean = float(rates.mean())
   return max(0.0, mean - half), min(1.0, mean + half)
@@ -176,8 +179,7 @@ def hard(first: Scores, second: Scores) -> Outcomes:
 
 def soft(first: Scores, second: Scores, scale: float = 1.0) -> Outcomes:
   """sigmoid((first - second) / scale): a reward model's own probability."""
-  if not scale > 0:
-    raise ValueError(f"scale {scale} is not positive")
+  checks.positive("scale", scale)
   first, second = _pair(first, second)
   return 0.5 * (1.0 + np.tanh((first - second) / (2 * scale)))
 

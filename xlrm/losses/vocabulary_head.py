@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from xlrm import types
 from xlrm.distributed import meshes
+from xlrm.types import checks
 
 CHUNK_SIZE = 256  # tokens; at 250,112 rows a chunk of logits is 244 MiB
 EXCLUDED = -1e9  # logit of a token outside the support
@@ -54,8 +55,7 @@ def token_statistics(
   Raises:
     ValueError: the temperature is not positive.
   """
-  if temperature <= 0:
-    raise ValueError(f"temperature {temperature} is not positive")
+  checks.positive("temperature", temperature)
   if mask is not None:
     hidden = jnp.where(mask[..., None], hidden, 0)
     targets = jnp.where(mask, targets, 0)

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from xlrm import types
 from xlrm.models import attention
 from xlrm.models import t5_layers
+from xlrm.types import checks
 
 DTYPES = ("float32", "bfloat16")  # float16 overflows in mT5
 
@@ -58,8 +59,7 @@ class T5Config:
         raise ValueError(f"{field.name} is {value!r}, not a positive integer")
     if not 0 <= self.dropout_rate < 1:
       raise ValueError(f"dropout_rate {self.dropout_rate} is not in [0, 1)")
-    if self.dtype not in DTYPES:
-      raise ValueError(f"dtype {self.dtype!r} is not one of {DTYPES}")
+    checks.one_of("dtype", self.dtype, DTYPES)
     unknown = set(self.mlp_activations) - set(t5_layers.ACTIVATIONS)
     if unknown or not self.mlp_activations:
       raise ValueError(

@@ -13,6 +13,7 @@ from xlrm.distributed import meshes
 from xlrm.distributed import processes
 from xlrm.distributed import sharding
 from xlrm.models import response_scorer
+from xlrm.types import checks
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -106,8 +107,7 @@ def score_texts(
     raise ValueError(
       f"{len(prompts)} prompts but {len(responses)} groups of responses"
     )
-  if batch_size < 1:
-    raise ValueError(f"batch_size {batch_size} is below 1")
+  checks.at_least("batch_size", batch_size, 1)
   if mesh is not None:
     meshes.check_batch_size(batch_size, mesh)
   distinct = [list(dict.fromkeys(group)) for group in responses]

@@ -22,6 +22,7 @@ from xlrm.sampling import decode_programs
 from xlrm.sampling import sampling_config
 from xlrm.sampling import scheduler
 from xlrm.text import tokenizer as tokenizer_lib
+from xlrm.types import checks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,8 +99,7 @@ class Generator:
 
   def __post_init__(self):
     for name in ("batch_size", "num_samples", "min_rows"):
-      if getattr(self, name) < 1:
-        raise ValueError(f"{name} {getattr(self, name)} is below 1")
+      checks.at_least(name, getattr(self, name), 1)
     if self.max_input_length < 2:
       raise ValueError(
         f"max_input_length {self.max_input_length} has no room for a token "

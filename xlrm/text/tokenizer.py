@@ -17,6 +17,7 @@ import pathlib
 import sentencepiece
 
 from xlrm import types
+from xlrm.types import checks
 
 MAX_SENTENCE_BYTES = 2**20  # sentencepiece drops longer lines in silence
 
@@ -62,8 +63,7 @@ class Tokenizer:
     return loaded
 
   def __post_init__(self):
-    if self.extra_ids < 0:
-      raise ValueError(f"extra_ids {self.extra_ids} is negative")
+    checks.at_least("extra_ids", self.extra_ids, 0)
 
   @functools.cached_property
   def _processor(self) -> sentencepiece.SentencePieceProcessor:
@@ -188,8 +188,7 @@ def train_vocabulary(
     ValueError: an option is unknown, there is no text, or it does not give
       that many pieces; sentencepiece's own words are kept.
   """
-  if model_type not in ("bpe", "unigram"):
-    raise ValueError(f"model_type {model_type!r} is not 'bpe' or 'unigram'")
+  checks.one_of("model_type", model_type, ("bpe", "unigram"))
   failures: list[Exception] = []
   lines = _lines(sentences, failures)
   first = next(lines, None)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from xlrm.training import adafactor as adafactor_lib
+from xlrm.types import checks
 
 Schedule = float | optax.Schedule
 
@@ -27,8 +28,7 @@ def _clipped(
 ) -> optax.GradientTransformation:
   if max_gradient_norm is None:
     return optimizer
-  if not max_gradient_norm > 0:
-    raise ValueError(f"max_gradient_norm {max_gradient_norm} is not above 0")
+  checks.positive("max_gradient_norm", max_gradient_norm)
   return optax.chain(optax.clip_by_global_norm(max_gradient_norm), optimizer)
 
 
@@ -94,8 +94,7 @@ def adamw(
 
 def _check_schedule(learning_rate: float, warmup_steps: int) -> None:
   _check_rate(learning_rate)
-  if warmup_steps < 1:
-    raise ValueError(f"warmup_steps {warmup_steps} is below 1")
+  checks.at_least("warmup_steps", warmup_steps, 1)
 
 
 def warmup_constant(learning_rate: float, warmup_steps: int) -> optax.Schedule:

@@ -25,6 +25,7 @@ from xlrm.distributed import processes
 from xlrm.distributed import sharding
 from xlrm.training import metric_writer
 from xlrm.training import train_step
+from xlrm.types import checks
 
 Evaluation = Callable[[types.Params, int], metric_writer.Values]
 
@@ -69,10 +70,9 @@ class TrainConfig:
   def __post_init__(self):
     for field in dataclasses.fields(self):
       value = getattr(self, field.name)
-      if field.name != "seed" and isinstance(value, int) and value < 1:
-        raise ValueError(f"{field.name} {value} is below 1")
-    if self.best_mode not in ("min", "max"):
-      raise ValueError(f"best_mode {self.best_mode!r} is not 'min' or 'max'")
+      if field.name != "seed" and isinstance(value, int):
+        checks.at_least(field.name, value, 1)
+    checks.one_of("best_mode", self.best_mode, ("min", "max"))
 
   def is_better(self, value: float, best: float | None) -> bool:
     """Whether a finite metric beats the best so far, if there is one."""
@@ -173,12 +173,7 @@ class Loop:
   describe: Callable[[int, Any], dict[str, Any]] | None = None
 
   def run(self, state: train_step.TrainState) -> FitResult:
-    """Trains from a state to the last step, or until patience ends it.
-
-    Raises:
-      Preempted: SIGTERM came; saved.
-      NonFiniteError: see `TrainConfig.max_nonfinite_steps`.
-    """
+    """Trains from a state to the last step, or until something ends it."""
     done = int(state.step)
     self.streak = int(state.nonfinite_streak)
     self.clock = (time.monotonic(), done)

@@ -78,8 +78,10 @@ def initial_state(
   """The state of step 0, created in its place on the mesh.
 
   Args:
-    params: to start from; lazy ones become the state's own, so that nobody holds them twice;
-      a tree is copied.
+    params: to start from; lazy ones become the state's own, so that nobody
+      holds them twice; a tree is copied.
+    optimizer: of the parameters that are not frozen.
+    mesh: where the state is to live.
     mask: True at frozen parameters, which get no optimizer state.
   """
   if not isinstance(params, lazy_params.LazyParams):

@@ -6,6 +6,7 @@ import threading
 import time
 
 from xlrm.evaluation.prompted import completions
+from xlrm.types import checks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +32,7 @@ class Pace:
 
   def __post_init__(self):
     for name in ("concurrency", "max_attempts"):
-      if getattr(self, name) < 1:
-        raise ValueError(f"{name} {getattr(self, name)} is below 1")
+      checks.at_least(name, getattr(self, name), 1)
     for name in (
       "requests_per_minute",
       "tokens_per_minute",
@@ -40,8 +40,8 @@ class Pace:
       "longest_wait_seconds",
     ):
       value = getattr(self, name)
-      if value is not None and not value > 0:
-        raise ValueError(f"{name} {value} is not positive")
+      if value is not None:
+        checks.positive(name, value)
 
   def wait_seconds(
     self, attempt: int, error: completions.TemporaryError, noise: float

@@ -5,6 +5,7 @@ import dataclasses
 
 from xlrm.evaluation.prompted import asking
 from xlrm.evaluation.prompted import completions
+from xlrm.types import checks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Prices:
   def __post_init__(self):
     for name in ("input", "output"):
       value = getattr(self, name)
-      if value is not None and not value >= 0:
-        raise ValueError(f"{name} price {value} is negative")
+      if value is not None:
+        checks.at_least(f"{name} price", value, 0)
 
   def dollars(self, input_tokens: int, output_tokens: int) -> float | None:
     """Of so many tokens; None without prices."""

@@ -16,6 +16,7 @@ from xlrm.evaluation.prompted import completions
 from xlrm.evaluation.prompted import judge_templates
 from xlrm.evaluation.prompted import prices as prices_lib
 from xlrm.text import language_names
+from xlrm.types import checks
 
 ORDERS = ("first", "second")
 _SWAPPED = {"first": "second", "second": "first"}
@@ -116,8 +117,7 @@ class InvalidWatch:
   judge: str
 
   def __post_init__(self):
-    if not 0 <= self.max_invalid <= 1:
-      raise ValueError(f"max_invalid {self.max_invalid} is not in [0, 1]")
+    checks.fraction("max_invalid", self.max_invalid)
     self._seen: dict[tuple[str, ...], list[bool]] = {}
     self._examples: dict[str, None] = {}
 
