@@ -4,21 +4,28 @@ import dataclasses
 import importlib
 import pathlib
 import re
+import sys
 
 import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "docs"))
+
+import package_graph
 
 from xlrm.evaluation import hacking_panel
 from xlrm.ppo import objective
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = (ROOT / "docs/ppo.md").read_text(encoding="utf-8")
+# A module's name is used once.
+MODULES = {x.rpartition(".")[2]: x for x in package_graph.modules()}
 CODE = re.findall(r"`([^`\n]+)`", PAGE)
 GROUPS = "objective|policy|loss|val|response|validation"
 WRITERS = (
-  "ppo.py",
-  "ppo_step.py",
-  "rollouts.py",
-  "jobs/ppo_trainer.py",
+  "ppo/objective.py",
+  "ppo/ppo_step.py",
+  "ppo/rollouts.py",
+  "ppo/ppo_trainer.py",
   "jobs/ppo_evaluation.py",
   "evaluation/hacking_panel.py",
 )
@@ -61,14 +68,8 @@ def test_what_is_named_exists(name):
     return
   if name.startswith(("ppo.train.", "adafactor.")):  # gin's names
     return
-  module, _, rest = name.rpartition(".")
-  while True:
-    try:
-      found = importlib.import_module(f"xlrm.{module}")
-      break
-    except ModuleNotFoundError:
-      module, _, last = module.rpartition(".")
-      rest = f"{last}.{rest}"
+  module, _, rest = name.partition(".")
+  found = importlib.import_module(MODULES[module])
   for part in rest.split("."):
     found = getattr(found, part)
 
