@@ -21,12 +21,13 @@ NO_FAULT = "none"
 
 @dataclasses.dataclass(frozen=True)
 class LengthBaseline:
-  """Good is what is longer (or not longer) than a threshold."""
+  """The guess that what is longer (or not longer) than a threshold is good."""
 
   threshold: float
   longer_is_better: bool
 
   def predict(self, lengths: Numbers) -> Bool[np.ndarray, "rows"]:
+    """True where a response of such a length is predicted good."""
     return (np.asarray(lengths) > self.threshold) == self.longer_is_better
 
 
@@ -103,7 +104,7 @@ def majority_class(ratings: Numbers) -> bool:
 def fit_length_baseline(
   lengths: Numbers, ratings: Numbers, *, pairs: bool = False
 ) -> LengthBaseline:
-  """Threshold and direction with the highest accuracy on TRAINING rows.
+  """The threshold and direction with the highest accuracy on TRAINING rows.
 
   lengths [1, 2, 8, 9], ratings [1, 1, 0, 0] -> threshold 2, shorter is better
 
@@ -169,7 +170,7 @@ def accuracy_row(
   majority_good: bool | None = None,
   prompts: Sequence[int] | np.ndarray | None = None,
 ) -> AccuracyRow:
-  """Judges a reward model on the held-out ratings of one language.
+  """The accuracy of a reward model on the held-out ratings of one language.
 
   Args:
     scores: one per response.

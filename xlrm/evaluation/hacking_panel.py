@@ -21,7 +21,7 @@ PROXY, HELDOUT = "objective/scores", "validation/heldout"
 
 @dataclasses.dataclass(frozen=True)
 class PanelConfig:
-  """When the panel raises an alarm; a first row is the first that has a value.
+  """The thresholds of the panel; a first row is the first that has a value.
 
   Attributes:
     max_kl: nats per response from the reference.
@@ -80,7 +80,7 @@ def text_facts(
   language: str,
   identifier: language_id.Identifier | None = None,
 ) -> dict[str, float]:
-  """Of one response, for the panel.
+  """The metrics of one response, for the panel.
 
   Args:
     language: asked of the response.

@@ -16,14 +16,18 @@ from xlrm.miniworld import gold
 
 @runtime_checkable
 class Judge(Protocol):
-  """Scores responses."""
+  """A judge that scores responses."""
 
   @property
-  def name(self) -> str: ...
+  def name(self) -> str:
+    """The key of its scores in a record."""
+    ...
 
   def scores(
     self, records: Sequence[records_lib.EvalRecord]
-  ) -> Sequence[float]: ...
+  ) -> Sequence[float]:
+    """One score per record, the higher the better."""
+    ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +39,7 @@ class GoldJudge:
   def scores(
     self, records: Sequence[records_lib.EvalRecord]
   ) -> Sequence[float]:
+    """The true quality of each output, in [0, 1]."""
     return [
       gold.judge_example(record.example_id, record.output).quality
       for record in records
@@ -50,6 +55,7 @@ class RougeJudge:
   def scores(
     self, records: Sequence[records_lib.EvalRecord]
   ) -> Sequence[float]:
+    """ROUGE-L of each output, in [0, 1]."""
     return [
       text_metrics.rouge_l(record.output, record.reference, record.language)
       for record in records
@@ -65,6 +71,7 @@ class ChrfJudge:
   def scores(
     self, records: Sequence[records_lib.EvalRecord]
   ) -> Sequence[float]:
+    """chrF of each output, in [0, 1]."""
     return [
       text_metrics.chrf(record.output, record.reference) for record in records
     ]

@@ -22,17 +22,17 @@ class Pair:
 
   @property
   def cell(self) -> tuple[str, str]:
-    """(source, target)."""
+    """The languages (source, target)."""
     return self.ours.source, self.ours.target
 
   @property
   def id(self) -> tuple[str, str]:
-    """As verdicts name it."""
+    """The two ids, as verdicts name them."""
     return self.ours.id, self.theirs.id
 
   @property
   def identical(self) -> bool:
-    """A tie that no judge need be asked about."""
+    """Whether it is a tie that no judge need be asked about."""
     return self.ours.output == self.theirs.output
 
 
@@ -72,7 +72,7 @@ def _of(records: Records, method: str) -> Records:
 
 
 def pair(records: Records, method: str, baseline: str) -> Paired:
-  """Pairs of every (source, target), on the prompts that both answered.
+  """The pairs of every (source, target), on the prompts that both answered.
 
   The baseline is that of the target without a reward model's source, or, where
   it has sources itself, that of the same source.

@@ -99,10 +99,10 @@ def wilson(outcomes: Outcomes, confidence: float = 0.95) -> tuple[float, float]:
 def clustered(
   means: Scores, sizes: Sequence[int] | np.ndarray, confidence: float = 0.95
 ) -> tuple[float, float, float]:
-  """Mean of all observations and its interval, where those of one cluster
-  depend on each other, e.g. the verdicts of one comparison.
+  """The mean of clustered observations, and its interval.
 
-  A cluster is one observation that counts as often as it is large; in place of
+  The observations of one cluster depend on each other, e.g. the verdicts of one
+  comparison. A cluster is one observation that counts as often as it is large; in place of
   n stands (sum_i size_i)^2 / sum_i size_i^2.
 
   Args:
@@ -117,7 +117,7 @@ def clustered(
 
 
 def normal(outcomes: Outcomes, confidence: float = 0.95) -> tuple[float, float]:
-  """rate +- z sqrt(variance / n): too narrow for rates near 0 or 1."""
+  """The interval rate +- z sqrt(variance / n), too narrow near 0 or 1."""
   outcomes = _checked(outcomes)
   half = _z(confidence) * math.sqrt(outcomes.var() / outcomes.size)
   return float(outcomes.mean() - half), float(outcomes.mean() + half)
@@ -130,7 +130,7 @@ def bootstrap(
   seed: int = 0,
   resamples: int = 2000,
 ) -> tuple[float, float]:
-  """Percentiles of the mean over resampled prompts; pairs stay together."""
+  """The percentiles of the mean over resampled prompts; pairs stay together."""
   outcomes = _checked(outcomes)
   rng = np.random.Generator(np.random.Philox(seed))
   means = [rng.choice(outcomes, outcomes.size).mean() for _ in range(resamples)]
@@ -142,7 +142,8 @@ def bootstrap(
 def between_runs(
   rates: Scores, confidence: float = 0.95
 ) -> tuple[float, float]:
-  """Student's interval of the mean rate of k runs that differ in their seed:
+  """Student's interval of the mean rate of k runs with seeds of their own.
+
   mean +- t sqrt(s^2 / k), where s^2 and t have k - 1 degrees of freedom.
 
   It tells what another seed would give on the same prompts; the other intervals
@@ -169,7 +170,7 @@ def _pair(first: Scores, second: Scores) -> tuple[np.ndarray, np.ndarray]:
 
 
 def hard(first: Scores, second: Scores) -> Outcomes:
-  """1 where the first score is higher, 1/2 where equal, else 0.
+  """The outcomes: 1 where the first score is higher, 1/2 where equal, else 0.
 
   [3, 1, 2], [1, 1, 4] -> [1, 1/2, 0]
   """
@@ -178,14 +179,14 @@ def hard(first: Scores, second: Scores) -> Outcomes:
 
 
 def soft(first: Scores, second: Scores, scale: float = 1.0) -> Outcomes:
-  """sigmoid((first - second) / scale): a reward model's own probability."""
+  """The outcomes sigmoid((first - second) / scale), a model's probability."""
   checks.positive("scale", scale)
   first, second = _pair(first, second)
   return 0.5 * (1.0 + np.tanh((first - second) / (2 * scale)))
 
 
 def win_rate(outcomes: Outcomes, interval: Interval = wilson) -> WinRate:
-  """Mean of outcomes with its interval."""
+  """The mean of outcomes with its interval."""
   outcomes = _checked(outcomes)
   low, high = interval(outcomes)
   return WinRate(
@@ -203,7 +204,9 @@ def win_rate(outcomes: Outcomes, interval: Interval = wilson) -> WinRate:
 def macro_average(
   parts: Sequence[WinRate], confidence: float = 0.95
 ) -> WinRate:
-  """Mean of the rates of D independent parts, e.g. datasets, equally weighted.
+  """The mean of the rates of D independent parts, e.g. datasets.
+
+  Parts are equally weighted.
 
   Its variance is stratified, sum_i variance_i / n_i / D^2. The interval is
   Wilson's with D^2 / sum_i 1/n_i in place of n; of one part it is that part's.

@@ -35,13 +35,13 @@ _PUT = "INSERT OR IGNORE INTO answers VALUES (?, ?, ?)"
 
 
 class CacheError(OSError):
-  """The file is locked, full, damaged or something else."""
+  """An error of the file: locked, full, damaged or something else."""
 
 
 def key(
   identity: Mapping[str, Any], prompt: str, order: str
 ) -> tuple[str, str]:
-  """(the key, what was asked as JSON)."""
+  """The key of a question, and what was asked as JSON."""
   asked = {"model": dict(identity), "order": order, "prompt": prompt}
   text = json.dumps(asked, ensure_ascii=False, sort_keys=True)
   return hashlib.sha256(text.encode()).hexdigest(), text
@@ -167,7 +167,7 @@ class AnswerCache:
 
   @property
   def rescued(self) -> int:
-    """Answers that went beside the database, see `put`."""
+    """The number of answers that went beside the database, see `put`."""
     return self._rescue.rows
 
   def __enter__(self) -> "AnswerCache":

@@ -20,7 +20,7 @@ BYTES_PER_TOKEN = 4.0  # of a prompt, until the server has told
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-  """One prompt.
+  """A prompt to be asked.
 
   Attributes:
     prompt: the whole of it.
@@ -35,7 +35,7 @@ class Question:
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-  """Of one run.
+  """What one run asked, and the answers.
 
   Attributes:
     answers: one per question, in their order.
@@ -52,7 +52,7 @@ Watch = Callable[[Question, completions.Answer, bool], None]
 
 
 def tokens(prompt: str, bytes_per_token: float = BYTES_PER_TOKEN) -> int:
-  """An estimate."""
+  """An estimate of the tokens of a prompt."""
   return math.ceil(len(prompt.encode()) / bytes_per_token)
 
 

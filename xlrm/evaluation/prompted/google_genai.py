@@ -49,6 +49,7 @@ class GoogleBackend:
 
   @property
   def identity(self) -> Mapping[str, Any]:
+    """What changes answers, see `completions.Backend`."""
     return {
       "backend": "google",
       "base_url": self.base_url,
@@ -58,6 +59,7 @@ class GoogleBackend:
 
   @property
   def max_output_tokens(self) -> int:
+    """The most tokens of an answer."""
     return self.request.get("max_output_tokens", 16)
 
   @functools.cached_property
@@ -81,7 +83,7 @@ class GoogleBackend:
     return genai.Client(api_key=key, vertexai=False, http_options=options)
 
   def complete(self, prompt: str) -> completions.Answer:
-    """See `completions.Backend`."""
+    """The answer to a prompt, see `completions.Backend`."""
     client = self._client
     from google.genai import errors
 

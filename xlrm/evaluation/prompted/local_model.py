@@ -38,6 +38,7 @@ class LocalBackend:
 
   @property
   def identity(self) -> Mapping[str, Any]:
+    """What changes answers, see `completions.Backend`."""
     return {
       "backend": "local",
       "model": model_files.fingerprint(self.model),
@@ -46,6 +47,7 @@ class LocalBackend:
 
   @property
   def max_output_tokens(self) -> int:
+    """The most tokens of an answer."""
     return 1
 
   @functools.cached_property
@@ -62,7 +64,7 @@ class LocalBackend:
     return scorer, loaded.params
 
   def complete(self, prompt: str) -> completions.Answer:
-    """See `completions.Backend`; one prompt at a time.
+    """The answer to a prompt, see `completions.Backend`; one at a time.
 
     Raises:
       BackendError: the prompt is longer than max_input_length.

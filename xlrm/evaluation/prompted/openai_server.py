@@ -50,6 +50,7 @@ class OpenAIBackend:
 
   @property
   def identity(self) -> Mapping[str, Any]:
+    """What changes answers, see `completions.Backend`."""
     return {
       "backend": "openai",
       "base_url": self.base_url,
@@ -59,6 +60,7 @@ class OpenAIBackend:
 
   @property
   def max_output_tokens(self) -> int:
+    """The most tokens of an answer."""
     names = ("max_completion_tokens", "max_tokens")
     return next((self.request[x] for x in names if x in self.request), 16)
 
@@ -85,7 +87,7 @@ class OpenAIBackend:
     )
 
   def complete(self, prompt: str) -> completions.Answer:
-    """See `completions.Backend`."""
+    """The answer to a prompt, see `completions.Backend`."""
     client = self._client
     import openai
 

@@ -26,7 +26,7 @@ _ENOUGH = 20  # answers of a cell, before their share says anything
 def questions(
   pairs: Sequence[pairing.Pair], template: judge_templates.Template
 ) -> list[asking.Question]:
-  """Both orders of every pair whose outputs differ."""
+  """The questions: both orders of every pair whose outputs differ."""
   return [
     _question(pair, order, template)
     for pair in pairs
@@ -57,7 +57,7 @@ def verdict(
   answer: completions.Answer,
   cost: dict[str, float],
 ) -> records.Verdict:
-  """What an answer says of the pair; it counts outputs as they were shown."""
+  """The verdict of an answer on a pair; it counts outputs as shown."""
   choice = choices.choose(answer)
   outcome, probability = choice.outcome, choice.probability
   if order == "second":
@@ -81,7 +81,7 @@ def verdicts(
   asked: asking.Asked,
   prices: prices_lib.Prices,
 ) -> list[records.Verdict]:
-  """Two per pair: with the first and with the second output shown first.
+  """The verdicts, two per pair: each with another output shown first.
 
   The cost of an answer that several pairs share stands at the first of them.
   Identical outputs are ties that cost nothing.
@@ -106,7 +106,7 @@ def verdicts(
 
 @dataclasses.dataclass
 class InvalidWatch:
-  """Ends a job whose judge does not answer, before all of it is paid.
+  """A watch that ends a job whose judge does not answer, before it is paid.
 
   Attributes:
     max_invalid: share of a cell's pairs, of those that were asked about.
