@@ -91,7 +91,8 @@ def by_pair(
 def combined(verdicts: Sequence[records.Verdict]) -> dict[Pair, str]:
   """The verdict, one of `pair_verdicts.KINDS`, of each comparison.
 
-  It is that for the first record. Verdicts of one order or of both: people see one, prompted judges two.
+  It is that for the first record. Verdicts may be of one order or of both:
+  people see one, prompted judges two.
   """
   return {
     pair: pair_verdicts.kind_of([verdict.outcome for verdict in own])

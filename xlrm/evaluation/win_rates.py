@@ -102,8 +102,8 @@ def clustered(
   """The mean of clustered observations, and its interval.
 
   The observations of one cluster depend on each other, e.g. the verdicts of one
-  comparison. A cluster is one observation that counts as often as it is large; in place of
-  n stands (sum_i size_i)^2 / sum_i size_i^2.
+  comparison. A cluster is one observation that counts as often as it is large;
+  in place of n stands (sum_i size_i)^2 / sum_i size_i^2.
 
   Args:
     means: of each cluster.
