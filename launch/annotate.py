@@ -181,7 +181,7 @@ def _serve(options: argparse.Namespace) -> int:
       annotation_study.resume(directory, pairs, settings, annotators)
     else:
       annotation_study.begin(directory, pairs, settings, annotators, language)
-    different = sum(not pair.identical for pair in pairs)
+    different = sum(not pairs_lib.look_alike(pair) for pair in pairs)
     print(
       f"{min(settings.items, different)} items of {len(pairs)} prompts, "
       f"{len(pairs) - different} of which have identical outputs"

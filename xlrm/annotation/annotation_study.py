@@ -17,6 +17,7 @@ from xlrm.annotation import design
 from xlrm.annotation import pairs as pairs_lib
 from xlrm.annotation import store as store_lib
 from xlrm.annotation import study_key
+from xlrm.evaluation import pairing
 
 ANSWERS, KEY, LOCK = "answers.sqlite", "key.json", "lock"
 
@@ -43,7 +44,7 @@ def _check_folder(directory: pathlib.Path) -> None:
 
 def begin(
   directory: pathlib.Path,
-  pairs: Sequence[pairs_lib.Pair],
+  pairs: Sequence[pairing.Pair],
   settings: design.Settings,
   annotators: Sequence[str],
   page_language: str,
@@ -70,7 +71,7 @@ def begin(
       settings=settings,
       digest=pairs_lib.digest(pairs),
       pairs=len(pairs),
-      identical=sum(pair.identical for pair in pairs),
+      identical=sum(map(pairs_lib.look_alike, pairs)),
       keys=[key for _, key in drawn],
     ),
   )
@@ -87,7 +88,7 @@ def begin(
 
 def resume(
   directory: pathlib.Path,
-  pairs: Sequence[pairs_lib.Pair],
+  pairs: Sequence[pairing.Pair],
   settings: design.Settings,
   annotators: Sequence[str],
 ) -> None:
@@ -116,7 +117,7 @@ def resume(
 def _join(
   directory: pathlib.Path,
   key: study_key.StudyKey,
-  pairs: Sequence[pairs_lib.Pair],
+  pairs: Sequence[pairing.Pair],
   annotators: Sequence[str],
 ) -> None:
   with opened(directory) as store:
@@ -132,12 +133,13 @@ def _join(
 
 
 def begun(directory: pathlib.Path) -> bool:
+  """Whether a folder holds a study."""
   return (directory / ANSWERS).exists()
 
 
 @contextlib.contextmanager
 def opened(directory: pathlib.Path) -> Iterator[store_lib.Store]:
-  """The answers of a study.
+  """A context that holds the answers of a study open.
 
   Raises:
     FileNotFoundError: there is no study.
@@ -155,7 +157,7 @@ def opened(directory: pathlib.Path) -> Iterator[store_lib.Store]:
 
 
 def read_key(directory: pathlib.Path) -> study_key.StudyKey:
-  """The key, which must be that of the answers beside it."""
+  """The key of a study, which must be that of the answers beside it."""
   key = study_key.read(directory / KEY)
   with opened(directory) as store:
     if store.page.study != key.study:
@@ -167,7 +169,7 @@ def read_key(directory: pathlib.Path) -> study_key.StudyKey:
 
 @contextlib.contextmanager
 def locked(directory: pathlib.Path) -> Iterator[None]:
-  """Held by one server at a time; a server that dies lets it go.
+  """A context that one server holds at a time; one that dies lets it go.
 
   If no study came of it, nothing is left behind.
 

@@ -13,6 +13,7 @@ import re
 import secrets
 
 from xlrm.annotation import pairs as pairs_lib
+from xlrm.evaluation import pairing
 from xlrm.types import checks
 
 KINDS = ("summary", "dialogue")
@@ -67,7 +68,7 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-  """What one annotator is asked, and all that the page is told of it."""
+  """A task of one annotator: all that the page is told of it."""
 
   item: str
   annotator: str
@@ -79,7 +80,7 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-  """What unblinds a task: never in the database, never in the browser.
+  """The key that unblinds a task: never in the database or the browser.
 
   Attributes:
     item: of the task.
@@ -101,17 +102,18 @@ class Key:
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class TextPair:
   """Two texts before anybody's order and sides are drawn."""
 
   first: str
   second: str
-  pair: pairs_lib.Pair
+  pair: pairing.Pair
   attention: bool = False
 
   @property
   def name(self) -> str:
-    return f"{self.attention}{self.pair.first.prompt}"
+    """What orders and sides are drawn by, beside the seed."""
+    return f"{self.attention}{self.pair.ours.prompt}"
 
 
 def _rank(*parts: object) -> bytes:
@@ -131,31 +133,28 @@ def check_names(annotators: Sequence[str]) -> None:
     raise ValueError("no annotator is named")
 
 
-def drawn(
-  pairs: Sequence[pairs_lib.Pair], settings: Settings
-) -> list[Comparison]:
-  """The prompts of the study: at most `items`, none with identical outputs."""
-  different = [x for x in pairs if not x.identical]
+def drawn(pairs: Sequence[pairing.Pair], settings: Settings) -> list[TextPair]:
+  """The pairs of the study: at most `items`, none that look alike."""
+  different = [x for x in pairs if not pairs_lib.look_alike(x)]
   if not different:
     raise ValueError(
       f"the outputs of {settings.method} and {settings.baseline} are identical "
       f"for all {len(pairs)} prompts: there is nothing to judge"
     )
   order = sorted(
-    different, key=lambda x: _rank(settings.seed, "items", x.first.prompt)
+    different, key=lambda x: _rank(settings.seed, "items", x.ours.prompt)
   )
   return [
-    Comparison(x.first.output, x.second.output, x)
-    for x in order[: settings.items]
+    TextPair(x.ours.output, x.theirs.output, x) for x in order[: settings.items]
   ]
 
 
-def _good(pair: pairs_lib.Pair) -> str:
-  return pair.first.reference.strip() or pair.first.output.strip()
+def _good(pair: pairing.Pair) -> str:
+  return pair.ours.reference.strip() or pair.ours.output.strip()
 
 
 def scrambled(text: str, seed: int) -> str:
-  """Its words in a drawn order: nobody takes it for the better text."""
+  """The words of a text in a drawn order, which nobody takes for better."""
   words = text.split()
   glue, units = (" ", words) if len(words) >= MIN_WORDS else ("", list(text))
   order = sorted(
@@ -167,21 +166,21 @@ def scrambled(text: str, seed: int) -> str:
 
 
 def attention_checks(
-  pairs: Sequence[pairs_lib.Pair],
-  judged: Sequence[Comparison],
+  pairs: Sequence[pairing.Pair],
+  judged: Sequence[TextPair],
   settings: Settings,
   count: int,
-) -> list[Comparison]:
-  """A reference (or an output) against the mixed words of another one.
+) -> list[TextPair]:
+  """Checks of attention: a reference against the mixed words of another.
 
   Prompts that nobody judges come first.
   """
-  taken = {x.pair.first.prompt for x in judged}
+  taken = {x.pair.ours.prompt for x in judged}
   usable = [x for x in pairs if len(set(_good(x))) >= MIN_WORDS]
   usable.sort(
     key=lambda x: (
-      x.first.prompt in taken,
-      _rank(settings.seed, "attention", x.first.prompt),
+      x.ours.prompt in taken,
+      _rank(settings.seed, "attention", x.ours.prompt),
     )
   )
   if count > len(usable):
@@ -190,7 +189,7 @@ def attention_checks(
       f"{len(usable)} prompts have a text to make one of: lower --attention"
     )
   return [
-    Comparison(
+    TextPair(
       _good(pair),
       scrambled(_good(usable[(i + 1) % len(usable)]), settings.seed),
       pair,
@@ -201,16 +200,16 @@ def attention_checks(
 
 
 def _share(
-  judged: Sequence[Comparison], settings: Settings, place: int, among: int
-) -> list[Comparison]:
+  judged: Sequence[TextPair], settings: Settings, place: int, among: int
+) -> list[TextPair]:
   """The shared items and every `among`th of the others."""
   rest = judged[settings.shared :]
   return [*judged[: settings.shared], *rest[place::among]]
 
 
 def _ordered(
-  comparisons: Iterable[Comparison], settings: Settings, annotator: str
-) -> list[tuple[Comparison, bool]]:
+  comparisons: Iterable[TextPair], settings: Settings, annotator: str
+) -> list[tuple[TextPair, bool]]:
   """In the annotator's order; True where the first text is on the left.
 
   The first text is on the left in half of the pairs, and of the checks.
@@ -226,7 +225,7 @@ def _ordered(
 
 
 def tasks(
-  pairs: Sequence[pairs_lib.Pair],
+  pairs: Sequence[pairing.Pair],
   settings: Settings,
   annotators: Sequence[str],
   *,
@@ -262,10 +261,10 @@ def tasks(
 
 
 def _task(
-  comparison: Comparison, first_left: bool, annotator: str
+  comparison: TextPair, first_left: bool, annotator: str
 ) -> tuple[Task, Key]:
   item = secrets.token_hex(8)
-  record = comparison.pair.first
+  record = comparison.pair.ours
   texts = (comparison.first, comparison.second)
   left, right = texts if first_left else texts[::-1]
   attention = comparison.attention
@@ -277,7 +276,7 @@ def _task(
       attention=attention,
       left="first" if first_left else "second",
       first=record.id,
-      second="" if attention else comparison.pair.second.id,
+      second="" if attention else comparison.pair.theirs.id,
       dataset=f"{record.task}|{record.dataset}",
     ),
   )

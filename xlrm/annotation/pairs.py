@@ -2,26 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-import dataclasses
 import hashlib
 
-from xlrm.analysis import transfer_matrices
+from xlrm.evaluation import pairing
 from xlrm.evaluation import records as records_lib
 
 Record = records_lib.EvalRecord
 
 
-@dataclasses.dataclass(frozen=True)
-class Pair:
-  """Two outputs for one prompt."""
-
-  first: Record  # of the method
-  second: Record  # of the baseline
-
-  @property
-  def identical(self) -> bool:
-    """Nobody can tell them apart, so nobody is asked."""
-    return self.first.output.split() == self.second.output.split()
+def look_alike(pair: pairing.Pair) -> bool:
+  """Whether nobody can tell the two outputs apart, so that nobody is asked."""
+  return pair.ours.output.split() == pair.theirs.output.split()
 
 
 def of_records(
@@ -31,12 +22,12 @@ def of_records(
   source: str,
   baseline: str,
   language: str,
-) -> list[Pair]:
-  """The prompts that both sides answered, as in `cells.transfer_matrix`.
+) -> list[pairing.Pair]:
+  """The outputs of two methods for the prompts that both answered.
 
   Args:
     records: of one study.
-    method: whose outputs are the first of each pair.
+    method: whose win is counted.
     source: language of the reward model; empty for a method without one.
     baseline: a method without a source.
     language: target of both.
@@ -48,14 +39,15 @@ def of_records(
     ValueError: two studies, two outputs for one prompt, two inputs of one
       prompt, or no pair at all.
   """
-  transfer_matrices.check_one_study(records)
-  ours = transfer_matrices.by_prompt(records, method, source, language)
-  theirs = transfer_matrices.by_prompt(records, baseline, "", language)
-  found = [Pair(ours[x], theirs[x]) for x in sorted(ours) if x in theirs]
+  pairing.check_one_study(records)
+  ours = pairing.by_prompt(records, method, source, language)
+  theirs = pairing.by_prompt(records, baseline, "", language)
+  both = [x for x in sorted(ours) if x in theirs]
+  found = [pairing.Pair(ours[x], theirs[x]) for x in both]
   for pair in found:
-    if pair.first.input != pair.second.input:
+    if pair.ours.input != pair.theirs.input:
       raise ValueError(
-        f"{pair.first.id} and {pair.second.id} answer different inputs"
+        f"{pair.ours.id} and {pair.theirs.id} answer different inputs"
       )
   if not found:
     raise ValueError(
@@ -75,11 +67,11 @@ def _contents(records: Iterable[Record]) -> str:
   return ", ".join(f"{name} ({n})" for name, n in sorted(counts.items()))
 
 
-def digest(pairs: Sequence[Pair]) -> str:
-  """Changes when an id or a text of any pair does; not with the scores."""
+def digest(pairs: Sequence[pairing.Pair]) -> str:
+  """A text that changes with an id or a text of any pair, not with scores."""
   state = hashlib.sha256()
   for pair in pairs:
-    for record in (pair.first, pair.second):
+    for record in (pair.ours, pair.theirs):
       fields = (record.id, record.input, record.reference, record.output)
       state.update(repr(fields).encode())
   return state.hexdigest()

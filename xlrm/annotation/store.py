@@ -90,6 +90,7 @@ class Store:
     self.page = answers_lib.Page(**json.loads(row[0]))
 
   def close(self) -> None:
+    """Closes the database."""
     with self._mutex:
       self._connection.close()
 
@@ -116,29 +117,30 @@ class Store:
 
   @property
   def tokens(self) -> dict[str, str]:
-    """Annotator -> the secret part of the link."""
+    """The secret part of the link of each annotator."""
     with self._reading() as connection:
       return dict(
         connection.execute("SELECT name, token FROM annotators ORDER BY rowid")
       )
 
   def tasks(self, annotator: str | None = None) -> list[design.Task]:
-    """All tasks, or an annotator's, in order."""
+    """The tasks of all, or of one annotator, in order."""
     with self._reading() as connection:
       return self._tasks(connection, annotator)
 
   def answers(self, annotator: str | None = None) -> dict[str, Answer]:
-    """Item -> the answer that stands, the oldest first."""
+    """The answer to each item that stands, the oldest first."""
     with self._reading() as connection:
       return self._standing(connection, annotator)
 
-  def state(self, annotator: str) -> answers_lib.State:
+  def state(self, annotator: str) -> answers_lib.AnnotatorState:
+    """The place in the study where an annotator stands."""
     with self._reading() as connection:
       return self._state(connection, annotator)
 
   def answer(
     self, annotator: str, item: str, choice: str, seconds: float | None
-  ) -> answers_lib.State:
+  ) -> answers_lib.AnnotatorState:
     """Stores an answer; the same answer twice is one.
 
     Raises:
@@ -160,7 +162,7 @@ class Store:
         raise answers_lib.Conflict(f"{item} has the answer {standing.choice!r}")
       return self._state(connection, annotator)
 
-  def undo(self, annotator: str, item: str) -> answers_lib.State:
+  def undo(self, annotator: str, item: str) -> answers_lib.AnnotatorState:
     """Withdraws the last answer, which must be that of `item`.
 
     Raises:
@@ -178,7 +180,7 @@ class Store:
         )
       return self._state(connection, annotator)
 
-  def again(self, annotator: str) -> answers_lib.State:
+  def again(self, annotator: str) -> answers_lib.AnnotatorState:
     """Withdraws what was skipped: it comes once more."""
     with self._writing() as connection:
       standing = self._standing(connection, annotator)
@@ -239,7 +241,9 @@ class Store:
   ) -> dict[str, Answer]:
     return answers_lib.standing(self._events(connection, annotator))
 
-  def _state(self, connection: Connection, annotator: str) -> answers_lib.State:
+  def _state(
+    self, connection: Connection, annotator: str
+  ) -> answers_lib.AnnotatorState:
     tasks = self._tasks(connection, annotator)
     events = self._events(connection, annotator)
     standing = answers_lib.standing(events)
@@ -247,7 +251,7 @@ class Store:
     if events and events[-1].choice == answers_lib.UNDO:  # that one comes next
       left.sort(key=lambda x: x.item != events[-1].item)
     skipped = sum(x.choice == "skip" for x in standing.values())
-    return answers_lib.State(
+    return answers_lib.AnnotatorState(
       task=left[0] if left else None,
       done=len(standing),
       skipped=skipped,

@@ -15,7 +15,7 @@ from xlrm.annotation import design
 
 @dataclasses.dataclass(frozen=True)
 class StudyKey:
-  """What was drawn, and what unblinds it.
+  """The tasks of a study as they were drawn, and what unblinds them.
 
   Attributes:
     study: random id that the database carries, too.
@@ -35,7 +35,7 @@ class StudyKey:
 
 
 def write(path: pathlib.Path, key: StudyKey) -> None:
-  """Readable by its owner only; complete, or what was there before."""
+  """Writes the key, readable by its owner only: complete, or not at all."""
   partial = path.with_name(f"{path.name}.partial")
   partial.unlink(missing_ok=True)
   file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -47,7 +47,12 @@ def write(path: pathlib.Path, key: StudyKey) -> None:
 
 
 def read(path: pathlib.Path) -> StudyKey:
-  """Raises FileNotFoundError or ValueError that say what the file is for."""
+  """The key in a file.
+
+  Raises:
+    FileNotFoundError: there is none; says what it is for.
+    ValueError: the file holds no key.
+  """
   if not path.is_file():
     raise FileNotFoundError(
       f"{path}: the key of the study is missing; without it nobody can say "

@@ -6,6 +6,7 @@ import dataclasses
 from xlrm.evaluation import records as records_lib
 
 Records = Sequence[records_lib.EvalRecord]
+Prompt = tuple[int, str, str, str]  # see `EvalRecord.prompt`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,15 +50,34 @@ class Paired:
   unpaired: dict[tuple[str, str], int]
 
 
-def _by_prompt(found: Records) -> dict[tuple, records_lib.EvalRecord]:
+def check_one_study(records: Records) -> None:
+  """Raises ValueError if the records are of several studies."""
+  studies = sorted({record.study for record in records})
+  if len(studies) > 1:
+    raise ValueError(f"records of {len(studies)} studies: {studies}; use one")
+
+
+def by_prompt(
+  records: Records, method: str, source: str, target: str
+) -> dict[Prompt, records_lib.EvalRecord]:
+  """The record with which a method answers each prompt.
+
+  Raises:
+    ValueError: two records answer one prompt.
+  """
   chosen = {}
-  for record in found:
-    if record.prompt in chosen:
-      raise ValueError(
-        f"two records answer one prompt: {chosen[record.prompt].id} and "
-        f"{record.id}"
-      )
-    chosen[record.prompt] = record
+  for record in records:
+    if (record.method, record.source, record.target) == (
+      method,
+      source,
+      target,
+    ):
+      if record.prompt in chosen:
+        raise ValueError(
+          f"two records answer one prompt: {chosen[record.prompt].id} and "
+          f"{record.id}"
+        )
+      chosen[record.prompt] = record
   return chosen
 
 
@@ -83,18 +103,14 @@ def pair(records: Records, method: str, baseline: str) -> Paired:
   """
   if method == baseline:
     raise ValueError(f"{method!r} cannot be compared with itself")
-  studies = sorted({record.study for record in records})
-  if len(studies) > 1:
-    raise ValueError(f"records of {len(studies)} studies: {studies}; use one")
+  check_one_study(records)
   ours, theirs = _of(records, method), _of(records, baseline)
   with_source = any(record.source for record in theirs)
   pairs, unpaired = [], {}
   for cell in dict.fromkeys((x.source, x.target) for x in ours):
     source = cell[0] if with_source else ""
-    mine = _by_prompt([x for x in ours if (x.source, x.target) == cell])
-    other = _by_prompt(
-      [x for x in theirs if (x.source, x.target) == (source, cell[1])]
-    )
+    mine = by_prompt(ours, method, *cell)
+    other = by_prompt(theirs, baseline, source, cell[1])
     pairs += [Pair(mine[x], other[x]) for x in mine if x in other]
     unpaired[cell] = len(mine.keys() ^ other.keys())
   if not pairs:
