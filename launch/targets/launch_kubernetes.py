@@ -56,15 +56,14 @@ def check(options: argparse.Namespace) -> None:
     form("--service_account", options.service_account, label, "trainer")
   if options.claim is not None:
     form("--claim", options.claim, rf"{label}:/[\w./-]+", "runs:/runs")
-  launch_plan.at_least_one("--slices", options.slices)
+  launch_plan.at_least("--slices", options.slices, 1)
   for name in ("gpus_per_node", "max_restarts"):
-    if getattr(options, name) < 0:
-      raise ValueError(f"--{name}={getattr(options, name)} is below 0")
+    launch_plan.at_least(f"--{name}", getattr(options, name), 0)
   if options.tpu is None:
     if options.topology or options.slices > 1:
       raise ValueError("--topology and --slices belong to a TPU: --tpu=v6e")
     nodes = 1 if options.nodes is None else options.nodes
-    launch_plan.at_least_one("--nodes", nodes)
+    launch_plan.at_least("--nodes", nodes, 1)
   elif options.gpus_per_node or options.nodes is not None:
     raise ValueError(
       "the nodes of a TPU slice follow from its --topology; --nodes and "

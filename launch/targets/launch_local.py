@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check(options: argparse.Namespace) -> None:
   """Raises ValueError for numbers below 1."""
-  launch_plan.at_least_one("--processes", options.processes)
-  launch_plan.at_least_one("--cpu_devices", options.cpu_devices)
+  launch_plan.at_least("--processes", options.processes, 1)
+  launch_plan.at_least("--cpu_devices", options.cpu_devices, 1)
 
 
 def _free_port() -> int:

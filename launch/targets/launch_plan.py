@@ -128,10 +128,10 @@ def checked(option: str, value: str, pattern: str, example: str = "") -> str:
   raise ValueError(f"{option}={value!r} is not of the form {hint}")
 
 
-def at_least_one(option: str, value: int) -> None:
-  """Raises ValueError below 1."""
-  if value < 1:
-    raise ValueError(f"{option}={value} must be at least 1")
+def at_least(option: str, value: int, minimum: int) -> None:
+  """Raises ValueError if the value of an option is below its minimum."""
+  if value < minimum:
+    raise ValueError(f"{option}={value} must be at least {minimum}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -92,9 +92,8 @@ def notes(folder: pathlib.Path, nodes: int) -> list[str]:
 
 def check(options: argparse.Namespace) -> None:
   """Raises ValueError for an option that is missing or impossible."""
-  launch_plan.at_least_one("--nodes", options.nodes)
-  if options.gpus_per_node < 0:
-    raise ValueError(f"--gpus_per_node={options.gpus_per_node} is below 0")
+  launch_plan.at_least("--nodes", options.nodes, 1)
+  launch_plan.at_least("--gpus_per_node", options.gpus_per_node, 0)
   if options.time is not None:
     launch_plan.checked(
       "--time",

@@ -129,7 +129,7 @@ def check(options: argparse.Namespace) -> None:
   form("--project", options.project, r"[a-z][-a-z0-9:.]+", "my-project-123")
   form("--zone", options.zone, r"[a-z]+-[a-z]+\d+-[a-z]", "us-central2-b")
   form("--extras", options.extras, r"\w+(,\w+)*", "data,tpu")
-  launch_plan.at_least_one("--slices", options.slices)
+  launch_plan.at_least("--slices", options.slices, 1)
   if options.runtime_version is not None:
     version = options.runtime_version
     form("--runtime_version", version, r"[\w.-]+", "tpu-ubuntu2204-base")

@@ -22,7 +22,7 @@ def test_cells_of_a_small_study():
   ]
   assert found["rm_de"].needs == ("sft_de",)
   assert found["best_of_n_ru"].needs == ("sft_ru", "rm_en", "rm_de", "rm_ru")
-  # The reward model that example_studies.PPO does not optimise watches it.
+  # The reward model that PPO does not optimise watches it.
   assert found["ppo_es_by_en"].needs == ("sft_es", "rm_en", "rm_de")
   assert set(found["report"].needs) == set(found) - {"report"}
   assert str(found["report"].folder) == "s"
@@ -45,7 +45,7 @@ def test_two_seeds_and_two_betas():
     example_studies.make(**example_studies.PPO, **betas)
   )
   names = set(found)
-  # Training before example_studies.PPO depends on the seed alone.
+  # Training before PPO depends on the seed alone.
   kinds = {kind: sum(c.kind == kind for c in found.values()) for kind in
            study_lib.JOBS}  # fmt: skip
   assert kinds == {
