@@ -1,4 +1,4 @@
-"""SLURM: what is launching.refused, the script, and how a job is started."""
+"""SLURM: what is refused, the script, and how a job is started."""
 
 import os
 import subprocess
