@@ -21,7 +21,7 @@ HERE = ("local", "slurm")  # this machine sees MODEL_DIR
 def travelling(
   loaded: study_plan.Loaded, plan: study_plan.Plan
 ) -> tuple[str, dict[str, str]]:
-  """(the study's gin file, text of its jobs' gin files by name).
+  """The study's gin file, and the gin files of its jobs by name.
 
   A cell is the same cell as before: its job's text is what it was read as.
   """
@@ -43,7 +43,7 @@ def travelling(
 
 
 def run(options: argparse.Namespace, loaded: study_plan.Loaded) -> int:
-  """Prints what would be written and run; does it with --go.
+  """Prints what would be written and run, and does it with --go.
 
   Raises:
     ValueError: a mistake in the study or in an option; nothing is written.

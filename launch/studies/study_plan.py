@@ -14,7 +14,7 @@ from xlrm.studies import study_cells
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-  """A study and where it comes from.
+  """A study, and the gin files that it comes from.
 
   Attributes:
     study: the object.
@@ -33,13 +33,14 @@ class Loaded:
     bindings: Sequence[str] = (),
     search_paths: Sequence[str] = (),
   ) -> "Loaded":
+    """The study that gin files and bindings make."""
     job = gin_jobs.load(gin_files, bindings, search_paths)
     return cls(job.build(study_lib.Study), job.text(), search_paths)
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-  """What a cell costs, as far as its configuration tells.
+  """The cost of a cell, as far as its configuration tells.
 
   Attributes:
     words: for people.
@@ -65,7 +66,7 @@ class Plan:
 
   @classmethod
   def of(cls, loaded: Loaded) -> "Plan":
-    """Reads gin files and the folders of the study; imports no job.
+    """The plan of a study, from gin files and folders; imports no job.
 
     Raises:
       ValueError, OSError: a mistake in the study or in a gin file of it.
@@ -88,7 +89,7 @@ class Plan:
   def present(
     self, cell: study_cell.StudyCell
   ) -> tuple[study_cell.StudyCell, str]:
-    """See `study_state.present`."""
+    """The cell with what it wants now, see `study_state.present`."""
     by_name = {x.name: x for x in self.cells}
     return study_state.present(cell, by_name, self.identities)
 
@@ -128,7 +129,7 @@ def _number(value: Any) -> int:
 def cost(
   study: study_lib.Study, cell: study_cell.StudyCell, macros: Mapping[str, Any]
 ) -> Cost:
-  """Of one cell; `macros` are those of its job."""
+  """The cost of one cell; `macros` are those of its job."""
   steps = _number(macros.get("TRAIN_STEPS"))
   rows = _number(macros.get("BATCH_SIZE"))
   prompts = study.max_prompts

@@ -87,7 +87,10 @@ def run_cells(
   search: Sequence[str] = (),
   wait: float = 0,
 ) -> list[str]:
-  """Runs what is missing of them; a line for each cell that is not done."""
+  """Runs what is missing of the chosen cells.
+
+  The result has a line for each cell that is not done.
+  """
   failed: dict[str, str] = {}
   numbers = {cell.name: i for i, cell in enumerate(plan.cells, 1)}
   for cell in chosen:
@@ -139,7 +142,7 @@ def run(
   only: Sequence[str] | None = None,
   wait_seconds: float = 0,
 ) -> int:
-  """Runs what is missing of a study; 1 if cells failed.
+  """Runs what is missing of a study; the result is 1 if cells failed.
 
   All processes of a job run one cell after the other together.
 

@@ -43,7 +43,7 @@ def plan(
   study: study_plan.Plan,
   chosen: Sequence[study_cell.StudyCell],
 ) -> launch_plan.Plan:
-  """The scripts and their submission; nothing if all cells are complete.
+  """The plan of the scripts and their submission; empty if all is complete.
 
   Raises:
     ValueError: an option that sbatch could not read, or MODEL_DIR a bucket.

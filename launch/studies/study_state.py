@@ -78,7 +78,7 @@ def texts(
 def identities(
   cells: Sequence[study_cell.StudyCell], read: Texts
 ) -> dict[str, str]:
-  """Name of a cell -> changes when its job, settings or needs do.
+  """The identity of every cell, which changes with its job, settings or needs.
 
   Where the study's folder is, and comments, make no difference.
   """
@@ -113,7 +113,7 @@ def _mark(cell: study_cell.StudyCell) -> dict | None:
 
 
 def state(cell: study_cell.StudyCell, identity: str) -> State:
-  """From its folder alone."""
+  """The state of a cell, from its folder alone."""
   mark = _mark(cell)
   product = any(cell.folder.glob(PRODUCTS[cell.kind]))
   if mark is None:
@@ -165,7 +165,7 @@ def _digest(source: pathlib.Path) -> str:
 
 
 def write_mark(cell: study_cell.StudyCell, identity: str, done: bool) -> None:
-  """Says what runs here, or that it is done."""
+  """Writes into the folder what runs there, or that it is done."""
   mark = {
     "title": cell.title,
     "gin_file": cell.gin_file,
@@ -179,7 +179,7 @@ def write_mark(cell: study_cell.StudyCell, identity: str, done: bool) -> None:
 
 
 def forget_if_empty(cell: study_cell.StudyCell) -> None:
-  """A cell that never began leaves no folder that looks like a run."""
+  """Removes the folder of a cell that never began: it looks like a run."""
   with contextlib.suppress(OSError):  # what went wrong before is to be heard
     names = {x.name for x in cell.folder.iterdir()}
     if names <= {MARK, gin_jobs.SAVED}:
@@ -202,7 +202,7 @@ def _change(cell: study_cell.StudyCell) -> str:
 def refuse_changed(
   cells: Sequence[study_cell.StudyCell], states: Mapping[str, State]
 ) -> None:
-  """Training would continue a run that is another.
+  """Raises if training would continue a run that is another.
 
   Raises:
     ValueError: lists all such cells, and what changed.
@@ -223,7 +223,7 @@ def refuse_changed(
 
 @contextlib.contextmanager
 def lock(study: study_lib.Study, *, shared: bool = False) -> Iterator[None]:
-  """Keeps a second process out of the study; ends with this one.
+  """A context that keeps a second process out of the study.
 
   Args:
     shared: other processes that say so, too, are let in.
@@ -240,7 +240,7 @@ def lock(study: study_lib.Study, *, shared: bool = False) -> Iterator[None]:
 def cell_lock(
   cell: study_cell.StudyCell, wait_seconds: float = 0
 ) -> Iterator[None]:
-  """Keeps a second process out of a cell for this long; see `lock`."""
+  """A context that keeps a second process out of a cell; see `lock`."""
   path = cell.root / CELL_LOCKS / f"{cell.name}.lock"
   with _locked(path, cell.title, False, wait_seconds):
     yield

@@ -27,6 +27,7 @@ SAVE_SECONDS = 180  # from SIGTERM to SIGKILL; spot machines give less
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the options of this target."""
   add = parser.add_argument
   add("--image", help="container image with xlrm; launch/README.md makes one")
   add("--nodes", type=int, help="pods, each a process; default 1")
@@ -242,7 +243,7 @@ _Dumper.add_representer(
 
 
 def manifest(options: argparse.Namespace, job: launch_plan.Job) -> str:
-  """ConfigMap and JobSet as YAML."""
+  """The ConfigMap and the JobSet as YAML."""
   gin_file = {
     "apiVersion": "v1",
     "kind": "ConfigMap",
@@ -260,7 +261,7 @@ def manifest(options: argparse.Namespace, job: launch_plan.Job) -> str:
 
 
 def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
-  """The manifest and `kubectl apply`.
+  """The plan of the manifest and `kubectl apply`.
 
   Raises:
     ValueError: an option is missing or impossible, MODEL_DIR is on no volume.

@@ -27,6 +27,7 @@ NOISE = "[Gloo] Rank "  # every group of devices greets its members
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the options of this target."""
   parser.add_argument("--processes", type=int, default=2, help="default 2")
   parser.add_argument(
     "--cpu_devices", type=int, default=1, help="of each process; default 1"
@@ -46,7 +47,7 @@ def _free_port() -> int:
 
 
 def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
-  """One command per process, which all run at the same time."""
+  """The plan of one command per process, which run at the same time."""
   if job.bucket is not None:
     raise ValueError(
       f"MODEL_DIR {job.model_dir} is a bucket; processes of this machine keep "
@@ -72,7 +73,7 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
 
 
 def go(plan: launch_plan.Plan) -> int:
-  """Runs the processes of a plan; see `run_together`."""
+  """Runs the processes of a plan, see `run_together`."""
   return run_together(plan.commands)
 
 

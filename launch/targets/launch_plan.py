@@ -25,7 +25,7 @@ NAME = r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?"
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """What is launched.
+  """A job that is launched.
 
   Attributes:
     name: of the queued resource, the SLURM job, the JobSet.
@@ -50,18 +50,18 @@ class Job:
 
   @property
   def gin_files(self) -> dict[str, str]:
-    """Text by name, with paths in the bucket of MODEL_DIR as mounted files."""
+    """The gin files by name, with paths in MODEL_DIR's bucket as mounted."""
     every = {CONFIG: self.gin, **self.files}
     return {name: self.mounted(text) for name, text in every.items()}
 
   @property
   def bucket(self) -> str | None:
-    """BUCKET of gs://BUCKET/folder."""
+    """The BUCKET of gs://BUCKET/folder; None for a folder."""
     match = re.match(r"gs://([^/]+)", self.model_dir)
     return match[1] if match else None
 
   def folder(self) -> pathlib.Path:
-    """MODEL_DIR/launch."""
+    """The folder MODEL_DIR/launch."""
     return pathlib.Path(self.model_dir) / FOLDER
 
   def mounted_dir(self) -> str:
@@ -136,19 +136,20 @@ def at_least(option: str, value: int, minimum: int) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-  """One command of a plan; `environment` is added to the present one."""
+  """A command of a plan; `environment` is added to the present one."""
 
   arguments: tuple[str, ...]
   environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   def text(self) -> str:
+    """The command as a shell reads it."""
     words = [f"{k}={shlex.quote(v)}" for k, v in self.environment.items()]
     return " ".join([*words, shlex.join(self.arguments)])
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """Everything that --go would do.
+  """A plan: everything that --go would do.
 
   Attributes:
     folder: where the files go, on this machine.
@@ -163,6 +164,7 @@ class Plan:
   notes: tuple[str, ...] = ()
 
   def text(self) -> str:
+    """The files, commands and notes, as they are shown."""
     parts = [
       f"---- {self.folder / name}\n{text.rstrip()}\n"
       for name, text in self.files.items()
@@ -183,12 +185,12 @@ class Plan:
 
 
 def folder_here(launched: Job) -> pathlib.Path:
-  """For the files of a job whose MODEL_DIR this machine may not see."""
+  """The folder for a job whose MODEL_DIR this machine may not see."""
   return pathlib.Path(LOCAL) / launched.name
 
 
 def asset(name: str) -> str:
-  """The unchanging part of a script."""
+  """The text of the unchanging part of a script."""
   path = package_data.asset("launch", name)
   return path.read_text(encoding="utf-8")
 

@@ -37,6 +37,7 @@ NETWORKED = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the options of this target."""
   parser.add_argument("--nodes", type=int, default=1, help="default 1")
   parser.add_argument(
     "--gpus_per_node", type=int, default=0, help="default 0: CPUs only"
@@ -80,7 +81,7 @@ def _mount_type(path: pathlib.Path) -> tuple[str, str]:
 
 
 def notes(folder: pathlib.Path, nodes: int) -> list[str]:
-  """A warning, if the nodes may not see the folder."""
+  """The warning, if there is one, that the nodes may not see the folder."""
   point, kind = _mount_type(folder)
   if nodes > 1 and not kind.startswith(NETWORKED):
     return [
@@ -116,7 +117,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def layout(options: argparse.Namespace) -> list[str]:
-  """Options of sbatch: one process per GPU, or per node without GPUs."""
+  """The options of sbatch: one process per GPU, or per node without GPUs."""
   tasks = options.gpus_per_node or 1
   return [
     f"--nodes={options.nodes}",
@@ -132,7 +133,7 @@ def script(
   own: Sequence[str],
   command: str,
 ) -> str:
-  """An sbatch file.
+  """The text of an sbatch file.
 
   Args:
     own: options of sbatch that come before those of every job.
@@ -161,7 +162,7 @@ def script(
 
 
 def folder_of(job: launch_plan.Job) -> pathlib.Path:
-  """For its files, absolute.
+  """The folder for a job's files, absolute.
 
   Raises:
     ValueError: MODEL_DIR is a bucket.
@@ -180,7 +181,7 @@ def log(folder: pathlib.Path, name: str) -> str:
 
 
 def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
-  """The sbatch file and its submission.
+  """The plan of the sbatch file and its submission.
 
   Raises:
     ValueError: an option that sbatch could not read, or MODEL_DIR a bucket.

@@ -28,6 +28,7 @@ ONE_WORKER = ("1", "4", "8")  # v5litepod and v6e within one machine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the options of this target."""
   add = parser.add_argument
   add("--accelerator_type", help="v4-32, v5litepod-16, v5p-8, v6e-8")
   add("--project", help="of Google Cloud")
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def kind(accelerator_type: str) -> str:
-  """v4 of v4-32.
+  """The kind of an accelerator type: v4 of v4-32.
 
   Raises:
     ValueError: not an accelerator type; says which are near.
@@ -168,7 +169,7 @@ def _creation(options: argparse.Namespace, name: str, runtime: str):
 
 
 def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
-  """The two scripts, the gin file, and `bash tpu.sh`.
+  """The plan of the two scripts, the gin file, and `bash tpu.sh`.
 
   Raises:
     ValueError: something is missing or is not what gcloud takes, MODEL_DIR is

@@ -61,7 +61,7 @@ def _each_once(what: str, values: Sequence[Any]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-  """What is trained, aligned and measured.
+  """An experiment: what is trained, aligned and measured.
 
   Attributes:
     model_dir: folder of the study: its report, and a folder for each cell.
@@ -158,16 +158,16 @@ class Study:
 
   @property
   def languages(self) -> tuple[str, ...]:
-    """Each has an SFT model and a reward model."""
+    """The languages that have an SFT model and a reward model."""
     return tuple(dict.fromkeys((*self.sources, *self.targets)))
 
   def rewards_of(self, target: str) -> tuple[str, ...]:
-    """Languages of the reward models that a target meets."""
+    """The languages of the reward models that a target meets."""
     return tuple(dict.fromkeys((*self.sources, target)))
 
   @property
   def pairs(self) -> tuple[tuple[str, str], ...]:
-    """(source, target) of PPO."""
+    """The (source, target) of PPO."""
     if "ppo" not in self.methods:
       return ()
     if self.ppo_pairs is not None:
@@ -175,5 +175,5 @@ class Study:
     return tuple((s, t) for t in self.targets for s in self.rewards_of(t))
 
   def axis(self, name: str) -> tuple[Any, ...]:
-    """Its values; None alone where the job's own holds."""
+    """The values of an axis; None alone where the job's own holds."""
     return tuple(getattr(self, name)) or (None,)
