@@ -87,7 +87,7 @@ class MeshConfig:
 
 
 def in_order(devices: Sequence[Any], model: int) -> list[Any]:
-  """Devices of a slice, and in it those of a process, beside each other.
+  """The devices of a slice, and in it those of a process, beside each other.
 
   So rows of the mesh ('model') lie within a process or at least a slice, whose
   links are fast; between slices there is 'data' alone, as in
@@ -125,7 +125,7 @@ def active_axes() -> dict[str, int]:
 
 
 def rows_over_data(x: jax.Array) -> jax.Array:
-  """x [B ..], kept on the devices that own its rows while a mesh is `active`.
+  """The array x [B ..], its rows kept on their devices while a mesh is active.
 
   Where a kernel is split over 'data', too, the compiler has the choice of
   gathering the kernel or the activations of the whole batch; this makes it
