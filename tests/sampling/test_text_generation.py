@@ -8,7 +8,6 @@ import letters
 import numpy as np
 import pytest
 
-from xlrm.batches import converters
 from xlrm.distributed import meshes
 from xlrm.sampling import decode_programs
 from xlrm.sampling import decoding
@@ -154,11 +153,3 @@ def test_bad_counts(generator, name):
     dataclasses.replace(generator, **{name: 0})
   with pytest.raises(ValueError, match="max_input_length 1 "):
     dataclasses.replace(generator, max_input_length=1)
-
-
-def test_padded_lengths():
-  assert converters.padded_lengths(72) == [32, 64, 72]
-  assert converters.padded_lengths(20) == [20]
-  assert converters.padded_lengths(64) == [32, 64]
-  assert converters.padded_lengths(1024) == list(range(128, 1025, 128))
-  assert converters.padded_lengths(1025)[-2:] == [960, 1025]

@@ -22,6 +22,7 @@ import numpy as np
 from xlrm.batches import converters
 from xlrm.batches import mapped_npz
 from xlrm.batches import row_order
+from xlrm.text import token_lengths
 
 Example = converters.Example
 NPZ_FORMAT = 3
@@ -108,7 +109,7 @@ class ArraySource:
       return examples
     longest = self.lengths["inputs"]
     return [
-      {**x, "inputs": converters.clip(x["inputs"], longest, from_left=True)}
+      {**x, "inputs": token_lengths.clip(x["inputs"], longest, from_left=True)}
       for x in examples
     ]
 

@@ -17,9 +17,9 @@ from jaxtyping import Float
 import numpy as np
 
 from xlrm import types
-from xlrm.batches import converters
 from xlrm.models import language_model
 from xlrm.models import t5
+from xlrm.text import token_lengths
 from xlrm.text import tokenizer as tokenizer_lib
 
 
@@ -192,5 +192,5 @@ class ResponseScorer(Scorer):
 
   def _ids(self, text: str, length: int, from_left: bool) -> np.ndarray:
     ids = np.asarray([*self.tokenizer.encode(text), types.EOS_ID], np.int32)
-    ids = converters.clip(ids, length, from_left=from_left)
+    ids = token_lengths.clip(ids, length, from_left=from_left)
     return np.pad(ids, (0, length - len(ids)))

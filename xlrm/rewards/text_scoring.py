@@ -8,11 +8,11 @@ import jax
 import numpy as np
 
 from xlrm import types
-from xlrm.batches import converters
 from xlrm.distributed import meshes
 from xlrm.distributed import processes
 from xlrm.distributed import sharding
 from xlrm.models import response_scorer
+from xlrm.text import token_lengths
 from xlrm.types import checks
 
 
@@ -72,7 +72,7 @@ def _shape_of(batch: types.Batch) -> tuple[int, int]:
   return tuple(
     next(
       x
-      for x in converters.padded_lengths(array.shape[-1])
+      for x in token_lengths.padded_lengths(array.shape[-1])
       if x >= _longest(array)
     )
     for array in (batch.inputs, batch.targets)

@@ -13,7 +13,6 @@ import jax
 import numpy as np
 
 from xlrm import types
-from xlrm.batches import converters
 from xlrm.distributed import meshes
 from xlrm.distributed import row_shards
 from xlrm.models import language_model
@@ -21,6 +20,7 @@ from xlrm.sampling import batch_shapes
 from xlrm.sampling import decode_programs
 from xlrm.sampling import sampling_config
 from xlrm.sampling import scheduler
+from xlrm.text import token_lengths
 from xlrm.text import tokenizer as tokenizer_lib
 from xlrm.types import checks
 
@@ -57,7 +57,7 @@ def _prompt_ids(tokenizer, prompts, example_ids, max_length, from_left):
       )
     cut.append(len(ids) >= max_length)
     ids = np.asarray([*ids, types.EOS_ID], np.int32)
-    rows.append(converters.clip(ids, max_length, from_left=from_left))
+    rows.append(token_lengths.clip(ids, max_length, from_left=from_left))
   if any(cut):
     print(
       f"{sum(cut)} of {len(cut)} prompts are longer than {max_length} tokens "
@@ -210,7 +210,7 @@ class Generator:
       [zlib.crc32(example_id.encode()) for example_id in example_ids],
       num_samples=self.num_samples,
       shape=self.batch_shape(len(rows)),
-      lengths=converters.padded_lengths(self.max_input_length),
+      lengths=token_lengths.padded_lengths(self.max_input_length),
       seed=self.seed,
       mesh=self.mesh,
       min_rows=self.min_rows,

@@ -22,7 +22,6 @@ from xlrm import types
 from xlrm.distributed import device_memory
 from xlrm.distributed import meshes
 from xlrm.losses import vocabulary_head
-from xlrm.models import language_model
 from xlrm.training import frozen_params
 from xlrm.training import train_step
 
@@ -143,7 +142,7 @@ def training_plan(
     "gradients": gradients,
     "activations": per_row * rows + -(-copies // data),
   }
-  if isinstance(planned.model, language_model.EncoderDecoder):
+  if hasattr(planned.model, "output_matrix"):  # a scorer reads no logits
     later = 0 if data > 1 else device_memory.placed_bytes(trained, mesh)
     head = _head_bytes(planned.model.config, data, model)
     found["vocabulary"] = max(0, head - later)
