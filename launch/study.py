@@ -142,7 +142,7 @@ def main(options: argparse.Namespace) -> int:
     options.gin_file, options.bindings, search_paths(options)
   )
   if options.dry_run:
-    plan = study_plan.Plan.of(loaded)
+    plan = study_plan.StudyPlan.of(loaded)
     print(plan.text(study_plan.selected(plan, options.only)))
     study_plan.check_tasks(plan)
     return 0

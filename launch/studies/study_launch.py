@@ -19,7 +19,7 @@ HERE = ("local", "slurm")  # this machine sees MODEL_DIR
 
 
 def travelling(
-  loaded: study_plan.Loaded, plan: study_plan.Plan
+  loaded: study_plan.Loaded, plan: study_plan.StudyPlan
 ) -> tuple[str, dict[str, str]]:
   """The study's gin file, and the gin files of its jobs by name.
 
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, loaded: study_plan.Loaded) -> int:
   """
   target = target_choice.module_of(options.launcher)
   target.check(options)
-  plan = study_plan.Plan.of(loaded)
+  plan = study_plan.StudyPlan.of(loaded)
   chosen = study_plan.selected(plan, options.only)
   if options.launcher in HERE:
     study_plan.check_needs(plan, chosen)

@@ -55,17 +55,17 @@ class Cost:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class StudyPlan:
   """The cells of a study and, by their names, what is known of them."""
 
   study: study_lib.Study
   cells: Sequence[study_cell.StudyCell]
   macros: Mapping[str, Mapping[str, Any]]
   identities: Mapping[str, str]
-  states: Mapping[str, study_state.State]
+  states: Mapping[str, study_state.CellState]
 
   @classmethod
-  def of(cls, loaded: Loaded) -> "Plan":
+  def of(cls, loaded: Loaded) -> "StudyPlan":
     """The plan of a study, from gin files and folders; imports no job.
 
     Raises:
@@ -104,7 +104,9 @@ class Plan:
       if cell.name in costs
     ]
     todo = [
-      x for x in chosen if self.states[x.name] is not study_state.State.EXISTS
+      x
+      for x in chosen
+      if self.states[x.name] is not study_state.CellState.EXISTS
     ]
     done = len(chosen) - len(todo)
     head = f"{self.study.model_dir}: {len(chosen)} cells, {done} exist"
@@ -169,7 +171,7 @@ def _questions(study: study_lib.Study, method: str) -> str:
 
 
 def selected(
-  plan: Plan, patterns: Sequence[str] | None
+  plan: StudyPlan, patterns: Sequence[str] | None
 ) -> list[study_cell.StudyCell]:
   """The cells whose names the patterns fit; None is all.
 
@@ -189,13 +191,16 @@ def selected(
   ]
 
 
-def check_needs(plan: Plan, chosen: Sequence[study_cell.StudyCell]) -> None:
+def check_needs(
+  plan: StudyPlan, chosen: Sequence[study_cell.StudyCell]
+) -> None:
   """Raises ValueError if a chosen cell needs one that is not there."""
   names = {cell.name for cell in chosen}
   for cell in chosen:
     for need in cell.needs:
       if (
-        need not in names and plan.states[need] is not study_state.State.EXISTS
+        need not in names
+        and plan.states[need] is not study_state.CellState.EXISTS
       ):
         raise ValueError(
           f"{cell.title} needs {need}, which is {plan.states[need].value}; "
@@ -203,7 +208,7 @@ def check_needs(plan: Plan, chosen: Sequence[study_cell.StudyCell]) -> None:
         )
 
 
-def check_tasks(plan: Plan) -> None:
+def check_tasks(plan: StudyPlan) -> None:
   """Raises ValueError if a language has no such task; imports SeqIO."""
   try:
     from xlrm.data import registry

@@ -47,7 +47,7 @@ TRAINED = ("sft", "reward", "ppo")
 Texts = Mapping[str, Sequence[gin_jobs.Source]]  # by name of cell
 
 
-class State(enum.Enum):
+class CellState(enum.Enum):
   """How far a cell got."""
 
   MISSING = "missing"
@@ -112,15 +112,15 @@ def _mark(cell: study_cell.StudyCell) -> dict | None:
     ) from error
 
 
-def state(cell: study_cell.StudyCell, identity: str) -> State:
+def state(cell: study_cell.StudyCell, identity: str) -> CellState:
   """The state of a cell, from its folder alone."""
   mark = _mark(cell)
   product = any(cell.folder.glob(PRODUCTS[cell.kind]))
   if mark is None:
-    return State.BEGUN if product else State.MISSING
+    return CellState.BEGUN if product else CellState.MISSING
   if mark["identity"] != identity:
-    return State.CHANGED
-  return State.EXISTS if mark["done"] and product else State.BEGUN
+    return CellState.CHANGED
+  return CellState.EXISTS if mark["done"] and product else CellState.BEGUN
 
 
 def present(
@@ -137,7 +137,7 @@ def present(
   done = [
     name
     for name in cell.wants
-    if state(*present(cells[name], cells, known)) is State.EXISTS
+    if state(*present(cells[name], cells, known)) is CellState.EXISTS
   ]
   missing = set(cell.wants).difference(done)
   parts = [known[name] for name in (cell.name, *done)]
@@ -200,7 +200,7 @@ def _change(cell: study_cell.StudyCell) -> str:
 
 
 def refuse_changed(
-  cells: Sequence[study_cell.StudyCell], states: Mapping[str, State]
+  cells: Sequence[study_cell.StudyCell], states: Mapping[str, CellState]
 ) -> None:
   """Raises if training would continue a run that is another.
 
@@ -210,7 +210,7 @@ def refuse_changed(
   other = [
     f"  {cell.folder}: {_change(cell)}"
     for cell in cells
-    if cell.kind in TRAINED and states[cell.name] is State.CHANGED
+    if cell.kind in TRAINED and states[cell.name] is CellState.CHANGED
   ]
   if other:
     listed = "\n".join(other)

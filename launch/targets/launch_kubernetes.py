@@ -73,7 +73,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def _storage(
-  options: argparse.Namespace, job: launch_plan.Job
+  options: argparse.Namespace, job: launch_plan.LaunchJob
 ) -> tuple[str, dict[str, Any]]:
   """(where MODEL_DIR's volume is mounted, the volume)."""
   if job.bucket is not None:
@@ -122,7 +122,10 @@ def _environment(name: str, nodes: int) -> list[dict[str, Any]]:
 
 
 def _pod(
-  options: argparse.Namespace, job: launch_plan.Job, nodes: int, chips: int
+  options: argparse.Namespace,
+  job: launch_plan.LaunchJob,
+  nodes: int,
+  chips: int,
 ) -> dict[str, Any]:
   """Template of the pods."""
   folder, volume = _storage(options, job)
@@ -172,7 +175,9 @@ def _pod(
   return {**({"metadata": {"annotations": fuse}} if fuse else {}), "spec": spec}
 
 
-def jobset(options: argparse.Namespace, job: launch_plan.Job) -> dict[str, Any]:
+def jobset(
+  options: argparse.Namespace, job: launch_plan.LaunchJob
+) -> dict[str, Any]:
   """The JobSet: one job per slice, one pod per machine.
 
   A pod that fails fails its job, and a job that fails starts the set again, at
@@ -242,7 +247,7 @@ _Dumper.add_representer(
 )
 
 
-def manifest(options: argparse.Namespace, job: launch_plan.Job) -> str:
+def manifest(options: argparse.Namespace, job: launch_plan.LaunchJob) -> str:
   """The ConfigMap and the JobSet as YAML."""
   gin_file = {
     "apiVersion": "v1",
@@ -260,7 +265,9 @@ def manifest(options: argparse.Namespace, job: launch_plan.Job) -> str:
   return f"# Written by `xlrm launch kubernetes`.\n{text}"
 
 
-def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
+def plan(
+  options: argparse.Namespace, job: launch_plan.LaunchJob
+) -> launch_plan.LaunchPlan:
   """The plan of the manifest and `kubectl apply`.
 
   Raises:
@@ -270,7 +277,7 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
   path = str(folder / MANIFEST)
   first = "batch.kubernetes.io/job-completion-index=0"
   logs = f"jobset.sigs.k8s.io/jobset-name={job.name},{first}"
-  return launch_plan.Plan(
+  return launch_plan.LaunchPlan(
     folder,
     {MANIFEST: manifest(options, job)},
     (launch_plan.Command(("kubectl", "apply", f"--filename={path}")),),

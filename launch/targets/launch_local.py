@@ -46,7 +46,9 @@ def _free_port() -> int:
     return listener.getsockname()[1]
 
 
-def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
+def plan(
+  options: argparse.Namespace, job: launch_plan.LaunchJob
+) -> launch_plan.LaunchPlan:
   """The plan of one command per process, which run at the same time."""
   if job.bucket is not None:
     raise ValueError(
@@ -69,10 +71,10 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
     )
     for number in range(options.processes)
   )
-  return launch_plan.Plan(folder, job.gin_files, commands)
+  return launch_plan.LaunchPlan(folder, job.gin_files, commands)
 
 
-def go(plan: launch_plan.Plan) -> int:
+def go(plan: launch_plan.LaunchPlan) -> int:
   """Runs the processes of a plan, see `run_together`."""
   return run_together(plan.commands)
 

@@ -24,7 +24,7 @@ NAME = r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?"
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class LaunchJob:
   """A job that is launched.
 
   Attributes:
@@ -84,7 +84,7 @@ def job(
   environment: Sequence[str] = (),
   files: Mapping[str, str] | None = None,
   command: Sequence[str] = ("run",),
-) -> Job:
+) -> LaunchJob:
   """A job with a name, by default the last part of its MODEL_DIR.
 
   Args:
@@ -113,7 +113,7 @@ def job(
     name = re.sub(r"[^a-z0-9]+", "-", last).strip("-")[:40].rstrip("-")
     name = name if re.match("[a-z]", name) else f"xlrm-{name}".rstrip("-")[:40]
   name = checked("--name", name, NAME)
-  return Job(name, model_dir, gin, said, files or {}, command)
+  return LaunchJob(name, model_dir, gin, said, files or {}, command)
 
 
 def checked(option: str, value: str, pattern: str, example: str = "") -> str:
@@ -148,7 +148,7 @@ class Command:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class LaunchPlan:
   """A plan: everything that --go would do.
 
   Attributes:
@@ -184,7 +184,7 @@ class Plan:
       files_lib.write_text(self.folder / name, text)
 
 
-def folder_here(launched: Job) -> pathlib.Path:
+def folder_here(launched: LaunchJob) -> pathlib.Path:
   """The folder for a job whose MODEL_DIR this machine may not see."""
   return pathlib.Path(LOCAL) / launched.name
 
@@ -195,7 +195,7 @@ def asset(name: str) -> str:
   return path.read_text(encoding="utf-8")
 
 
-def run(plan: Plan) -> int:
+def run(plan: LaunchPlan) -> int:
   """Runs the commands one after another; the first failure ends it.
 
   Raises:

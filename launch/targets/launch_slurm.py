@@ -128,7 +128,7 @@ def layout(options: argparse.Namespace) -> list[str]:
 
 def script(
   options: argparse.Namespace,
-  job: launch_plan.Job,
+  job: launch_plan.LaunchJob,
   comment: str,
   own: Sequence[str],
   command: str,
@@ -161,7 +161,7 @@ def script(
   )
 
 
-def folder_of(job: launch_plan.Job) -> pathlib.Path:
+def folder_of(job: launch_plan.LaunchJob) -> pathlib.Path:
   """The folder for a job's files, absolute.
 
   Raises:
@@ -180,7 +180,9 @@ def log(folder: pathlib.Path, name: str) -> str:
   return f"{folder}/".replace("%", "%%") + name
 
 
-def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
+def plan(
+  options: argparse.Namespace, job: launch_plan.LaunchJob
+) -> launch_plan.LaunchPlan:
   """The plan of the sbatch file and its submission.
 
   Raises:
@@ -194,7 +196,7 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
   ]
   comment = f"`xlrm launch slurm`; submit it with `sbatch {SCRIPT}`."
   text = script(options, job, comment, own, shlex.join(job.run(folder)))
-  return launch_plan.Plan(
+  return launch_plan.LaunchPlan(
     folder,
     {**job.gin_files, SCRIPT: text},
     (launch_plan.Command(("sbatch", str(folder / SCRIPT))),),

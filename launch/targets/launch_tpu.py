@@ -168,7 +168,9 @@ def _creation(options: argparse.Namespace, name: str, runtime: str):
   ]
 
 
-def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
+def plan(
+  options: argparse.Namespace, job: launch_plan.LaunchJob
+) -> launch_plan.LaunchPlan:
   """The plan of the two scripts, the gin file, and `bash tpu.sh`.
 
   Raises:
@@ -217,7 +219,7 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
   }
   folder = launch_plan.folder_here(job)
   script = str(folder / SCRIPT)
-  return launch_plan.Plan(
+  return launch_plan.LaunchPlan(
     folder,
     files,
     (launch_plan.Command(("bash", script)),),

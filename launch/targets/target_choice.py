@@ -42,7 +42,9 @@ def nearest(target: str) -> str:
 
 
 def carry_out(
-  plan: launch_plan.Plan, go: Callable[[launch_plan.Plan], int], really: bool
+  plan: launch_plan.LaunchPlan,
+  go: Callable[[launch_plan.LaunchPlan], int],
+  really: bool,
 ) -> int:
   """Prints a plan, and does it if that is really meant."""
   print(plan.text(), flush=True)

@@ -19,11 +19,11 @@ def options(module, *arguments: str) -> argparse.Namespace:
   return parser.parse_args(arguments)
 
 
-def job(model_dir: str | pathlib.Path, gin: str = GIN) -> launch_plan.Job:
+def job(model_dir: str | pathlib.Path, gin: str = GIN) -> launch_plan.LaunchJob:
   return launch_plan.job(str(model_dir), gin)
 
 
-def plan(module, model_dir, *arguments: str) -> launch_plan.Plan:
+def plan(module, model_dir, *arguments: str) -> launch_plan.LaunchPlan:
   said = options(module, *arguments)
   module.check(said)
   return module.plan(said, job(model_dir))

@@ -57,5 +57,5 @@ class Command:
     return study_plan.Loaded.of([str(self.gin_file)], lines)
 
   def states(self, *bindings: str) -> dict[str, str]:
-    found = study_plan.Plan.of(self.loaded(*bindings)).states
+    found = study_plan.StudyPlan.of(self.loaded(*bindings)).states
     return {name: state.value for name, state in found.items()}

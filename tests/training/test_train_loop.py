@@ -86,11 +86,11 @@ def test_a_number_that_is_finite_may_be_the_best(mode, value, best, expected):
 
 
 def test_what_the_host_remembers_comes_back_from_metadata():
-  memory = train_loop.Memory("data", since_best=2)
+  memory = train_loop.HostState("data", since_best=2)
   memory.averages.add({"loss": (6.0, 4.0)})
   kept = json.loads(json.dumps(memory.metadata()))
   averages = metric_writer.Averages(kept.pop("averages"))
-  again = train_loop.Memory(**kept, averages=averages)
+  again = train_loop.HostState(**kept, averages=averages)
   assert again.averages.means() == {"loss": 1.5}
   assert (again.data, again.best, again.since_best) == ("data", None, 2)
 

@@ -73,7 +73,7 @@ def devices(name: str) -> Devices:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class MemoryPlan:
   """Bytes per device by what they hold; 'total' is their sum."""
 
   bytes: Mapping[str, int]
@@ -149,7 +149,7 @@ def available_bytes(mesh: jax.sharding.Mesh) -> int | None:
 
 
 def check_batch_fits(
-  plan_of: Callable[[int], Plan], batch_size: int, available: int | None
+  plan_of: Callable[[int], MemoryPlan], batch_size: int, available: int | None
 ) -> None:
   """Raises ValueError with the largest batch size that fits, if this does not.
 

@@ -56,7 +56,7 @@ class PanelConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Event:
+class PanelEvent:
   """One threshold crossed.
 
   Attributes:
@@ -146,7 +146,7 @@ def _signs(config: PanelConfig, steps: Sequence[Row]):
   )
 
 
-def events(history: Sequence[Row], config: PanelConfig) -> list[Event]:
+def events(history: Sequence[Row], config: PanelConfig) -> list[PanelEvent]:
   """Every threshold that a row of metrics crossed, in their order."""
   steps = [row for row in history if PROXY in row]
   found = []
@@ -157,7 +157,7 @@ def events(history: Sequence[Row], config: PanelConfig) -> list[Event]:
         value = row.get(name, math.nan)
         crossed = value > threshold if above else value < threshold
         if crossed:
-          found.append(Event(row["step"], name, value, threshold, meaning))
+          found.append(PanelEvent(row["step"], name, value, threshold, meaning))
   found += _heldout_events(history, config)
   return sorted(found, key=lambda event: event.step)
 
@@ -171,7 +171,7 @@ def _heldout_events(history: Sequence[Row], config: PanelConfig):
     best = max(best, value)
     threshold = best - config.max_heldout_drop
     if value < threshold:
-      yield Event(
+      yield PanelEvent(
         row["step"],
         HELDOUT,
         value,

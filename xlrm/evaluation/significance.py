@@ -19,7 +19,7 @@ PValues = Sequence[float] | np.ndarray  # one per comparison
 
 
 @dataclasses.dataclass(frozen=True)
-class Paired:
+class PairedTest:
   """The comparison of two sets of outcomes on the same prompts.
 
   Attributes:
@@ -53,8 +53,8 @@ def _differences(first: Outcomes, second: Outcomes) -> np.ndarray:
   return found
 
 
-def _paired(found: np.ndarray, p: float) -> Paired:
-  return Paired(
+def _paired(found: np.ndarray, p: float) -> PairedTest:
+  return PairedTest(
     difference=float(found.mean()),
     better=int((found > 0).sum()),
     worse=int((found < 0).sum()),
@@ -63,7 +63,7 @@ def _paired(found: np.ndarray, p: float) -> Paired:
   )
 
 
-def sign_test(first: Outcomes, second: Outcomes) -> Paired:
+def sign_test(first: Outcomes, second: Outcomes) -> PairedTest:
   """The exact sign test; of wins and losses it is McNemar's exact test.
 
   Of the prompts with a difference, under the null each favours the first with
@@ -82,7 +82,7 @@ def permutation_test(
   *,
   seed: int = 0,
   resamples: int = 9999,
-) -> Paired:
+) -> PairedTest:
   """The paired permutation test of the mean difference.
 
   Under the null the two outcomes of a prompt may be exchanged. All exchanges

@@ -241,7 +241,7 @@ def _run(
   trainer.rollouts = dataclasses.replace(trainer.rollouts, scale=scale)
   evaluator.scale = scale
   if restored is None:
-    state, memory = trainer.initial(), train_loop.Memory(data)
+    state, memory = trainer.initial(), train_loop.HostState(data)
   else:
     state, memory = restored[0], restored[1]
     state = trainer.continued(state)

@@ -59,7 +59,7 @@ def plan_of(
   generator: text_generation.Generator,
   num_prompts: int,
   batch_size: int | None = None,
-) -> device_memory.Plan:
+) -> device_memory.MemoryPlan:
   """The memory that drawing takes on each device.
 
   Args:

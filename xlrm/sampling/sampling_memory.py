@@ -24,7 +24,7 @@ def sampling_plan(
   shape: batch_shapes.BatchShape,
   input_length: int,
   config: sampling_config.SamplingConfig,
-) -> device_memory.Plan:
+) -> device_memory.MemoryPlan:
   """The memory of drawing responses.
 
   It is that of weights, of keys and values, and the larger of what a step and
@@ -57,7 +57,7 @@ def sampling_plan(
   reading = -(-shape.prefill_size // data)
   layer = _layer_bytes(local, reading, input_length, input_length)
   read = model.without_output_matrix(model.abstract())
-  return device_memory.Plan(
+  return device_memory.MemoryPlan(
     {
       "parameters": device_memory.placed_bytes(
         read, mesh, sharding.split_over_model
@@ -97,7 +97,7 @@ def scoring_plan(
   *,
   batch_size: int,
   num_responses: int,
-) -> device_memory.Plan:
+) -> device_memory.MemoryPlan:
   """The memory of a reward model that scores responses.
 
   Args:
@@ -115,7 +115,7 @@ def scoring_plan(
     _layer_bytes(local, prompts * rows, length, longest)
     for rows, length in read
   ]
-  return device_memory.Plan(
+  return device_memory.MemoryPlan(
     {
       "parameters": device_memory.placed_bytes(
         scorer.abstract(), mesh, sharding.split_over_model

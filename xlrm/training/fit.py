@@ -79,7 +79,7 @@ def describe(
 
 def restore(
   checkpointer: native.Checkpointer, abstract: Any, data: str
-) -> tuple[Any, train_loop.Memory] | None:
+) -> tuple[Any, train_loop.HostState] | None:
   """State and memory of the newest good checkpoint; None if there is none.
 
   Args:
@@ -99,7 +99,7 @@ def restore(
       "must be those it began with; or choose another MODEL_DIR"
     )
   averages = metric_writer.Averages(metadata["averages"])
-  memory = train_loop.Memory(**{**metadata, "averages": averages})
+  memory = train_loop.HostState(**{**metadata, "averages": averages})
   # A kill between a checkpoint and its best.json leaves an older best.json.
   checkpointer.mark_best(memory.best)
   return type(abstract)(params=params, **rest), memory
@@ -209,7 +209,7 @@ def fit(
   restored = restore(checkpointer, abstract, data)
   state, memory = restored or (
     initial_state(params, optimizer, mesh, mask),
-    train_loop.Memory(data),
+    train_loop.HostState(data),
   )
   if begin is not None:
     begin()

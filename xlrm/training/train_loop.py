@@ -1,7 +1,7 @@
 """What the training loop does between steps: log, evaluate, save, stop.
 
 The host reads the metrics of a step while the device works on the next one.
-All that it remembers from step to step is `Memory`, which is in every
+All that it remembers from step to step is `HostState`, which is in every
 checkpoint, so that a resumed run decides as the first one would have.
 """
 
@@ -114,7 +114,7 @@ class FitResult:
 
 
 @dataclasses.dataclass
-class Memory:
+class HostState:
   """What the host remembers between steps; in every checkpoint's metadata."""
 
   data: str  # fingerprint of the source
@@ -166,7 +166,7 @@ class Loop:
   validate: Callable[[types.Params], dict[str, float]]
   evaluate: Evaluation | None
   key: jax.Array
-  memory: Memory
+  memory: HostState
   place: Callable[[Any], Any] | None = None  # default: rows over the mesh
   prefix: str = "train/"  # of what a step reports
   # (step, batch) -> arrays that are saved of it; default: its leaves.

@@ -112,7 +112,7 @@ def training_plan(
   mesh: meshes.AnyMesh,
   mask: types.Params | None = None,
   num_microbatches: int = 1,
-) -> device_memory.Plan:
+) -> device_memory.MemoryPlan:
   """The memory of one training step.
 
   Args:
@@ -146,7 +146,7 @@ def training_plan(
     later = 0 if data > 1 else device_memory.placed_bytes(trained, mesh)
     head = _head_bytes(planned.model.config, data, model)
     found["vocabulary"] = max(0, head - later)
-  return device_memory.Plan(found)
+  return device_memory.MemoryPlan(found)
 
 
 def _head_bytes(config, data: int, model: int) -> int:

@@ -10,9 +10,9 @@ PRICES = prices.Prices(input=1.0, output=10.0)
 
 def test_costs_are_exact_and_the_unknown_is_not_zero():
   answers = [
-    completions.Answer("1", None, 1_000_000, 2),
-    completions.Answer("2", None, 500_000, 0),
-    completions.Answer("1"),
+    completions.Completion("1", None, 1_000_000, 2),
+    completions.Completion("2", None, 500_000, 0),
+    completions.Completion("1"),
   ]
   bill = prices.bill(answers, PRICES)
   assert bill == prices.Bill(3, 1, 1_500_000, 2, 1.50002)
@@ -23,8 +23,8 @@ def test_costs_are_exact_and_the_unknown_is_not_zero():
     prices.bytes_per_token(
       ["aaaa", "bbbb"],
       [
-        completions.Answer("1", None, 1, 1),
-        completions.Answer("1", None, 3, 1),
+        completions.Completion("1", None, 1, 1),
+        completions.Completion("1", None, 3, 1),
       ],
     )
     == 2.0
@@ -41,5 +41,5 @@ def test_what_was_not_asked_yet_is_estimated_at_the_most():
 
 
 def test_without_counts_the_size_of_a_token_is_a_guess():
-  answers = [completions.Answer("1")]
+  answers = [completions.Completion("1")]
   assert prices.bytes_per_token(["prompt"], answers) == 4.0

@@ -34,7 +34,7 @@ def kinds(verdicts):
 
 def says(text, **probabilities):
   logprobs = {x[1:]: math.log(p) for x, p in probabilities.items()} or None
-  return completions.Answer(text, logprobs, 100, 1)
+  return completions.Completion(text, logprobs, 100, 1)
 
 
 def test_g26_both_orders_of_every_pair_are_asked():
@@ -131,7 +131,7 @@ def test_an_answer_that_two_pairs_share_is_charged_once():
 def feed(watch, texts, paid=True):
   for text in texts:
     question = asking.Question("p", "first", ("en", "es"))
-    watch(question, completions.Answer(text), paid)
+    watch(question, completions.Completion(text), paid)
 
 
 def test_g26_a_judge_that_does_not_answer_is_stopped_early():

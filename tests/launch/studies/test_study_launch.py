@@ -27,14 +27,16 @@ from xlrm.launch.targets import target_choice
 
 def test_a_study_travels_as_the_same_study(world):
   given = slurm_world.loaded("Study.seeds = (0, 1)")
-  plan = study_plan.Plan.of(given)
+  plan = study_plan.StudyPlan.of(given)
   text, files = study_launch.travelling(given, plan)
   away = world / "away"
   away.mkdir()
   for name, content in {launch_plan.CONFIG: text, **files}.items():
     (away / name).write_text(content)
   (world / "mine/my_sft.gin").unlink()
-  again = study_plan.Plan.of(slurm_world.loaded(gin_file="away/config.gin"))
+  again = study_plan.StudyPlan.of(
+    slurm_world.loaded(gin_file="away/config.gin")
+  )
   assert again.identities == plan.identities
   assert again.macros == plan.macros
   assert again.study.seeds == (0, 1)
@@ -120,7 +122,7 @@ def test_mistakes_submit_nothing(world, options, said, capsys):
 
 
 def test_training_as_something_else_is_not_submitted(world, capsys):
-  plan = study_plan.Plan.of(slurm_world.loaded())
+  plan = study_plan.StudyPlan.of(slurm_world.loaded())
   slurm_world.complete(plan.cells[0], "another")
   assert slurm_world.launch("--go") == 2
   assert "trained as something else" in capsys.readouterr().err
@@ -138,7 +140,7 @@ def fake(*options: str, **environment: str) -> subprocess.Popen:
 
 
 def test_a_cell_waits_for_what_it_needs_and_for_who_runs_it(world):
-  plan = study_plan.Plan.of(slurm_world.loaded())
+  plan = study_plan.StudyPlan.of(slurm_world.loaded())
   cell = plan.cells[0]
   with study_state.cell_lock(cell):
     said, _ = fake("--only=sft_en").communicate(timeout=120)
@@ -173,7 +175,7 @@ def test_two_processes_run_a_study_together(world, capfd):
   assert "best-of-n es: not run, it needs rm_de" in said
   ran = ["sft_en", "sft_de", "sft_es", "rm_en", "rm_de", "rm_es"]
   assert (world / "log").read_text().split() == sorted(2 * ran, key=ran.index)
-  states = study_plan.Plan.of(slurm_world.loaded()).states
-  assert [x for x in states if states[x] is study_state.State.EXISTS] == [
+  states = study_plan.StudyPlan.of(slurm_world.loaded()).states
+  assert [x for x in states if states[x] is study_state.CellState.EXISTS] == [
     x for x in ran if x != "rm_de"
   ]

@@ -20,8 +20,8 @@ def study_of(tmp_path, **changes):
   return example_studies.make(model_dir=str(tmp_path / "run"), **options)
 
 
-def plan_of(tmp_path, **changes) -> study_plan.Plan:
-  return study_plan.Plan.of(
+def plan_of(tmp_path, **changes) -> study_plan.StudyPlan:
+  return study_plan.StudyPlan.of(
     study_plan.Loaded(study_of(tmp_path, **changes), "", ())
   )
 

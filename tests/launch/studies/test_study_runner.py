@@ -13,7 +13,7 @@ from xlrm.launch.studies import study_state
 class Jobs:
   """Stands for gin's jobs: each leaves what the real one leaves."""
 
-  def __init__(self, plan: study_plan.Plan):
+  def __init__(self, plan: study_plan.StudyPlan):
     self.ran: list[str] = []
     self.fails: dict[str, Exception] = {}
     self.cells = {tuple(cell.bindings): cell for cell in plan.cells}
@@ -33,7 +33,7 @@ class Jobs:
 
 
 @pytest.fixture
-def plan(tmp_path) -> study_plan.Plan:
+def plan(tmp_path) -> study_plan.StudyPlan:
   study = example_studies.make(
     model_dir=str(tmp_path / "run"),
     sources=("en",),
@@ -41,7 +41,7 @@ def plan(tmp_path) -> study_plan.Plan:
     sft_task="miniworld_summary.{language}",
     reward_task="miniworld_rating.{language}",
   )
-  return study_plan.Plan.of(study_plan.Loaded(study, "", ()))
+  return study_plan.StudyPlan.of(study_plan.Loaded(study, "", ()))
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def jobs(plan, monkeypatch) -> Jobs:
 
 
 def states(plan) -> list[str]:
-  again = study_plan.Plan.of(study_plan.Loaded(plan.study, "", ()))
+  again = study_plan.StudyPlan.of(study_plan.Loaded(plan.study, "", ()))
   return [state.value for state in again.states.values()]
 
 

@@ -13,7 +13,7 @@ from xlrm.launch.studies import study_plan
 from xlrm.launch.studies import study_state
 
 
-def needs(plan: study_plan.Plan, missing: set[str]) -> dict[str, set[str]]:
+def needs(plan: study_plan.StudyPlan, missing: set[str]) -> dict[str, set[str]]:
   """Found by who names whose folder, not by the cells' own lists."""
   found = {}
   for cell in plan.cells:
@@ -28,7 +28,7 @@ def needs(plan: study_plan.Plan, missing: set[str]) -> dict[str, set[str]]:
 
 
 def test_cells_are_submitted_after_those_that_they_need(world, capsys):
-  plan = study_plan.Plan.of(slurm_world.loaded())
+  plan = study_plan.StudyPlan.of(slurm_world.loaded())
   assert slurm_world.launch() == 0
   printed = capsys.readouterr().out
   assert "run: 11 cells, 0 exist" in printed and "--go does it" in printed
@@ -71,7 +71,7 @@ def test_a_report_waits_for_judges_however_they_end(world):
   assert not names & {cells[x] for x in kinds["afterok"].split(":")}
   slurm_world.submitted(world)
 
-  plan = study_plan.Plan.of(slurm_world.loaded(f"Study.judges = {judges}"))
+  plan = study_plan.StudyPlan.of(slurm_world.loaded(f"Study.judges = {judges}"))
   for cell in plan.cells:
     if cell.kind != "judge":
       slurm_world.complete(*plan.present(cell))
@@ -110,7 +110,7 @@ def test_a_submission_that_failed_is_continued(world, monkeypatch, capfd):
 
 def test_jobs_that_wait_for_one_that_failed_are_submitted_again(world):
   assert slurm_world.launch("--go") == 0
-  names = [x.name for x in study_plan.Plan.of(slurm_world.loaded()).cells]
+  names = [x.name for x in study_plan.StudyPlan.of(slurm_world.loaded()).cells]
   slurm_world.submitted(world)
   # SFT and rm_en run; rm_de, the fifth, has failed, and SLURM has not yet
   # noticed it for all that wait for it.
@@ -161,8 +161,8 @@ def test_a_job_runs_its_cell(world, monkeypatch):
   )
   done = run("several.sbatch", "sft_de")
   assert done.returncode == 0, done.stderr
-  states = study_plan.Plan.of(
+  states = study_plan.StudyPlan.of(
     slurm_world.loaded()
   ).states  # of the study as it was written
-  assert states["sft_de"] is study_state.State.EXISTS
+  assert states["sft_de"] is study_state.CellState.EXISTS
   assert (world / "log").read_text() == "sft_de\n"

@@ -89,7 +89,7 @@ def test_g28_training_that_would_continue_as_something_else_is_listed(study):
   cells = study_cells.cells(study)
   first, report = cells[0], cells[-1]
   complete(first)
-  states = dict.fromkeys((x.name for x in cells), study_state.State.CHANGED)
+  states = dict.fromkeys((x.name for x in cells), study_state.CellState.CHANGED)
   study_state.refuse_changed([report], states)  # it is made anew
   with pytest.raises(
     ValueError, match="1 cells were trained as something"

@@ -41,7 +41,7 @@ def test_a_failed_command_ends_the_launch(tmp_path, capsys):
     launch_plan.Command(("sh", "-c", f"echo {x} >> {tmp_path}/said; exit {x}"))
     for x in (0, 3, 0)
   )
-  assert launch_plan.run(launch_plan.Plan(tmp_path, {}, commands)) == 3
+  assert launch_plan.run(launch_plan.LaunchPlan(tmp_path, {}, commands)) == 3
   assert (tmp_path / "said").read_text() == "0\n3\n"
   assert "sh ended with 3" in capsys.readouterr().out
 
@@ -54,7 +54,7 @@ def test_a_command_is_shown_as_a_shell_reads_it():
 
 def test_a_plan_shows_what_it_would_write_and_writes_it(tmp_path):
   folder = tmp_path / "runs/launch"
-  plan = launch_plan.Plan(
+  plan = launch_plan.LaunchPlan(
     folder,
     {"config.gin": "A = 1\n", "job.sh": "true\n"},
     (launch_plan.Command(("bash", "job.sh")),),
@@ -74,7 +74,7 @@ def test_a_program_that_is_not_here_is_named(tmp_path):
   with pytest.raises(
     ValueError, match="no-such-program is not on this machine"
   ):
-    launch_plan.run(launch_plan.Plan(tmp_path, {}, (command,)))
+    launch_plan.run(launch_plan.LaunchPlan(tmp_path, {}, (command,)))
 
 
 def test_a_job_says_where_its_gin_file_is():

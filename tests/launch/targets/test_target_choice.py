@@ -30,7 +30,7 @@ def test_the_nearest_target_is_named(word, hint):
 
 
 def test_nothing_is_done_unless_it_is_meant(tmp_path, capsys):
-  plan = launch_plan.Plan(tmp_path / "launch", {"a.sh": "true"}, ())
+  plan = launch_plan.LaunchPlan(tmp_path / "launch", {"a.sh": "true"}, ())
   done = []
   go = lambda plan: done.append(plan) or 3
   assert target_choice.carry_out(plan, go, False) == 0

@@ -47,15 +47,15 @@ def key(
   return hashlib.sha256(text.encode()).hexdigest(), text
 
 
-def _to_json(answer: completions.Answer) -> str:
+def _to_json(answer: completions.Completion) -> str:
   fields = dataclasses.asdict(answer)
   if answer.logprobs is not None:
     fields["logprobs"] = dict(answer.logprobs)
   return json.dumps(fields, ensure_ascii=False)
 
 
-def _from_json(text: str) -> completions.Answer:
-  return completions.Answer(**json.loads(text))
+def _from_json(text: str) -> completions.Completion:
+  return completions.Completion(**json.loads(text))
 
 
 class AnswerCache:
@@ -124,7 +124,7 @@ class AnswerCache:
         "(or name another file as the cache), and the same command goes on"
       ) from error
 
-  def get(self, keys: Iterable[str]) -> dict[str, completions.Answer]:
+  def get(self, keys: Iterable[str]) -> dict[str, completions.Completion]:
     """The answers to those of the keys that were asked."""
     with self._explained(), self._lock:
       return _get(self._connection, keys)
@@ -144,7 +144,7 @@ class AnswerCache:
       self._connection.execute("DELETE FROM answers WHERE key = ''")
     self._rescue.reserve(answers * (asked_bytes + _ANSWER_BYTES))
 
-  def put(self, key: str, asked: str, answer: completions.Answer) -> None:
+  def put(self, key: str, asked: str, answer: completions.Completion) -> None:
     """Stores an answer; it is on disk when this returns.
 
     Raises:
@@ -202,7 +202,7 @@ def _check(connection: sqlite3.Connection, path: pathlib.Path) -> None:
 
 def _get(
   connection: sqlite3.Connection, keys: Iterable[str]
-) -> dict[str, completions.Answer]:
+) -> dict[str, completions.Completion]:
   found = {}
   for name in keys:
     row = connection.execute(
@@ -215,7 +215,7 @@ def _get(
 
 def peek(
   path: str | os.PathLike, keys: Iterable[str]
-) -> dict[str, completions.Answer]:
+) -> dict[str, completions.Completion]:
   """What a cache holds, without making or changing any file."""
   path = pathlib.Path(path)
   if not path.is_file() or not path.stat().st_size:

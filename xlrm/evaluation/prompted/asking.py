@@ -43,12 +43,12 @@ class Asked:
     keys: one per question; equal questions share one.
   """
 
-  answers: Sequence[completions.Answer]
+  answers: Sequence[completions.Completion]
   keys: Sequence[str]
   paid: frozenset[str]
 
 
-Watch = Callable[[Question, completions.Answer, bool], None]
+Watch = Callable[[Question, completions.Completion, bool], None]
 
 
 def tokens(prompt: str, bytes_per_token: float = BYTES_PER_TOKEN) -> int:
@@ -72,7 +72,7 @@ class _Worker:
 
   def __call__(
     self, key: str, asked: str, prompt: str
-  ) -> completions.Answer | None:
+  ) -> completions.Completion | None:
     """None where all must stop; an error stops all."""
     try:
       answer = self._attempts(prompt)
@@ -83,7 +83,7 @@ class _Worker:
       self.stop.set()
       raise
 
-  def _attempts(self, prompt: str) -> completions.Answer | None:
+  def _attempts(self, prompt: str) -> completions.Completion | None:
     size = tokens(prompt) + self._backend.max_output_tokens
     for attempt in range(self.pace.max_attempts):
       self._limiter.wait(size)
@@ -156,7 +156,7 @@ def ask(
 
 def _ask_missing(
   missing: Mapping[str, tuple[str, Question]],
-  answers: dict[str, completions.Answer],
+  answers: dict[str, completions.Completion],
   worker: _Worker,
   watch: Watch | None,
 ) -> None:

@@ -39,7 +39,7 @@ _LINES = tuple(
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
+class Chosen:
   """What one answer chose.
 
   Attributes:
@@ -64,7 +64,7 @@ def mass(logprobs: Mapping[str, float]) -> tuple[float, float]:
   return found["1"], found["2"]
 
 
-def from_logprobs(logprobs: Mapping[str, float]) -> Choice | None:
+def from_logprobs(logprobs: Mapping[str, float]) -> Chosen | None:
   """The likelier choice; None where the first token is likely to be neither."""
   one, two = mass(logprobs)
   # `not >=` so that NaN decides nothing, either.
@@ -72,11 +72,11 @@ def from_logprobs(logprobs: Mapping[str, float]) -> Choice | None:
     return None
   probability = one / (one + two)
   if one == two:
-    return Choice("tie", 0.5)
-  return Choice("first" if one > two else "second", probability)
+    return Chosen("tie", 0.5)
+  return Chosen("first" if one > two else "second", probability)
 
 
-def from_text(text: str) -> Choice:
+def from_text(text: str) -> Chosen:
   """The choice that the first and the last line name, if they agree.
 
   "**1**", "Summary 1 is better." and "Both are good.\\n\\nAnswer: 1" choose
@@ -91,10 +91,10 @@ def from_text(text: str) -> Choice:
     if match
   }
   names = {"1": "first", "2": "second", "tie": "tie"}
-  return Choice(names[said.pop()] if len(said) == 1 else "invalid")
+  return Chosen(names[said.pop()] if len(said) == 1 else "invalid")
 
 
-def choose(answer: completions.Answer) -> Choice:
+def choose(answer: completions.Completion) -> Chosen:
   """The choice of an answer, by its probabilities or else by its text."""
   found = from_logprobs(answer.logprobs) if answer.logprobs else None
   return found or from_text(answer.text)

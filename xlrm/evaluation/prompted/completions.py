@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
+class Completion:
   """What a model answered to a prompt.
 
   Attributes:
@@ -48,7 +48,7 @@ class Backend(Protocol):
     """The most tokens of an answer, for the price of a job."""
     ...
 
-  def complete(self, prompt: str) -> Answer:
+  def complete(self, prompt: str) -> Completion:
     """The model's answer to a prompt."""
     ...
 

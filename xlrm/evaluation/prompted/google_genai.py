@@ -82,7 +82,7 @@ class GoogleBackend:
     # Not a Vertex AI client, whatever the environment says: the key is none.
     return genai.Client(api_key=key, vertexai=False, http_options=options)
 
-  def complete(self, prompt: str) -> completions.Answer:
+  def complete(self, prompt: str) -> completions.Completion:
     """The answer to a prompt, see `completions.Backend`."""
     client = self._client
     from google.genai import errors
@@ -126,11 +126,11 @@ def _failure(error) -> completions.TemporaryError | completions.BackendError:
   return completions.TemporaryError(said, wait)
 
 
-def _answer(found) -> completions.Answer:
+def _answer(found) -> completions.Completion:
   candidate = found.candidates[0] if found.candidates else None
   parts = candidate.content.parts if candidate and candidate.content else ()
   usage = found.usage_metadata
-  return completions.Answer(
+  return completions.Completion(
     text="".join(x.text or "" for x in parts or () if not x.thought),
     logprobs=_first_token(candidate),
     input_tokens=usage.prompt_token_count if usage else None,

@@ -86,7 +86,7 @@ class OpenAIBackend:
       max_retries=0,  # `asking` waits and counts
     )
 
-  def complete(self, prompt: str) -> completions.Answer:
+  def complete(self, prompt: str) -> completions.Completion:
     """The answer to a prompt, see `completions.Backend`."""
     client = self._client
     import openai
@@ -131,7 +131,7 @@ def _no_completion(found) -> completions.TemporaryError:
   )
 
 
-def _answer(found) -> completions.Answer:
+def _answer(found) -> completions.Completion:
   """A completion as ours; servers leave out what they like."""
   choices = getattr(found, "choices", None)
   if not choices:
@@ -139,7 +139,7 @@ def _answer(found) -> completions.Answer:
   choice, usage = choices[0], getattr(found, "usage", None)
   message = choice.message
   content = choice.logprobs.content if choice.logprobs else None
-  return completions.Answer(
+  return completions.Completion(
     text=message.content or getattr(message, "refusal", None) or "",
     logprobs=_first_token(content[0]) if content else None,
     input_tokens=usage.prompt_tokens if usage else None,

@@ -32,7 +32,7 @@ class Prices:
       return None
     return (self.input * input_tokens + self.output * output_tokens) / 1e6
 
-  def cost(self, answer: completions.Answer) -> dict[str, float]:
+  def cost(self, answer: completions.Completion) -> dict[str, float]:
     """The cost of one answer, as far as it is known, for `Verdict.cost`."""
     tokens = (answer.input_tokens, answer.output_tokens)
     if None in tokens:
@@ -73,7 +73,7 @@ class Bill:
     return ", ".join(parts)
 
 
-def bill(answers: Iterable[completions.Answer], prices: Prices) -> Bill:
+def bill(answers: Iterable[completions.Completion], prices: Prices) -> Bill:
   """The sum over answers."""
   answers = list(answers)
   costs = [found for answer in answers if (found := prices.cost(answer))]
@@ -87,7 +87,7 @@ def bill(answers: Iterable[completions.Answer], prices: Prices) -> Bill:
 
 
 def bytes_per_token(
-  prompts: Sequence[str], answers: Sequence[completions.Answer]
+  prompts: Sequence[str], answers: Sequence[completions.Completion]
 ) -> float:
   """The bytes per token of prompts, as the server counted; else a guess."""
   counted = [

@@ -54,7 +54,7 @@ def verdict(
   pair: pairing.Pair,
   order: str,
   judge: str,
-  answer: completions.Answer,
+  answer: completions.Completion,
   cost: dict[str, float],
 ) -> records.Verdict:
   """The verdict of an answer on a pair; it counts outputs as shown."""
@@ -124,7 +124,7 @@ class InvalidWatch:
   def __call__(
     self,
     question: asking.Question,
-    answer: completions.Answer,
+    answer: completions.Completion,
     paid: bool = True,
   ) -> None:
     """Counts an answer.
