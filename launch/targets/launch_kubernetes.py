@@ -121,6 +121,31 @@ def _environment(name: str, nodes: int) -> list[dict[str, Any]]:
   ]
 
 
+def _container(
+  options: argparse.Namespace,
+  job: launch_plan.LaunchJob,
+  nodes: int,
+  folder: str,
+) -> dict[str, Any]:
+  """The container that runs the job, with its volumes."""
+  said = {"PYTHONUNBUFFERED": "1", **job.environment}
+  environment = [
+    {"name": name, "value": job.mounted(value)} for name, value in said.items()
+  ]
+  if not options.tpu:
+    environment += _environment(job.name, nodes)
+  return {
+    "name": CONTAINER,
+    "image": options.image,
+    "command": ["xlrm", *job.run("/job")],
+    "env": environment,
+    "volumeMounts": [
+      {"name": "job", "mountPath": "/job"},
+      {"name": "runs", "mountPath": folder},
+    ],
+  }
+
+
 def _pod(
   options: argparse.Namespace,
   job: launch_plan.LaunchJob,
@@ -140,22 +165,7 @@ def _pod(
     resources["nvidia.com/gpu"] = chips
   if options.spot:
     selector["cloud.google.com/gke-spot"] = "true"
-  said = {"PYTHONUNBUFFERED": "1", **job.environment}
-  environment = [
-    {"name": name, "value": job.mounted(value)} for name, value in said.items()
-  ]
-  if not options.tpu:
-    environment += _environment(job.name, nodes)
-  container = {
-    "name": CONTAINER,
-    "image": options.image,
-    "command": ["xlrm", *job.run("/job")],
-    "env": environment,
-    "volumeMounts": [
-      {"name": "job", "mountPath": "/job"},
-      {"name": "runs", "mountPath": folder},
-    ],
-  }
+  container = _container(options, job, nodes, folder)
   if resources:
     container["resources"] = {"limits": resources}
   spec = {
@@ -175,15 +185,10 @@ def _pod(
   return {**({"metadata": {"annotations": fuse}} if fuse else {}), "spec": spec}
 
 
-def jobset(
+def _slice_job(
   options: argparse.Namespace, job: launch_plan.LaunchJob
 ) -> dict[str, Any]:
-  """The JobSet: one job per slice, one pod per machine.
-
-  A pod that fails fails its job, and a job that fails starts the set again, at
-  most max_restarts times; it does not count if the machine was taken away or
-  the job said that it saved.
-  """
+  """The job of a slice: one pod per machine, and what their failures mean."""
   if options.tpu:
     nodes, chips = gke_slices.machines(options.tpu, options.topology)
   else:
@@ -191,7 +196,7 @@ def jobset(
   saved = {"containerName": CONTAINER, "operator": "In"}
   saved["values"] = [preemption.PREEMPTED_EXIT_CODE]
   lost = {"type": "DisruptionTarget", "status": "True"}
-  template = {
+  return {
     "backoffLimit": 0,
     "completionMode": "Indexed",
     "completions": nodes,
@@ -204,6 +209,17 @@ def jobset(
     },
     "template": _pod(options, job, nodes, chips),
   }
+
+
+def jobset(
+  options: argparse.Namespace, job: launch_plan.LaunchJob
+) -> dict[str, Any]:
+  """The JobSet: one job per slice, one pod per machine.
+
+  A pod that fails fails its job, and a job that fails starts the set again, at
+  most max_restarts times; it does not count if the machine was taken away or
+  the job said that it saved.
+  """
   metadata = {"name": job.name, "namespace": options.namespace}
   if options.tpu:  # one node pool per slice
     key = "alpha.jobset.sigs.k8s.io/exclusive-topology"
@@ -228,7 +244,7 @@ def jobset(
         {
           "name": CONTAINER,
           "replicas": options.slices,
-          "template": {"spec": template},
+          "template": {"spec": _slice_job(options, job)},
         }
       ],
     },

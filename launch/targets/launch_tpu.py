@@ -168,6 +168,40 @@ def _creation(options: argparse.Namespace, name: str, runtime: str):
   ]
 
 
+def _files(
+  options: argparse.Namespace,
+  job: launch_plan.LaunchJob,
+  wheels: list[pathlib.Path],
+) -> dict[str, str]:
+  """The gin files and the two scripts, by name."""
+  _, runtime = KINDS[kind(options.accelerator_type)]
+  extras = {x: f"[{options.extras}]" for x in wheels if _is_ours(x)}
+  variables = {"PYTHONUNBUFFERED": "1", **job.environment}
+  here = {
+    "NAME": job.name,
+    "PROJECT": options.project,
+    "ZONE": options.zone,
+    "MODEL_DIR": job.model_dir.rstrip("/"),
+    "WHEELS": [str(x) for x in wheels],
+    "GIN_FILES": list(job.gin_files),
+    "CREATE": _creation(options, job.name, runtime),
+  }
+  there = {
+    "BUCKET": job.bucket,
+    "MODEL_DIR": job.mounted_dir(),
+    "PACKAGES": [f"./{x.name}{extras.get(x, '')}" for x in wheels],
+    "COMMAND": job.run(),
+    "ENVIRONMENT": [
+      f"{name}={job.mounted(value)}" for name, value in variables.items()
+    ],
+  }
+  return {
+    **job.gin_files,
+    SCRIPT: _script("runs on your machine", SCRIPT, here),
+    WORKER: _script("runs on every worker", WORKER, there),
+  }
+
+
 def plan(
   options: argparse.Namespace, job: launch_plan.LaunchJob
 ) -> launch_plan.LaunchPlan:
@@ -183,40 +217,7 @@ def plan(
       "having its own; it must be gs://BUCKET/FOLDER: "
       "--gin.MODEL_DIR=\"'gs://my-bucket/rm_en'\""
     )
-  _, runtime = KINDS[kind(options.accelerator_type)]
-  wheels = _wheels(options.wheel)
-  extras = {x: f"[{options.extras}]" for x in wheels if _is_ours(x)}
-  packages = [f"./{x.name}{extras.get(x, '')}" for x in wheels]
-  variables = {"PYTHONUNBUFFERED": "1", **job.environment}
-  files = {
-    **job.gin_files,
-    SCRIPT: _script(
-      "runs on your machine",
-      SCRIPT,
-      {
-        "NAME": job.name,
-        "PROJECT": options.project,
-        "ZONE": options.zone,
-        "MODEL_DIR": job.model_dir.rstrip("/"),
-        "WHEELS": [str(x) for x in wheels],
-        "GIN_FILES": list(job.gin_files),
-        "CREATE": _creation(options, job.name, runtime),
-      },
-    ),
-    WORKER: _script(
-      "runs on every worker",
-      WORKER,
-      {
-        "BUCKET": job.bucket,
-        "MODEL_DIR": job.mounted_dir(),
-        "PACKAGES": packages,
-        "COMMAND": job.run(),
-        "ENVIRONMENT": [
-          f"{name}={job.mounted(value)}" for name, value in variables.items()
-        ],
-      },
-    ),
-  }
+  files = _files(options, job, _wheels(options.wheel))
   folder = launch_plan.folder_here(job)
   script = str(folder / SCRIPT)
   return launch_plan.LaunchPlan(

@@ -82,6 +82,12 @@ def _shape_of(batch: types.Batch) -> tuple[int, int]:
 GROUP_STEP = 4  # groups of responses are filled up to a multiple
 
 
+def _group_size(groups: Sequence[Sequence[str]]) -> int:
+  """The responses per prompt to which batches are filled up; 0 without any."""
+  longest = max(map(len, groups), default=0)
+  return meshes.round_up(longest, GROUP_STEP if longest > GROUP_STEP else 1)
+
+
 def score_texts(
   scorer: response_scorer.Scorer,
   params: types.Params,
@@ -111,11 +117,9 @@ def score_texts(
   if mesh is not None:
     meshes.check_batch_size(batch_size, mesh)
   distinct = [list(dict.fromkeys(group)) for group in responses]
-  group = max(map(len, distinct), default=0)
+  group = _group_size(distinct)
   if not group:
     return [[] for _ in prompts]
-  if group > GROUP_STEP:
-    group = meshes.round_up(group, GROUP_STEP)
   results: list[list[float]] = [[] for _ in prompts]
   order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
   for first in range(0, len(order), batch_size):

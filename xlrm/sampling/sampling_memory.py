@@ -41,18 +41,9 @@ def sampling_plan(
   data, parts = (mesh.shape[axis] for axis in meshes.AXES)
   slots = -(-shape.slots // data)
   local = model.part_of(parts)
-  window = batch_shapes.window_lengths(config.max_tokens)[-1]
-
-  def start(params, inputs):
-    return local.start(
-      params, local.encode(params, inputs), shape.rows_per_slot, window
-    )
-
-  def kept(prompts):
-    inputs = jax.ShapeDtypeStruct((prompts, input_length), jnp.int32)
-    cache = jax.eval_shape(start, local.abstract(), inputs)
-    return sum(map(device_memory.bytes_of, jax.tree.leaves(cache)))
-
+  kept = lambda prompts: _cache_bytes(
+    local, prompts, shape.rows_per_slot, input_length, config.max_tokens
+  )
   logits = slots * shape.rows_per_slot * local.config.vocab_size * 4
   reading = -(-shape.prefill_size // data)
   layer = _layer_bytes(local, reading, input_length, input_length)
@@ -67,6 +58,26 @@ def sampling_plan(
       "a step": max(LOGITS_COPIES * logits, layer + kept(reading)),
     }
   )
+
+
+def _cache_bytes(
+  model: language_model.EncoderDecoder,
+  prompts: int,
+  rows_per_slot: int,
+  input_length: int,
+  max_tokens: int,
+) -> int:
+  """The bytes of the KV cache in its longest window."""
+  window = batch_shapes.window_lengths(max_tokens)[-1]
+
+  def start(params, inputs):
+    return model.start(
+      params, model.encode(params, inputs), rows_per_slot, window
+    )
+
+  inputs = jax.ShapeDtypeStruct((prompts, input_length), jnp.int32)
+  cache = jax.eval_shape(start, model.abstract(), inputs)
+  return sum(map(device_memory.bytes_of, jax.tree.leaves(cache)))
 
 
 def _output_layer_bytes(

@@ -137,8 +137,8 @@ def ask(
     key: value for key, value in distinct.items() if key not in answers
   }
   if missing:
+    longest = max(len(asked.encode()) for asked, _ in missing.values())
     try:
-      longest = max(len(asked.encode()) for asked, _ in missing.values())
       cache.reserve(pace.concurrency, longest)
       _ask_missing(missing, answers, _Worker(backend, cache, pace), watch)
     except (completions.BackendError, answer_cache.CacheError) as error:
