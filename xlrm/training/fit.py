@@ -27,12 +27,13 @@ from xlrm.distributed import preemption
 from xlrm.distributed import sharding
 from xlrm.training import frozen_params
 from xlrm.training import metric_writer
+from xlrm.training import train_config
 from xlrm.training import train_loop
 from xlrm.training import train_step
 from xlrm.training import training_memory
 
 # What jobs need of the loop and of a step, so that they import one module.
-TrainConfig = train_loop.TrainConfig
+TrainConfig = train_config.TrainConfig
 FitResult = train_loop.FitResult
 NonFiniteError = train_loop.NonFiniteError
 LossFunction = train_step.LossFunction
