@@ -47,7 +47,7 @@ MODULES = {
   "data": (
     "Data",
     "Types, files, batches, datasets and tasks.",
-    "types storage/ text/ batches/ data/ tasks/",
+    "types/ storage/ text/ batches/ data/ tasks/",
   ),
   "models": (
     "Models",
@@ -57,7 +57,7 @@ MODULES = {
   "training": (
     "Training",
     "The one training loop, meshes and processes, jobs and studies.",
-    "training/ distributed/ jobs/ studies/ config/ t5x_models",
+    "training/ distributed/ jobs/ studies/ config/ t5x_trainer/",
   ),
   "sampling": (
     "Sampling, rewards and best-of-n",

@@ -108,7 +108,7 @@ def _scorer(size: str, **options) -> response_scorer.ResponseScorer:
   )
 
 
-def _training(model, loss_of, batch, mesh) -> device_memory.Plan:
+def _training(model, loss_of, batch, mesh) -> device_memory.MemoryPlan:
   return training_memory.training_plan(
     training_memory.Planned(model, loss_of),
     optimizer=optimizers.adafactor(1e-3),
@@ -125,12 +125,12 @@ def _reward_loss(scorer):
   return scorer.abstract(), reward.reward_loss(scorer)
 
 
-def sft_plan(size: str, mesh) -> device_memory.Plan:
+def sft_plan(size: str, mesh) -> device_memory.MemoryPlan:
   model = _model(size, remat=True, dropout_rate=0.1)
   return _training(model, _sft_loss, _batch(ROWS), mesh)
 
 
-def reward_plan(size: str, mesh) -> device_memory.Plan:
+def reward_plan(size: str, mesh) -> device_memory.MemoryPlan:
   ratings = types.Ratings(
     _batch(ROWS), jax.ShapeDtypeStruct((ROWS, 1), jnp.float32)
   )
@@ -138,7 +138,7 @@ def reward_plan(size: str, mesh) -> device_memory.Plan:
   return _training(model, _reward_loss, ratings, mesh)
 
 
-def best_of_n_plan(size: str, mesh) -> device_memory.Plan:
+def best_of_n_plan(size: str, mesh) -> device_memory.MemoryPlan:
   """The larger of drawing the pool and of scoring it."""
   sampling = sampling_memory.sampling_plan(
     _model(size),
@@ -153,7 +153,7 @@ def best_of_n_plan(size: str, mesh) -> device_memory.Plan:
   return max(sampling, scoring, key=lambda plan: plan.total)
 
 
-def ppo_plan(size: str, mesh) -> device_memory.Plan:
+def ppo_plan(size: str, mesh) -> device_memory.MemoryPlan:
   """Policy and value model in training, reference and reward in bfloat16."""
   policy, value = sft_plan(size, mesh), reward_plan(size, mesh)
   frozen = policy.bytes["parameters"] // 2 + value.bytes["parameters"] // 2
@@ -177,7 +177,7 @@ def ppo_plan(size: str, mesh) -> device_memory.Plan:
     config=sampling_config.SamplingConfig(max_tokens=TARGETS),
   )
   working = rollout.total - rollout.bytes["parameters"]
-  return device_memory.Plan({**held, "working": max(*updates, working)})
+  return device_memory.MemoryPlan({**held, "working": max(*updates, working)})
 
 
 STAGES = {
@@ -189,7 +189,7 @@ STAGES = {
 }
 
 
-def _cell(plan: device_memory.Plan, on: device_memory.Devices) -> str:
+def _cell(plan: device_memory.MemoryPlan, on: device_memory.Devices) -> str:
   text = f"{plan.total / device_memory.GIB:.1f}"
   return text if plan.fits(on) else f"**{text}**"
 

@@ -150,14 +150,13 @@ def _settings(options: argparse.Namespace):
 def _serve(options: argparse.Namespace) -> int:
   from xlrm.annotation import annotation_page
   from xlrm.annotation import annotation_study
-  from xlrm.annotation import design
   from xlrm.annotation import pairs as pairs_lib
   from xlrm.storage import files
 
   directory = files.local(options.output)
   settings = _settings(options)
   annotators = [x.strip() for x in options.annotators.split(",") if x.strip()]
-  pairs = pairs_lib.read(options.records, settings)
+  pairs = annotation_study.read_pairs(options.records, settings)
   language = annotation_page.language_of(settings.language)
   if language != settings.language:
     print(
@@ -168,7 +167,7 @@ def _serve(options: argparse.Namespace) -> int:
       annotation_study.resume(directory, pairs, settings, annotators)
     else:
       annotation_study.begin(directory, pairs, settings, annotators, language)
-    different = sum(not design.look_alike(pair) for pair in pairs)
+    different = sum(not pairs_lib.look_alike(pair) for pair in pairs)
     print(
       f"{min(settings.items, different)} items of {len(pairs)} prompts, "
       f"{len(pairs) - different} of which have identical outputs"

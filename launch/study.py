@@ -144,7 +144,7 @@ def main(options: argparse.Namespace) -> int:
   if options.dry_run or options.launcher is not None:
     run.print_bindings(options)
   if options.dry_run:
-    plan = study_plan.Plan.of(loaded)
+    plan = study_plan.StudyPlan.of(loaded)
     print(plan.text(study_plan.selected(plan, options.only)))
     study_plan.check_tasks(plan)
     return 0

@@ -81,7 +81,7 @@ def pretraining_source(
   num_validation_rows: int = 500,
   seed: int = 0,
 ) -> batch_sources.ArraySource:
-  """Batches for `pretrain.train`: masked, translated, corrupted text.
+  """The batches of `pretrain.train`: masked, translated, corrupted text.
 
   Args:
     vocabulary: sentencepiece file.

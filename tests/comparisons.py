@@ -42,3 +42,12 @@ def both(ours, theirs, **fields):
       for i, x in enumerate(theirs)
     ),
   ]
+
+
+class ByPrefix:
+  """'ru: ...' is Russian: exact, so that counts can be."""
+
+  name, languages = "prefix", ("en", "es", "ru")
+
+  def identify(self, text):
+    return text.split(":")[0] if ":" in text else None

@@ -66,9 +66,9 @@ class Reader:
   identity = {"model": "reader"}
   max_output_tokens = 1
 
-  def complete(self, prompt: str) -> completions.Answer:
+  def complete(self, prompt: str) -> completions.Completion:
     assert processes.is_first()
-    return completions.Answer("1" if len(prompt) % 2 else "2")
+    return completions.Completion("1" if len(prompt) % 2 else "2")
 
 
 def _source(model, made, kind):

@@ -1,4 +1,4 @@
-"""The few names of T5X that `xlrm.t5x_models` uses, where T5X is absent.
+"""The few names of T5X that `xlrm.t5x_trainer` uses, where T5X is absent.
 
 What they stand for was read in https://github.com/google-research/t5x; nothing
 here trains. The tests of the real trainer are skipped without T5X.
@@ -64,8 +64,18 @@ NAMES = {
 }
 
 
-def import_models(monkeypatch):
-  """`xlrm.t5x_models`, on these stand-ins, whether or not T5X is there."""
+PACKAGE = "xlrm.t5x_trainer"
+MODULES = (f"{PACKAGE}.t5x_models", f"{PACKAGE}.t5x_settings")
+
+
+def forget() -> None:
+  """Modules that were imported on the stand-ins are imported no more."""
+  for name in MODULES:
+    sys.modules.pop(name, None)
+
+
+def import_modules(monkeypatch):
+  """`t5x_models` and `t5x_settings` on these stand-ins, T5X there or not."""
   package = types.ModuleType("t5x")
   monkeypatch.setitem(sys.modules, "t5x", package)
   for name, content in NAMES.items():
@@ -73,5 +83,5 @@ def import_models(monkeypatch):
     vars(module).update(content)
     setattr(package, name, module)
     monkeypatch.setitem(sys.modules, f"t5x.{name}", module)
-  monkeypatch.delitem(sys.modules, "xlrm.t5x_models", raising=False)
-  return importlib.import_module("xlrm.t5x_models")
+  forget()
+  return tuple(importlib.import_module(name) for name in MODULES)

@@ -100,7 +100,7 @@ REFUSED = {
   "ids": lambda: file_tasks._ids(PLACE),
   "rows": lambda: list(row_files.rows(PLACE)),
   "study": lambda: people_study(PLACE),
-  "local job": lambda: launch_plan.Job("x", PLACE, "").folder(),
+  "local job": lambda: launch_plan.LaunchJob("x", PLACE, "").folder(),
 }
 
 
@@ -166,7 +166,7 @@ def test_a_study_in_a_bucket_is_planned_with_its_name(bucket):
   for cell in cells:
     assert str(cell.folder).startswith(PLACE)
     assert any(PLACE in line for line in cell.bindings)
-    assert study_state.state(cell, "x") is study_state.State.MISSING
+    assert study_state.state(cell, "x") is study_state.CellState.MISSING
   with pytest.raises(ValueError, match=PLACE):
     with study_state.lock(made):
       pass

@@ -19,9 +19,9 @@ HERE = ("local", "slurm")  # this machine sees MODEL_DIR
 
 
 def travelling(
-  loaded: study_plan.Loaded, plan: study_plan.Plan
+  loaded: study_plan.Loaded, plan: study_plan.StudyPlan
 ) -> tuple[str, dict[str, str]]:
-  """(the study's gin file, text of its jobs' gin files by name).
+  """The study's gin file, and the gin files of its jobs by name.
 
   A cell is the same cell as before: its job's text is what it was read as.
   """
@@ -43,14 +43,14 @@ def travelling(
 
 
 def run(options: argparse.Namespace, loaded: study_plan.Loaded) -> int:
-  """Prints what would be written and run; does it with --go.
+  """Prints what would be written and run, and does it with --go.
 
   Raises:
     ValueError: a mistake in the study or in an option; nothing is written.
   """
   target = target_choice.module_of(options.launcher)
   target.check(options)
-  plan = study_plan.Plan.of(loaded)
+  plan = study_plan.StudyPlan.of(loaded)
   chosen = study_plan.selected(plan, options.only)
   if options.launcher in HERE:
     study_plan.check_needs(plan, chosen)

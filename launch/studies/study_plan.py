@@ -14,7 +14,7 @@ from xlrm.studies import study_cells
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-  """A study and where it comes from.
+  """A study, and the gin files that it comes from.
 
   Attributes:
     study: the object.
@@ -33,13 +33,14 @@ class Loaded:
     bindings: Sequence[str] = (),
     search_paths: Sequence[str] = (),
   ) -> "Loaded":
+    """The study that gin files and bindings make."""
     job = gin_jobs.load(gin_files, bindings, search_paths)
     return cls(job.build(study_lib.Study), job.text(), search_paths)
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-  """What a cell costs, as far as its configuration tells.
+  """The cost of a cell, as far as its configuration tells.
 
   Attributes:
     words: for people.
@@ -54,18 +55,18 @@ class Cost:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class StudyPlan:
   """The cells of a study and, by their names, what is known of them."""
 
   study: study_lib.Study
   cells: Sequence[study_cell.StudyCell]
   macros: Mapping[str, Mapping[str, Any]]
   identities: Mapping[str, str]
-  states: Mapping[str, study_state.State]
+  states: Mapping[str, study_state.CellState]
 
   @classmethod
-  def of(cls, loaded: Loaded) -> "Plan":
-    """Reads gin files and the folders of the study; imports no job.
+  def of(cls, loaded: Loaded) -> "StudyPlan":
+    """The plan of a study, from gin files and folders; imports no job.
 
     Raises:
       ValueError, OSError: a mistake in the study or in a gin file of it.
@@ -88,7 +89,7 @@ class Plan:
   def present(
     self, cell: study_cell.StudyCell
   ) -> tuple[study_cell.StudyCell, str]:
-    """See `study_state.present`."""
+    """The cell with what it wants now, see `study_state.present`."""
     by_name = {x.name: x for x in self.cells}
     return study_state.present(cell, by_name, self.identities)
 
@@ -103,7 +104,9 @@ class Plan:
       if cell.name in costs
     ]
     todo = [
-      x for x in chosen if self.states[x.name] is not study_state.State.EXISTS
+      x
+      for x in chosen
+      if self.states[x.name] is not study_state.CellState.EXISTS
     ]
     done = len(chosen) - len(todo)
     head = f"{self.study.model_dir}: {len(chosen)} cells, {done} exist"
@@ -128,7 +131,7 @@ def _number(value: Any) -> int:
 def cost(
   study: study_lib.Study, cell: study_cell.StudyCell, macros: Mapping[str, Any]
 ) -> Cost:
-  """Of one cell; `macros` are those of its job."""
+  """The cost of one cell; `macros` are those of its job."""
   steps = _number(macros.get("TRAIN_STEPS"))
   rows = _number(macros.get("BATCH_SIZE"))
   prompts = study.max_prompts
@@ -168,7 +171,7 @@ def _questions(study: study_lib.Study, method: str) -> str:
 
 
 def selected(
-  plan: Plan, patterns: Sequence[str] | None
+  plan: StudyPlan, patterns: Sequence[str] | None
 ) -> list[study_cell.StudyCell]:
   """The cells whose names the patterns fit; None is all.
 
@@ -188,13 +191,16 @@ def selected(
   ]
 
 
-def check_needs(plan: Plan, chosen: Sequence[study_cell.StudyCell]) -> None:
+def check_needs(
+  plan: StudyPlan, chosen: Sequence[study_cell.StudyCell]
+) -> None:
   """Raises ValueError if a chosen cell needs one that is not there."""
   names = {cell.name for cell in chosen}
   for cell in chosen:
     for need in cell.needs:
       if (
-        need not in names and plan.states[need] is not study_state.State.EXISTS
+        need not in names
+        and plan.states[need] is not study_state.CellState.EXISTS
       ):
         raise ValueError(
           f"{cell.title} needs {need}, which is {plan.states[need].value}; "
@@ -202,7 +208,7 @@ def check_needs(plan: Plan, chosen: Sequence[study_cell.StudyCell]) -> None:
         )
 
 
-def check_tasks(plan: Plan) -> None:
+def check_tasks(plan: StudyPlan) -> None:
   """Raises ValueError if a language has no such task; imports SeqIO."""
   try:
     from xlrm.data import registry

@@ -45,7 +45,9 @@ def run_cell(
   """
   state, mark = study_state.state, study_state.write_mark
   with _held(study_state.cell_lock(cell, wait)):
-    if processes.on_first(state, cell, identity) is study_state.State.EXISTS:
+    if (
+      processes.on_first(state, cell, identity) is study_state.CellState.EXISTS
+    ):
       return  # the other process was faster
     processes.on_first(mark, cell, identity, False)
     try:
@@ -81,12 +83,15 @@ def _error_of(
 
 
 def run_cells(
-  plan: study_plan.Plan,
+  plan: study_plan.StudyPlan,
   chosen: Sequence[study_cell.StudyCell],
   search: Sequence[str] = (),
   wait: float = 0,
 ) -> list[str]:
-  """Runs what is missing of them; a line for each cell that is not done."""
+  """Runs what is missing of the chosen cells.
+
+  The result has a line for each cell that is not done.
+  """
   failed: dict[str, str] = {}
   numbers = {cell.name: i for i, cell in enumerate(plan.cells, 1)}
   for cell in chosen:
@@ -99,7 +104,7 @@ def run_cells(
     # A judge may have come to its end.
     cell, identity = processes.on_first(plan.present, cell)
     state = processes.on_first(study_state.state, cell, identity)
-    if state is study_state.State.EXISTS:
+    if state is study_state.CellState.EXISTS:
       print(f"{line}: exists", flush=True)
       continue
     print(line, flush=True)
@@ -122,7 +127,7 @@ def _check_now(
   """Raises ValueError if a chosen cell cannot be run as it is."""
   limit = time.monotonic() + wait
   while True:
-    plan = study_plan.Plan.of(loaded)
+    plan = study_plan.StudyPlan.of(loaded)
     try:
       study_plan.check_needs(plan, chosen)
       break
@@ -138,7 +143,7 @@ def run(
   only: Sequence[str] | None = None,
   wait_seconds: float = 0,
 ) -> int:
-  """Runs what is missing of a study; 1 if cells failed.
+  """Runs what is missing of a study; the result is 1 if cells failed.
 
   All processes of a job run one cell after the other together.
 
@@ -157,7 +162,7 @@ def run(
       f"MODEL_DIR {loaded.study.model_dir!r}: a study runs in a folder; "
       "--launcher=tpu or kubernetes mounts buckets on its machines"
     )
-  plan = study_plan.Plan.of(loaded)
+  plan = study_plan.StudyPlan.of(loaded)
   chosen = study_plan.selected(plan, only)
   # A mistake leaves no folder.
   processes.alone_on_first(_check_now, loaded, chosen, wait_seconds)

@@ -22,7 +22,7 @@ WAIT_SECONDS = 120
 
 
 def _sbatch(
-  options: argparse.Namespace, job: launch_plan.Job, name: str
+  options: argparse.Namespace, job: launch_plan.LaunchJob, name: str
 ) -> str:
   """The file that runs a cell, whose name is its argument."""
   own = launch_slurm.layout(options)
@@ -39,11 +39,11 @@ def _sbatch(
 
 def plan(
   options: argparse.Namespace,
-  job: launch_plan.Job,
-  study: study_plan.Plan,
+  job: launch_plan.LaunchJob,
+  study: study_plan.StudyPlan,
   chosen: Sequence[study_cell.StudyCell],
-) -> launch_plan.Plan:
-  """The scripts and their submission; nothing if all cells are complete.
+) -> launch_plan.LaunchPlan:
+  """The plan of the scripts and their submission; empty if all is complete.
 
   Raises:
     ValueError: an option that sbatch could not read, or MODEL_DIR a bucket.
@@ -53,14 +53,14 @@ def plan(
   for cell in chosen:
     needs = [x for x in cell.needs if x in names]
     wants = [f"?{x}" for x in cell.wants if x in names]
-    if study.states[cell.name] is study_state.State.EXISTS and not wants:
+    if study.states[cell.name] is study_state.CellState.EXISTS and not wants:
       continue
     script = ONE if cell.kind in study_lib.ONE_PROCESS else SEVERAL
     lines.append(shlex.join(["submit", script, cell.name, *needs, *wants]))
     names.add(cell.name)
     used.add(script)
   if not lines:
-    return launch_plan.Plan(folder, {}, (), ("All cells are complete.",))
+    return launch_plan.LaunchPlan(folder, {}, (), ("All cells are complete.",))
   head = [
     "#!/bin/bash",
     "# Written by `xlrm study --launcher=slurm`.",
@@ -69,7 +69,7 @@ def plan(
     launch_plan.asset("slurm_study.sh"),
   ]
   submit = "\n".join([*head, *lines, "finish", ""])
-  return launch_plan.Plan(
+  return launch_plan.LaunchPlan(
     folder,
     {
       **job.gin_files,

@@ -47,7 +47,7 @@ TRAINED = ("sft", "reward", "ppo")
 Texts = Mapping[str, Sequence[gin_statements.Source]]  # by name of cell
 
 
-class State(enum.Enum):
+class CellState(enum.Enum):
   """How far a cell got."""
 
   MISSING = "missing"
@@ -78,7 +78,7 @@ def texts(
 def identities(
   cells: Sequence[study_cell.StudyCell], read: Texts
 ) -> dict[str, str]:
-  """Name of a cell -> changes when its job, settings or needs do.
+  """The identity of every cell, which changes with its job, settings or needs.
 
   Where the study's folder is, and comments, make no difference.
   """
@@ -109,17 +109,17 @@ def _mark(cell: study_cell.StudyCell) -> dict | None:
     ) from error
 
 
-def state(cell: study_cell.StudyCell, identity: str) -> State:
-  """From its folder alone; one in a bucket is seen only where it is mounted."""
+def state(cell: study_cell.StudyCell, identity: str) -> CellState:
+  """The state of a cell, from its folder alone; a bucket must be mounted."""
   if files.is_remote(cell.folder):
-    return State.MISSING
+    return CellState.MISSING
   mark = _mark(cell)
   product = any(files.local(cell.folder).glob(PRODUCTS[cell.kind]))
   if mark is None:
-    return State.BEGUN if product else State.MISSING
+    return CellState.BEGUN if product else CellState.MISSING
   if mark["identity"] != identity:
-    return State.CHANGED
-  return State.EXISTS if mark["done"] and product else State.BEGUN
+    return CellState.CHANGED
+  return CellState.EXISTS if mark["done"] and product else CellState.BEGUN
 
 
 def present(
@@ -136,7 +136,7 @@ def present(
   done = [
     name
     for name in cell.wants
-    if state(*present(cells[name], cells, known)) is State.EXISTS
+    if state(*present(cells[name], cells, known)) is CellState.EXISTS
   ]
   missing = set(cell.wants).difference(done)
   parts = [known[name] for name in (cell.name, *done)]
@@ -162,7 +162,7 @@ def _digest(source: pathlib.Path) -> str:
 
 
 def write_mark(cell: study_cell.StudyCell, identity: str, done: bool) -> None:
-  """Says what runs here, or that it is done."""
+  """Writes into the folder what runs there, or that it is done."""
   mark = {
     "title": cell.title,
     "gin_file": cell.gin_file,
@@ -175,7 +175,7 @@ def write_mark(cell: study_cell.StudyCell, identity: str, done: bool) -> None:
 
 
 def forget_if_empty(cell: study_cell.StudyCell) -> None:
-  """A cell that never began leaves no folder that looks like a run."""
+  """Removes the folder of a cell that never began: it looks like a run."""
   with contextlib.suppress(OSError):  # what went wrong before is to be heard
     folder = files.local(cell.folder)
     names = {x.name for x in folder.iterdir()}
@@ -197,9 +197,9 @@ def _change(cell: study_cell.StudyCell) -> str:
 
 
 def refuse_changed(
-  cells: Sequence[study_cell.StudyCell], states: Mapping[str, State]
+  cells: Sequence[study_cell.StudyCell], states: Mapping[str, CellState]
 ) -> None:
-  """Training would continue a run that is another.
+  """Raises if training would continue a run that is another.
 
   Raises:
     ValueError: lists all such cells, and what changed.
@@ -207,7 +207,7 @@ def refuse_changed(
   other = [
     f"  {cell.folder}: {_change(cell)}"
     for cell in cells
-    if cell.kind in TRAINED and states[cell.name] is State.CHANGED
+    if cell.kind in TRAINED and states[cell.name] is CellState.CHANGED
   ]
   if other:
     listed = "\n".join(other)
@@ -220,7 +220,7 @@ def refuse_changed(
 
 @contextlib.contextmanager
 def lock(study: study_lib.Study, *, shared: bool = False) -> Iterator[None]:
-  """Keeps a second process out of the study; ends with this one.
+  """A context that keeps a second process out of the study.
 
   Args:
     shared: other processes that say so, too, are let in.
@@ -237,7 +237,7 @@ def lock(study: study_lib.Study, *, shared: bool = False) -> Iterator[None]:
 def cell_lock(
   cell: study_cell.StudyCell, wait_seconds: float = 0
 ) -> Iterator[None]:
-  """Keeps a second process out of a cell for this long; see `lock`."""
+  """A context that keeps a second process out of a cell; see `lock`."""
   path = files.local(cell.root) / CELL_LOCKS / f"{cell.name}.lock"
   with _locked(path, cell.title, False, wait_seconds):
     yield

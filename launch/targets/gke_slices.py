@@ -16,7 +16,7 @@ ONE_MACHINE = ("1x1", "2x2", "2x4")  # v5e and v6e
 
 
 def machines(tpu: str, topology: str | None) -> tuple[int, int]:
-  """(machines, chips of each) of a TPU slice: v6e, 4x4 -> (4, 4).
+  """The machines of a TPU slice and the chips of each: v6e, 4x4 -> (4, 4).
 
   Raises:
     ValueError: no such TPU, or its chips do not lie so.

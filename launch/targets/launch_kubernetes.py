@@ -27,6 +27,7 @@ SAVE_SECONDS = 180  # from SIGTERM to SIGKILL; spot machines give less
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the options of this target."""
   add = parser.add_argument
   add("--image", help="container image with xlrm; launch/README.md makes one")
   add("--nodes", type=int, help="pods, each a process; default 1")
@@ -56,15 +57,14 @@ def check(options: argparse.Namespace) -> None:
     form("--service_account", options.service_account, label, "trainer")
   if options.claim is not None:
     form("--claim", options.claim, rf"{label}:/[\w./-]+", "runs:/runs")
-  launch_plan.at_least_one("--slices", options.slices)
+  launch_plan.at_least("--slices", options.slices, 1)
   for name in ("gpus_per_node", "max_restarts"):
-    if getattr(options, name) < 0:
-      raise ValueError(f"--{name}={getattr(options, name)} is below 0")
+    launch_plan.at_least(f"--{name}", getattr(options, name), 0)
   if options.tpu is None:
     if options.topology or options.slices > 1:
       raise ValueError("--topology and --slices belong to a TPU: --tpu=v6e")
     nodes = 1 if options.nodes is None else options.nodes
-    launch_plan.at_least_one("--nodes", nodes)
+    launch_plan.at_least("--nodes", nodes, 1)
   elif options.gpus_per_node or options.nodes is not None:
     raise ValueError(
       "the nodes of a TPU slice follow from its --topology; --nodes and "
@@ -73,7 +73,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def _storage(
-  options: argparse.Namespace, job: launch_plan.Job
+  options: argparse.Namespace, job: launch_plan.LaunchJob
 ) -> tuple[str, dict[str, Any]]:
   """(where MODEL_DIR's volume is mounted, the volume)."""
   if job.bucket is not None:
@@ -121,8 +121,36 @@ def _environment(name: str, nodes: int) -> list[dict[str, Any]]:
   ]
 
 
+def _container(
+  options: argparse.Namespace,
+  job: launch_plan.LaunchJob,
+  nodes: int,
+  folder: str,
+) -> dict[str, Any]:
+  """The container that runs the job, with its volumes."""
+  said = {"PYTHONUNBUFFERED": "1", **job.environment}
+  environment = [
+    {"name": name, "value": job.mounted(value)} for name, value in said.items()
+  ]
+  if not options.tpu:
+    environment += _environment(job.name, nodes)
+  return {
+    "name": CONTAINER,
+    "image": options.image,
+    "command": ["xlrm", *job.run("/job")],
+    "env": environment,
+    "volumeMounts": [
+      {"name": "job", "mountPath": "/job"},
+      {"name": "runs", "mountPath": folder},
+    ],
+  }
+
+
 def _pod(
-  options: argparse.Namespace, job: launch_plan.Job, nodes: int, chips: int
+  options: argparse.Namespace,
+  job: launch_plan.LaunchJob,
+  nodes: int,
+  chips: int,
 ) -> dict[str, Any]:
   """Template of the pods."""
   folder, volume = _storage(options, job)
@@ -137,22 +165,7 @@ def _pod(
     resources["nvidia.com/gpu"] = chips
   if options.spot:
     selector["cloud.google.com/gke-spot"] = "true"
-  said = {"PYTHONUNBUFFERED": "1", **job.environment}
-  environment = [
-    {"name": name, "value": job.mounted(value)} for name, value in said.items()
-  ]
-  if not options.tpu:
-    environment += _environment(job.name, nodes)
-  container = {
-    "name": CONTAINER,
-    "image": options.image,
-    "command": ["xlrm", *job.run("/job")],
-    "env": environment,
-    "volumeMounts": [
-      {"name": "job", "mountPath": "/job"},
-      {"name": "runs", "mountPath": folder},
-    ],
-  }
+  container = _container(options, job, nodes, folder)
   if resources:
     container["resources"] = {"limits": resources}
   spec = {
@@ -172,13 +185,10 @@ def _pod(
   return {**({"metadata": {"annotations": fuse}} if fuse else {}), "spec": spec}
 
 
-def jobset(options: argparse.Namespace, job: launch_plan.Job) -> dict[str, Any]:
-  """The JobSet: one job per slice, one pod per machine.
-
-  A pod that fails fails its job, and a job that fails starts the set again, at
-  most max_restarts times; it does not count if the machine was taken away or
-  the job said that it saved.
-  """
+def _slice_job(
+  options: argparse.Namespace, job: launch_plan.LaunchJob
+) -> dict[str, Any]:
+  """The job of a slice: one pod per machine, and what their failures mean."""
   if options.tpu:
     nodes, chips = gke_slices.machines(options.tpu, options.topology)
   else:
@@ -186,7 +196,7 @@ def jobset(options: argparse.Namespace, job: launch_plan.Job) -> dict[str, Any]:
   saved = {"containerName": CONTAINER, "operator": "In"}
   saved["values"] = [preemption.PREEMPTED_EXIT_CODE]
   lost = {"type": "DisruptionTarget", "status": "True"}
-  template = {
+  return {
     "backoffLimit": 0,
     "completionMode": "Indexed",
     "completions": nodes,
@@ -199,6 +209,17 @@ def jobset(options: argparse.Namespace, job: launch_plan.Job) -> dict[str, Any]:
     },
     "template": _pod(options, job, nodes, chips),
   }
+
+
+def jobset(
+  options: argparse.Namespace, job: launch_plan.LaunchJob
+) -> dict[str, Any]:
+  """The JobSet: one job per slice, one pod per machine.
+
+  A pod that fails fails its job, and a job that fails starts the set again, at
+  most max_restarts times; it does not count if the machine was taken away or
+  the job said that it saved.
+  """
   metadata = {"name": job.name, "namespace": options.namespace}
   if options.tpu:  # one node pool per slice
     key = "alpha.jobset.sigs.k8s.io/exclusive-topology"
@@ -223,7 +244,7 @@ def jobset(options: argparse.Namespace, job: launch_plan.Job) -> dict[str, Any]:
         {
           "name": CONTAINER,
           "replicas": options.slices,
-          "template": {"spec": template},
+          "template": {"spec": _slice_job(options, job)},
         }
       ],
     },
@@ -242,8 +263,8 @@ _Dumper.add_representer(
 )
 
 
-def manifest(options: argparse.Namespace, job: launch_plan.Job) -> str:
-  """ConfigMap and JobSet as YAML."""
+def manifest(options: argparse.Namespace, job: launch_plan.LaunchJob) -> str:
+  """The ConfigMap and the JobSet as YAML."""
   gin_file = {
     "apiVersion": "v1",
     "kind": "ConfigMap",
@@ -260,8 +281,10 @@ def manifest(options: argparse.Namespace, job: launch_plan.Job) -> str:
   return f"# Written by `xlrm launch kubernetes`.\n{text}"
 
 
-def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
-  """The manifest and `kubectl apply`.
+def plan(
+  options: argparse.Namespace, job: launch_plan.LaunchJob
+) -> launch_plan.LaunchPlan:
+  """The plan of the manifest and `kubectl apply`.
 
   Raises:
     ValueError: an option is missing or impossible, MODEL_DIR is on no volume.
@@ -270,7 +293,7 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
   path = str(folder / MANIFEST)
   first = "batch.kubernetes.io/job-completion-index=0"
   logs = f"jobset.sigs.k8s.io/jobset-name={job.name},{first}"
-  return launch_plan.Plan(
+  return launch_plan.LaunchPlan(
     folder,
     {MANIFEST: manifest(options, job)},
     (launch_plan.Command(("kubectl", "apply", f"--filename={path}")),),

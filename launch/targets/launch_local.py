@@ -27,6 +27,7 @@ NOISE = "[Gloo] Rank "  # every group of devices greets its members
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the options of this target."""
   parser.add_argument("--processes", type=int, default=2, help="default 2")
   parser.add_argument(
     "--cpu_devices", type=int, default=1, help="of each process; default 1"
@@ -35,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check(options: argparse.Namespace) -> None:
   """Raises ValueError for numbers below 1."""
-  launch_plan.at_least_one("--processes", options.processes)
-  launch_plan.at_least_one("--cpu_devices", options.cpu_devices)
+  launch_plan.at_least("--processes", options.processes, 1)
+  launch_plan.at_least("--cpu_devices", options.cpu_devices, 1)
 
 
 def _free_port() -> int:
@@ -45,8 +46,10 @@ def _free_port() -> int:
     return listener.getsockname()[1]
 
 
-def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
-  """One command per process, which all run at the same time."""
+def plan(
+  options: argparse.Namespace, job: launch_plan.LaunchJob
+) -> launch_plan.LaunchPlan:
+  """The plan of one command per process, which run at the same time."""
   if job.bucket is not None:
     raise ValueError(
       f"MODEL_DIR {job.model_dir} is a bucket; processes of this machine keep "
@@ -68,11 +71,11 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
     )
     for number in range(options.processes)
   )
-  return launch_plan.Plan(folder, job.gin_files, commands)
+  return launch_plan.LaunchPlan(folder, job.gin_files, commands)
 
 
-def go(plan: launch_plan.Plan) -> int:
-  """Runs the processes of a plan; see `run_together`."""
+def go(plan: launch_plan.LaunchPlan) -> int:
+  """Runs the processes of a plan, see `run_together`."""
   return run_together(plan.commands)
 
 

@@ -24,8 +24,8 @@ NAME = r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?"
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-  """What is launched.
+class LaunchJob:
+  """A job that is launched.
 
   Attributes:
     name: of the queued resource, the SLURM job, the JobSet.
@@ -50,18 +50,18 @@ class Job:
 
   @property
   def gin_files(self) -> dict[str, str]:
-    """Text by name, with paths in the bucket of MODEL_DIR as mounted files."""
+    """The gin files by name, with paths in MODEL_DIR's bucket as mounted."""
     every = {CONFIG: self.gin, **self.files}
     return {name: self.mounted(text) for name, text in every.items()}
 
   @property
   def bucket(self) -> str | None:
-    """BUCKET of gs://BUCKET/folder."""
+    """The BUCKET of gs://BUCKET/folder; None for a folder."""
     match = re.match(r"gs://([^/]+)", self.model_dir)
     return match[1] if match else None
 
   def folder(self) -> pathlib.Path:
-    """MODEL_DIR/launch."""
+    """The folder MODEL_DIR/launch."""
     return files_lib.local(self.model_dir) / FOLDER
 
   def mounted_dir(self) -> str:
@@ -87,7 +87,7 @@ def job(
   environment: Sequence[str] = (),
   files: Mapping[str, str] | None = None,
   command: Sequence[str] = ("run",),
-) -> Job:
+) -> LaunchJob:
   """A job with a name, by default the last part of its MODEL_DIR.
 
   Args:
@@ -116,7 +116,7 @@ def job(
     name = re.sub(r"[^a-z0-9]+", "-", last).strip("-")[:40].rstrip("-")
     name = name if re.match("[a-z]", name) else f"xlrm-{name}".rstrip("-")[:40]
   name = checked("--name", name, NAME)
-  return Job(name, model_dir, gin, said, files or {}, command)
+  return LaunchJob(name, model_dir, gin, said, files or {}, command)
 
 
 def checked(option: str, value: str, pattern: str, example: str = "") -> str:
@@ -131,27 +131,28 @@ def checked(option: str, value: str, pattern: str, example: str = "") -> str:
   raise ValueError(f"{option}={value!r} is not of the form {hint}")
 
 
-def at_least_one(option: str, value: int) -> None:
-  """Raises ValueError below 1."""
-  if value < 1:
-    raise ValueError(f"{option}={value} must be at least 1")
+def at_least(option: str, value: int, minimum: int) -> None:
+  """Raises ValueError if the value of an option is below its minimum."""
+  if value < minimum:
+    raise ValueError(f"{option}={value} must be at least {minimum}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-  """One command of a plan; `environment` is added to the present one."""
+  """A command of a plan; `environment` is added to the present one."""
 
   arguments: tuple[str, ...]
   environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   def text(self) -> str:
+    """The command as a shell reads it."""
     words = [f"{k}={shlex.quote(v)}" for k, v in self.environment.items()]
     return " ".join([*words, shlex.join(self.arguments)])
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-  """Everything that --go would do.
+class LaunchPlan:
+  """A plan: everything that --go would do.
 
   Attributes:
     folder: where the files go, on this machine.
@@ -166,6 +167,7 @@ class Plan:
   notes: tuple[str, ...] = ()
 
   def text(self) -> str:
+    """The files, commands and notes, as they are shown."""
     parts = [
       f"---- {self.folder / name}\n{text.rstrip()}\n"
       for name, text in self.files.items()
@@ -184,18 +186,18 @@ class Plan:
       files_lib.write_text(self.folder / name, text)
 
 
-def folder_here(launched: Job) -> pathlib.Path:
-  """For the files of a job whose MODEL_DIR this machine may not see."""
+def folder_here(launched: LaunchJob) -> pathlib.Path:
+  """The folder for a job whose MODEL_DIR this machine may not see."""
   return pathlib.Path(LOCAL) / launched.name
 
 
 def asset(name: str) -> str:
-  """The unchanging part of a script."""
+  """The text of the unchanging part of a script."""
   path = package_data.asset("launch", name)
   return files_lib.read_text(path)
 
 
-def run(plan: Plan) -> int:
+def run(plan: LaunchPlan) -> int:
   """Runs the commands one after another; the first failure ends it.
 
   Raises:

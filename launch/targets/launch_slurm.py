@@ -38,6 +38,7 @@ NETWORKED = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the options of this target."""
   parser.add_argument("--nodes", type=int, default=1, help="default 1")
   parser.add_argument(
     "--gpus_per_node", type=int, default=0, help="default 0: CPUs only"
@@ -81,7 +82,7 @@ def _mount_type(path: pathlib.Path) -> tuple[str, str]:
 
 
 def notes(folder: pathlib.Path, nodes: int) -> list[str]:
-  """A warning, if the nodes may not see the folder."""
+  """The warning, if there is one, that the nodes may not see the folder."""
   point, kind = _mount_type(folder)
   if nodes > 1 and not kind.startswith(NETWORKED):
     return [
@@ -93,9 +94,8 @@ def notes(folder: pathlib.Path, nodes: int) -> list[str]:
 
 def check(options: argparse.Namespace) -> None:
   """Raises ValueError for an option that is missing or impossible."""
-  launch_plan.at_least_one("--nodes", options.nodes)
-  if options.gpus_per_node < 0:
-    raise ValueError(f"--gpus_per_node={options.gpus_per_node} is below 0")
+  launch_plan.at_least("--nodes", options.nodes, 1)
+  launch_plan.at_least("--gpus_per_node", options.gpus_per_node, 0)
   if options.time is not None:
     launch_plan.checked(
       "--time",
@@ -118,7 +118,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def layout(options: argparse.Namespace) -> list[str]:
-  """Options of sbatch: one process per GPU, or per node without GPUs."""
+  """The options of sbatch: one process per GPU, or per node without GPUs."""
   tasks = options.gpus_per_node or 1
   return [
     f"--nodes={options.nodes}",
@@ -129,12 +129,12 @@ def layout(options: argparse.Namespace) -> list[str]:
 
 def script(
   options: argparse.Namespace,
-  job: launch_plan.Job,
+  job: launch_plan.LaunchJob,
   comment: str,
   own: Sequence[str],
   command: str,
 ) -> str:
-  """An sbatch file.
+  """The text of an sbatch file.
 
   Args:
     own: options of sbatch that come before those of every job.
@@ -162,8 +162,8 @@ def script(
   )
 
 
-def folder_of(job: launch_plan.Job) -> pathlib.Path:
-  """For its files, absolute.
+def folder_of(job: launch_plan.LaunchJob) -> pathlib.Path:
+  """The folder for a job's files, absolute.
 
   Raises:
     ValueError: MODEL_DIR is a bucket.
@@ -181,8 +181,10 @@ def log(folder: pathlib.Path, name: str) -> str:
   return f"{folder}/".replace("%", "%%") + name
 
 
-def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
-  """The sbatch file and its submission.
+def plan(
+  options: argparse.Namespace, job: launch_plan.LaunchJob
+) -> launch_plan.LaunchPlan:
+  """The plan of the sbatch file and its submission.
 
   Raises:
     ValueError: an option that sbatch could not read, or MODEL_DIR a bucket.
@@ -195,7 +197,7 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
   ]
   comment = f"`xlrm launch slurm`; submit it with `sbatch {SCRIPT}`."
   text = script(options, job, comment, own, shlex.join(job.run(folder)))
-  return launch_plan.Plan(
+  return launch_plan.LaunchPlan(
     folder,
     {**job.gin_files, SCRIPT: text},
     (launch_plan.Command(("sbatch", str(folder / SCRIPT))),),

@@ -29,6 +29,7 @@ ONE_WORKER = ("1", "4", "8")  # v5litepod and v6e within one machine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the options of this target."""
   add = parser.add_argument
   add("--accelerator_type", help="v4-32, v5litepod-16, v5p-8, v6e-8")
   add("--project", help="of Google Cloud")
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def kind(accelerator_type: str) -> str:
-  """v4 of v4-32.
+  """The kind of an accelerator type: v4 of v4-32.
 
   Raises:
     ValueError: not an accelerator type; says which are near.
@@ -130,7 +131,7 @@ def check(options: argparse.Namespace) -> None:
   form("--project", options.project, r"[a-z][-a-z0-9:.]+", "my-project-123")
   form("--zone", options.zone, r"[a-z]+-[a-z]+\d+-[a-z]", "us-central2-b")
   form("--extras", options.extras, r"\w+(,\w+)*", "data,tpu")
-  launch_plan.at_least_one("--slices", options.slices)
+  launch_plan.at_least("--slices", options.slices, 1)
   if options.runtime_version is not None:
     version = options.runtime_version
     form("--runtime_version", version, r"[\w.-]+", "tpu-ubuntu2204-base")
@@ -168,8 +169,44 @@ def _creation(options: argparse.Namespace, name: str, runtime: str):
   ]
 
 
-def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
-  """The two scripts, the gin file, and `bash tpu.sh`.
+def _files(
+  options: argparse.Namespace,
+  job: launch_plan.LaunchJob,
+  wheels: list[pathlib.Path],
+) -> dict[str, str]:
+  """The gin files and the two scripts, by name."""
+  _, runtime = KINDS[kind(options.accelerator_type)]
+  extras = {x: f"[{options.extras}]" for x in wheels if _is_ours(x)}
+  variables = {"PYTHONUNBUFFERED": "1", **job.environment}
+  here = {
+    "NAME": job.name,
+    "PROJECT": options.project,
+    "ZONE": options.zone,
+    "MODEL_DIR": job.model_dir.rstrip("/"),
+    "WHEELS": [str(x) for x in wheels],
+    "GIN_FILES": list(job.gin_files),
+    "CREATE": _creation(options, job.name, runtime),
+  }
+  there = {
+    "BUCKET": job.bucket,
+    "MODEL_DIR": job.mounted_dir(),
+    "PACKAGES": [f"./{x.name}{extras.get(x, '')}" for x in wheels],
+    "COMMAND": job.run(),
+    "ENVIRONMENT": [
+      f"{name}={job.mounted(value)}" for name, value in variables.items()
+    ],
+  }
+  return {
+    **job.gin_files,
+    SCRIPT: _script("runs on your machine", SCRIPT, here),
+    WORKER: _script("runs on every worker", WORKER, there),
+  }
+
+
+def plan(
+  options: argparse.Namespace, job: launch_plan.LaunchJob
+) -> launch_plan.LaunchPlan:
+  """The plan of the two scripts, the gin file, and `bash tpu.sh`.
 
   Raises:
     ValueError: something is missing or is not what gcloud takes, MODEL_DIR is
@@ -181,43 +218,10 @@ def plan(options: argparse.Namespace, job: launch_plan.Job) -> launch_plan.Plan:
       "having its own; it must be gs://BUCKET/FOLDER: "
       "--gin.MODEL_DIR=gs://my-bucket/rm_en"
     )
-  _, runtime = KINDS[kind(options.accelerator_type)]
-  wheels = _wheels(options.wheel)
-  extras = {x: f"[{options.extras}]" for x in wheels if _is_ours(x)}
-  packages = [f"./{x.name}{extras.get(x, '')}" for x in wheels]
-  variables = {"PYTHONUNBUFFERED": "1", **job.environment}
-  files = {
-    **job.gin_files,
-    SCRIPT: _script(
-      "runs on your machine",
-      SCRIPT,
-      {
-        "NAME": job.name,
-        "PROJECT": options.project,
-        "ZONE": options.zone,
-        "MODEL_DIR": job.model_dir.rstrip("/"),
-        "WHEELS": [str(x) for x in wheels],
-        "GIN_FILES": list(job.gin_files),
-        "CREATE": _creation(options, job.name, runtime),
-      },
-    ),
-    WORKER: _script(
-      "runs on every worker",
-      WORKER,
-      {
-        "BUCKET": job.bucket,
-        "MODEL_DIR": job.mounted_dir(),
-        "PACKAGES": packages,
-        "COMMAND": job.run(),
-        "ENVIRONMENT": [
-          f"{name}={job.mounted(value)}" for name, value in variables.items()
-        ],
-      },
-    ),
-  }
+  files = _files(options, job, _wheels(options.wheel))
   folder = launch_plan.folder_here(job)
   script = str(folder / SCRIPT)
-  return launch_plan.Plan(
+  return launch_plan.LaunchPlan(
     folder,
     files,
     (launch_plan.Command(("bash", script)),),

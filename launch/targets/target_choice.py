@@ -17,11 +17,12 @@ TARGETS = {
 
 
 def module_of(target: str) -> types.ModuleType:
+  """The module of a target."""
   return importlib.import_module(TARGETS[target][1])
 
 
 def add_target_arguments(parser: argparse.ArgumentParser, target: str) -> None:
-  """Options of all targets, and those of one."""
+  """Adds the options of all targets, and those of one."""
   parser.add_argument("--name", help="of the job; default: from MODEL_DIR")
   parser.add_argument("--go", action="store_true", help="do it")
   parser.add_argument(
@@ -35,13 +36,15 @@ def add_target_arguments(parser: argparse.ArgumentParser, target: str) -> None:
 
 
 def nearest(target: str) -> str:
-  """'; did you mean 'tpu'?', if something is near."""
+  """The hint '; did you mean 'tpu'?', if something is near."""
   near = difflib.get_close_matches(target, TARGETS, 1, 0.3)
   return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def carry_out(
-  plan: launch_plan.Plan, go: Callable[[launch_plan.Plan], int], really: bool
+  plan: launch_plan.LaunchPlan,
+  go: Callable[[launch_plan.LaunchPlan], int],
+  really: bool,
 ) -> int:
   """Prints a plan, and does it if that is really meant."""
   print(plan.text(), flush=True)

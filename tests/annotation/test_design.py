@@ -7,7 +7,6 @@ import people
 import pytest
 
 from xlrm.annotation import design
-from xlrm.annotation import pairs
 
 
 def drawn(annotators=("ana", "ben"), rows=None, joining=False, **settings):
@@ -148,13 +147,3 @@ def test_g28_too_little_to_judge():
   with pytest.raises(ValueError, match="2 attention checks, and 0 prompts"):
     drawn(rows=rows)
   assert len(inputs(drawn(rows=rows, attention=0.0)["ana"])) == 10
-
-
-def test_g28_records_without_pairs_list_what_there_is():
-  rows = people.make_records(3)
-  with pytest.raises(ValueError, match=r"zz_ours en->es \(3\)"):
-    pairs.of_records(
-      rows, method="zz_ours", source="de", baseline="zz_theirs", language="es"
-    )
-  with pytest.raises(ValueError, match="two records answer one prompt"):
-    people.make_pairs([*rows, rows[0]])

@@ -28,14 +28,6 @@ def drawn(num, seed=0, longest=6):
   return result
 
 
-def test_g02_truncation_keeps_eos_on_either_side():
-  ids = np.asarray([5, 6, 7, 8, 1])
-  assert converters.clip(ids, 3).tolist() == [5, 6, 1]
-  assert converters.clip(ids, 3, from_left=True).tolist() == [7, 8, 1]
-  assert converters.clip(ids, 1).tolist() == [1]
-  assert converters.clip(ids, 5).tolist() == ids.tolist()
-
-
 def test_g02_rows_are_padded_on_the_right_and_end_in_eos():
   batch = converters.to_batch(
     [example([5, 1], [6, 7, 1]), example([5, 6, 7, 8, 9, 10, 1], [1])], LENGTHS

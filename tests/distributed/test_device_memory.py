@@ -43,7 +43,7 @@ def test_a_device_that_does_not_exist_is_an_error(name, says):
 
 
 def test_the_plan_says_where_it_fits():
-  plan = device_memory.Plan({"parameters": 20 * 2**30, "cache": 2**30})
+  plan = device_memory.MemoryPlan({"parameters": 20 * 2**30, "cache": 2**30})
   text = plan.text()
   assert re.search(r"total +21\.000", text)
   assert "v4 (32) yes" in text and "v5e (16) NO" in text
@@ -52,7 +52,7 @@ def test_the_plan_says_where_it_fits():
 
 
 def test_a_batch_that_does_not_fit_is_told_the_largest_that_does():
-  plan_of = lambda size: device_memory.Plan({"x": 100 + 7 * size})
+  plan_of = lambda size: device_memory.MemoryPlan({"x": 100 + 7 * size})
   device_memory.check_batch_fits(plan_of, 10, None)
   device_memory.check_batch_fits(plan_of, 10, 170)
   with pytest.raises(ValueError, match="batch_size 64 .* fits is 10$"):

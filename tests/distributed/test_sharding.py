@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from xlrm import types
-from xlrm.distributed import lazy_params
 from xlrm.distributed import meshes
 from xlrm.distributed import sharding
 from xlrm.jobs import sft
@@ -84,23 +83,6 @@ def test_optimizer_state_follows_its_parameters():
   assert moment == P("model", "data")
 
 
-def test_mesh_sizes():
-  assert dict(_mesh(4, 2).shape) == {"data": 4, "model": 2}
-  everything = meshes.MeshConfig().build()
-  assert everything.shape["data"] == len(jax.devices())
-  with pytest.raises(ValueError, match=r"data=3 x model=2 .*\(4, 2\)"):
-    meshes.MeshConfig(3, 2).build()
-  with pytest.raises(ValueError, match="model=0"):
-    meshes.MeshConfig(1, 0).build()
-
-
-def test_a_mesh_that_does_not_fit_names_the_nearest_that_do():
-  with pytest.raises(ValueError, match=r": \(6, 2\), \(4, 3\), \(12, 1\)$"):
-    meshes.MeshConfig(2, 2).abstract(12)
-  with pytest.raises(ValueError, match=r": \(1, 16\), \(2, 8\), \(4, 4\)$"):
-    meshes.MeshConfig(model=100).abstract(16)
-
-
 def test_shard_puts_rows_over_data_and_loses_nothing():
   batch = {"a": np.arange(16).reshape(8, 2), "b": None, "c": np.ones(8)}
   placed = sharding.shard(batch, _mesh(4, 2))
@@ -108,42 +90,6 @@ def test_shard_puts_rows_over_data_and_loses_nothing():
   assert placed["a"].sharding.spec == P("data")
   assert placed["a"].addressable_shards[0].data.shape == (2, 2)
   assert placed["b"] is None
-
-
-def test_a_batch_size_that_does_not_divide_names_the_nearest():
-  mesh = _mesh(8, 1)
-  meshes.check_batch_size(16, mesh, 2)
-  with pytest.raises(
-    ValueError, match="batch_size 20 .* nearest valid: 16, 24"
-  ):
-    meshes.check_batch_size(20, mesh)
-  with pytest.raises(ValueError, match="nearest valid: 32"):
-    meshes.check_batch_size(20, mesh, 4)
-
-
-def test_a_smaller_batch_still_divides():
-  mesh = _mesh(4, 2)
-  fitting = meshes.fitting_batch_size
-  assert [fitting(32, rows, mesh) for rows in (1, 4, 5, 31, 99)] == [
-    4, 4, 8, 32, 32,
-  ]  # fmt: skip
-  with pytest.raises(ValueError, match="batch_size 30"):
-    fitting(30, 5, mesh)
-
-
-def test_lazy_parameters_are_made_in_place_and_anew():
-  mesh = _mesh(4, 2)
-  make = lambda: {"wide": jnp.arange(64.0 * 256).reshape(64, 256)}
-  for lazy in (
-    lazy_params.LazyParams.computed(make),
-    lazy_params.LazyParams.given(make()),
-  ):
-    assert lazy.abstract["wide"].shape == (64, 256)
-    first, again = lazy.on(mesh)["wide"], lazy.on(mesh)["wide"]
-    assert first.sharding.spec == P(None, "data")
-    first.delete()
-    np.testing.assert_array_equal(again, make()["wide"])
-    assert lazy.on(None)["wide"].sharding.device_set == {jax.devices()[0]}
 
 
 def _collectives(program: str) -> list[tuple[str, tuple[int, ...]]]:
@@ -209,15 +155,6 @@ def test_g07_a_layer_on_a_mesh_equals_one_device(layer, sizes):
   assert gathered.count((64, 512 // model)) == (data > 1)
   scattered = [x for operation, x in collectives if "scatter" in operation]
   assert scattered == ([(64 // data, 512 // model)] if data > 1 else [])
-
-
-def test_without_an_active_mesh_nothing_is_constrained():
-  x = jnp.ones((8, 4))
-  assert meshes.rows_over_data(x) is x
-  with meshes.active(_mesh(1, 1)):
-    assert meshes.rows_over_data(x) is x
-  with meshes.active(_mesh(4, 2)):
-    assert meshes.rows_over_data(x[:3]).shape == (3, 4)  # does not divide
 
 
 def test_sampling_exchanges_nothing_between_prompts():

@@ -7,6 +7,7 @@ import pytest
 
 from xlrm.evaluation import accuracy
 from xlrm.evaluation import accuracy_files
+from xlrm.evaluation import trials
 
 SCORES = [2.0, -1.0, 0.5, -3.0, 1.0, -0.5]
 RATINGS = [1.0, 1.0, 0.0, 0.0, 1.0, 0.0]
@@ -110,6 +111,47 @@ def test_g28_wrong_rows_are_refused(changes, message):
     row(**changes)
   with pytest.raises(ValueError, match="2 lengths for 1"):
     accuracy.fit_length_baseline([1, 2], [1.0])
+
+
+def test_g10_accuracy_of_rankings_is_a_mean_over_prompts():
+  scores = [[3.0, 1.0, 0.0, 0.0], [5.0, 4.0]]
+  ranks = [[0, 1, 2, 2], [1, 0]]
+  texts = [["a", "b", "c", "d"], ["longer text", "y"]]
+  found = trials.from_rankings(scores, ranks, texts)
+  baseline = accuracy.fit_length_baseline(
+    found.lengths, found.ratings, pairs=True
+  )
+  assert baseline == accuracy.LengthBaseline(0.0, longer_is_better=False)
+  row = accuracy.accuracy_row(
+    "en",
+    "es",
+    scores=found.scores,
+    ratings=found.ratings,
+    lengths=found.lengths,
+    baseline=baseline,
+    prompts=found.prompts,
+  )
+  assert row.n == 2
+  assert row.accuracy == pytest.approx(0.5)  # all right, and one wrong
+  # Differences 2, 3, 3, 1, 1 right and 1 wrong, against the same negated.
+  right, wrong = [2, 3, 3, 1, 1, -1], [-2, -3, -3, -1, -1, 1]
+  above = [(a > b) + 0.5 * (a == b) for a in right for b in wrong]
+  assert row.auc == pytest.approx(np.mean(above))
+  assert row.majority == 0.5
+  assert row.length == pytest.approx((0.5 + 1.0) / 2)  # equal lengths: a half
+
+
+def test_g10_the_majority_is_chosen_on_training_ratings():
+  row = accuracy.accuracy_row(
+    "en",
+    "es",
+    scores=[1.0, 1.0, -1.0, 1.0],
+    ratings=[1.0, 1.0, 0.0, 1.0],
+    lengths=[1, 2, 3, 4],
+    baseline=accuracy.LengthBaseline(2.0, True),
+    majority_good=accuracy.majority_class([0.0, 0.0, 1.0]),
+  )
+  assert row.majority == 0.25 and row.accuracy == 1.0
 
 
 def test_the_mean_row_is_a_mean_over_heads_with_its_own_interval(tmp_path):

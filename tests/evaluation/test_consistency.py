@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from xlrm.evaluation import agreement
 from xlrm.evaluation import consistency
 from xlrm.evaluation import records
 
@@ -109,25 +108,6 @@ def test_judges_agree_on_what_both_decided():
   assert found.chance == pytest.approx((2 + 0 + 1) / 9)
 
 
-def test_cohens_kappa_of_the_textbook():
-  # Cohen (1960): 50 proposals, 20 and 15 agreed on, 5 and 10 not
-  first = ["yes"] * 25 + ["no"] * 25
-  second = ["yes"] * 20 + ["no"] * 5 + ["yes"] * 10 + ["no"] * 15
-  found = agreement.of_judges(first, second)
-  assert (found.rate, found.chance) == pytest.approx((0.7, 0.5))
-  assert found.kappa == pytest.approx(0.4)
-  assert found.low < 0.7 < found.high
-  assert math.isnan(agreement.of_judges(["x"], ["x"]).kappa)
-
-
-def test_chance_agreement():
-  rng = np.random.default_rng(0)
-  right = rng.random((2, 200000)) < np.array([[0.7], [0.6]])
-  assert agreement.chance(0.7, 0.6) == pytest.approx(
-    np.mean(right[0] == right[1]), abs=0.004
-  )
-
-
 @pytest.mark.parametrize(
   "call, message",
   [
@@ -143,8 +123,6 @@ def test_chance_agreement():
       "with itself",
     ),
     (lambda: consistency.agreed({PAIR: "win"}, {PAIR: "invalid"}), "share no"),
-    (lambda: agreement.of_judges([], []), "0 and 0 verdicts"),
-    (lambda: agreement.chance(0.5, 1.2), "a rate is 1.2"),
   ],
 )
 def test_g28_verdicts_that_cannot_be_compared(call, message):

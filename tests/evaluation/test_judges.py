@@ -1,10 +1,9 @@
-"""Judges and the description of outputs."""
+"""Judges that ship, and one of one's own."""
 
 import dataclasses
 
 import pytest
 
-from xlrm.evaluation import fidelity
 from xlrm.evaluation import judges
 from xlrm.evaluation import records
 
@@ -56,22 +55,6 @@ def test_g28_judges_leave_nothing_out():
     judges.judged([record], [Says([])])
   with pytest.raises(ValueError, match="gave .* nan"):
     judges.judged([record], [Says([float("nan")])])
-
-
-def test_fidelity_by_hand():
-  described = fidelity.fidelity(
-    [
-      make("a b c d", index=0),
-      make("x y z x y z", index=1),
-      make("—", index=2),
-      make("—", index=3),
-    ]
-  )
-  assert described == fidelity.Fidelity(
-    n=4, empty=0.5, words=2.5, copied=0.25, repeated=0.0625, duplicates=0.5
-  )
-  with pytest.raises(ValueError, match="no outputs"):
-    fidelity.fidelity([])
 
 
 def test_validation_means_are_over_responses_by_name():

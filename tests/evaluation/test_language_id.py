@@ -1,15 +1,10 @@
-"""In which language an output is, and whether a win changed it."""
+"""In which language a text is, by what is installed."""
 
 import importlib.util
-import itertools
 
-import comparisons
 import pytest
 
-from xlrm.evaluation import fidelity
-from xlrm.evaluation import language_changes
 from xlrm.evaluation import language_id
-from xlrm.evaluation import pairing
 from xlrm.miniworld import world_rows
 
 INSTALLED = {
@@ -23,15 +18,6 @@ SIX = tuple(world_rows.LANGUAGES)
 def make(request):
   pytest.importorskip(request.param)
   return INSTALLED[request.param]
-
-
-class ByPrefix:
-  """'ru: ...' is Russian: exact, so that counts can be."""
-
-  name, languages = "prefix", ("en", "es", "ru")
-
-  def identify(self, text):
-    return text.split(":")[0] if ":" in text else None
 
 
 def test_texts_of_six_languages(make):
@@ -60,43 +46,6 @@ def test_what_is_installed_is_preferred_in_order(monkeypatch):
   available.clear()
   assert language_id.load(["es"]) is None
   assert "not measured" in language_id.NOT_MEASURED
-
-
-def test_g28_without_an_identifier_nothing_is_guessed():
-  records = comparisons.both(["es: a"], ["es: b"])
-  assert fidelity.fidelity(records).in_language is None
-  # A language that it does not know is no failure of the outputs.
-  records = comparisons.both(["vi: a"], ["vi: b"], target="vi")
-  assert fidelity.fidelity(records, ByPrefix()).in_language is None
-
-
-def test_share_in_the_language_asked_of_every_cell():
-  records = comparisons.both(["es: a", "en: b", "", "12"], ["es: a"] * 4)
-  records += comparisons.both(["ru: a"], ["es: b"], target="ru")
-  found = fidelity.by_cell(records, ByPrefix())
-  assert {key: x.in_language for key, x in found.items()} == {
-    ("best_of_n", "en", "es"): 0.25,
-    ("sample", "", "es"): 1.0,
-    ("best_of_n", "en", "ru"): 1.0,
-    ("sample", "", "ru"): 0.0,
-  }
-
-
-def test_wins_that_came_with_a_change_of_language():
-  texts = ("es: a", "en: a", "ru: a", "12")
-  ours, theirs = zip(*itertools.product(texts, texts))
-  pairs = pairing.pair(
-    comparisons.both(ours, theirs), "best_of_n", "sample"
-  ).pairs
-  changes = language_changes.of_wins(pairs, [1.0] * len(pairs), ByPrefix())
-  # 4 keep it; of 12 others 3 come back to Spanish and 3 leave it.
-  assert changes == language_changes.LanguageChanges(16, 3, 3, 6)
-  assert changes.changed == 12
-  outcomes = [None, 0.0, 0.5, 1.0] * 4
-  changes = language_changes.of_wins(pairs, outcomes, ByPrefix())
-  assert changes == language_changes.LanguageChanges(4, 0, 1, 2)
-  ByVietnamese = type("V", (ByPrefix,), {"languages": ("vi",)})
-  assert language_changes.of_wins(pairs, outcomes, ByVietnamese()) is None
 
 
 def test_real_summaries(make, real_data):

@@ -63,7 +63,7 @@ def test_times_are_of_calls_after_the_first():
 def test_every_kind_is_planned_for_devices_that_are_not_here(kind, speck_size):
   plan = benchmark.Benchmark(kind=kind, config=config()).plan("v4-8")
   (memory,) = plan.memory.values()
-  assert isinstance(memory, device_memory.Plan) and memory.total > 0
+  assert isinstance(memory, device_memory.MemoryPlan) and memory.total > 0
   assert "on 4 devices" in plan.text() and "v4-8 (32) yes" in plan.text()
 
 

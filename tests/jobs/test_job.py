@@ -39,8 +39,8 @@ def test_a_job_is_frozen_and_says_what_it_would_do(kind):
 
 def test_a_plan_is_words_and_the_memory_of_parts():
   memory = {
-    "sampling": device_memory.Plan({"parameters": 20 * GIB}),
-    "scoring": device_memory.Plan({"parameters": 40 * GIB}),
+    "sampling": device_memory.MemoryPlan({"parameters": 20 * GIB}),
+    "scoring": device_memory.MemoryPlan({"parameters": 40 * GIB}),
   }
   plan = job.JobPlan("4 prompts; into x", memory, device_memory.devices("v4-8"))
   assert isinstance(plan, job.Printable)

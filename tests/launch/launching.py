@@ -19,11 +19,11 @@ def options(module, *arguments: str) -> argparse.Namespace:
   return parser.parse_args(arguments)
 
 
-def job(model_dir: str | pathlib.Path, gin: str = GIN) -> launch_plan.Job:
+def job(model_dir: str | pathlib.Path, gin: str = GIN) -> launch_plan.LaunchJob:
   return launch_plan.job(str(model_dir), gin)
 
 
-def plan(module, model_dir, *arguments: str) -> launch_plan.Plan:
+def plan(module, model_dir, *arguments: str) -> launch_plan.LaunchPlan:
   said = options(module, *arguments)
   module.check(said)
   return module.plan(said, job(model_dir))
@@ -44,3 +44,15 @@ def shellcheck(script: pathlib.Path, *options: str) -> None:
     [program, *options, str(script)], capture_output=True, text=True
   )
   assert done.returncode == 0, done.stdout
+
+
+def refused(module, model_dir, *arguments) -> str:
+  """What the error says of options that cannot be planned."""
+  with pytest.raises(ValueError) as caught:
+    plan(module, model_dir, *arguments)
+  return str(caught.value)
+
+
+HOSTILE = "a 'b' \"c\" $(touch hacked) `touch hacked` ; & | # % ü"
+# Dollars in single quotes, "which don't expand": as they should not.
+QUOTED = {False: (), True: ("--exclude=SC2016",)}

@@ -3,88 +3,32 @@
 The jobs are those of fake_study.py, in a process of their own.
 """
 
-import os
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import pytest
+import study_commands
 
-from xlrm.checkpoints import model_files
 from xlrm.config import gin_files
 from xlrm.launch import main
 from xlrm.launch.studies import study_plan
 from xlrm.launch.studies import study_runner
-from xlrm.launch.studies import study_state
-from xlrm.storage import package_data
 from xlrm.studies import report_cells
-from xlrm.studies import study_cells
 
-FAKE = pathlib.Path(__file__).with_name("fake_study.py")
-STUDY = """
-MODEL_DIR = %gin.REQUIRED
-SEEDS = (0,)
-JOB = @Study
-Study:
-  model_dir = %MODEL_DIR
-  sources = ('en', 'de')
-  targets = ('es',)
-  sft_task = 'miniworld_summary.{language}'
-  reward_task = 'miniworld_rating.{language}'
-  methods = ('best_of_n', 'ppo')
-  ppo_pairs = (('en', 'es'),)
-  seeds = %SEEDS
-  max_prompts = 5
-"""
 ORDER = ["sft_en", "sft_de", "sft_es", "rm_en", "rm_de", "rm_es"]
 ORDER += ["best_of_n_es", "ppo_es_by_en", "ppo_es_by_en_outputs"]
 ORDER += ["diagnosis", "run"]  # the report stands in the study's folder
 
 
-class Command:
-  """Runs `xlrm study` in `folder`/run."""
-
-  def __init__(self, folder: pathlib.Path):
-    self.folder, self.log = folder, folder / "log"
-    self.run_dir = folder / "run"
-    self.gin_file = folder / "mine.gin"
-    self.gin_file.write_text(STUDY)
-
-  def __call__(self, *options: str, **environment: str):
-    self.log.write_text("")
-    return subprocess.run(
-      [sys.executable, str(FAKE), "study", f"--gin_file={self.gin_file}"]
-      + [f"--gin.MODEL_DIR={str(self.run_dir)!r}", *options],
-      env={**os.environ, "FAKE_LOG": str(self.log), **environment},
-      capture_output=True,
-      text=True,
-      timeout=300,
-    )
-
-  @property
-  def ran(self) -> list[str]:
-    """Folders in which jobs have run, in order."""
-    return self.log.read_text().split()
-
-  def loaded(self, *bindings: str) -> study_plan.Loaded:
-    lines = [f"MODEL_DIR = {str(self.run_dir)!r}", *bindings]
-    return study_plan.Loaded.of([str(self.gin_file)], lines)
-
-  def states(self, *bindings: str) -> dict[str, str]:
-    found = study_plan.Plan.of(self.loaded(*bindings)).states
-    return {name: state.value for name, state in found.items()}
-
-
 @pytest.fixture
 def command(tmp_path):
-  return Command(tmp_path)
+  return study_commands.Command(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory):
   """A study that was killed while a job ran, and started again."""
-  made = Command(tmp_path_factory.mktemp("complete"))
+  made = study_commands.Command(tmp_path_factory.mktemp("complete"))
   made.killed = made(FAKE_KILL="rm_de")
   made.before = made.ran
   made.states_between = made.states()
@@ -97,7 +41,7 @@ def complete(tmp_path_factory):
 def finished(complete, tmp_path):
   """The same, free to be changed."""
   shutil.copytree(complete.run_dir, tmp_path / "run")
-  return Command(tmp_path)
+  return study_commands.Command(tmp_path)
 
 
 def test_a_killed_study_continues_where_it_was(complete):
@@ -232,20 +176,6 @@ def test_only_some_cells(command):
   assert done.returncode == 2 and "the cells are sft_en, sft_de" in done.stderr
 
 
-def test_two_processes_do_not_run_one_study(command):
-  study = command.loaded().study
-  with study_state.lock(study):
-    done = command()
-    assert done.returncode == 2 and command.ran == []
-    assert f"process {os.getpid()} on" in done.stderr
-    with pytest.raises(ValueError, match="another process"):
-      with study_state.lock(study, shared=True):
-        pass
-  with study_state.lock(study, shared=True):  # cells of its own
-    assert command("--only=sft_en").returncode == 0
-    assert command().returncode == 2
-
-
 def test_more_answers_of_people_make_the_report_anew(finished):
   people = finished.folder / "people"
   people.mkdir()
@@ -259,42 +189,6 @@ def test_more_answers_of_people_make_the_report_anew(finished):
   (people / "key.json").touch()  # now it is a folder of `xlrm annotate`
   (people / "answers.sqlite").write_text("one")  # the same as at first
   assert finished.states(given)["report"] == "exists"
-
-
-def test_a_cell_that_never_began_is_said_even_if_its_folder_stays(
-  command, monkeypatch
-):
-  """NFS keeps a file that is open under another name."""
-  cell = study_cells.cells(command.loaded().study)[0]
-  study_state.write_mark(cell, "x", done=False)
-
-  def full(path):
-    raise OSError("Directory not empty")
-
-  monkeypatch.setattr(pathlib.Path, "rmdir", full)
-  study_state.forget_if_empty(cell)
-  assert not list(cell.folder.iterdir())
-
-
-def test_the_lock_of_a_cell_outlives_a_failure(command):
-  """Whoever waits for it and whoever comes later lock the same file."""
-  cell = study_cells.cells(command.loaded().study)[0]
-  with study_state.cell_lock(cell):
-    study_state.write_mark(cell, "x", done=False)
-    study_state.forget_if_empty(cell)
-    assert not cell.folder.exists()
-    with pytest.raises(ValueError, match="another process runs SFT en"):
-      with study_state.cell_lock(cell):
-        pass
-
-
-def test_a_mark_is_no_part_of_a_model(tmp_path):
-  study = Command(tmp_path).loaded().study
-  cell = study_cells.cells(study)[0]
-  shutil.copytree(package_data.asset("nano"), cell.folder)
-  before = model_files.fingerprint(cell.folder)
-  study_state.write_mark(cell, "x", done=False)
-  assert model_files.fingerprint(cell.folder) == before
 
 
 @pytest.mark.parametrize(

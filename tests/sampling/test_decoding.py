@@ -1,3 +1,5 @@
+"""The sampler draws from the model's distribution, and says it right."""
+
 import dataclasses
 import functools
 import types
@@ -12,7 +14,6 @@ from xlrm.models import language_model
 from xlrm.models import t5
 from xlrm.sampling import decoding
 from xlrm.sampling import sampling_config
-from xlrm.text import tokenizer
 
 VOCABULARY = 50
 CONFIG = sampling_config.SamplingConfig(max_tokens=6)
@@ -176,33 +177,6 @@ def test_g01_samples_depend_on_nothing_but_prompt_key_and_number(
   assert not np.asarray(many.tokens[2]).any()
 
 
-@dataclasses.dataclass(frozen=True)
-class Pieces(tokenizer.Tokenizer):
-  """A tokenizer of given pieces."""
-
-  pieces: tuple[str, ...] = (
-    *("<pad>", "</s>", "<unk>", "<extra_id_0>"),
-    *("a", "<extra_id_", "b"),
-  )
-  unk_id = 2
-
-  @property
-  def vocab_size(self):
-    return len(self.pieces)
-
-  def decode(self, ids):
-    return " ".join(self.pieces[i] for i in ids)
-
-
-def test_g04_support_leaves_out_what_is_no_text():
-  pieces = Pieces("pieces")
-  mask = sampling_config.support_mask(10, pieces)
-  np.testing.assert_array_equal(np.flatnonzero(mask), [1, 4, 5, 6])
-  assert mask.dtype == bool and mask.shape == (10,)
-  with pytest.raises(ValueError, match="7 pieces, the model only 6 rows"):
-    sampling_config.support_mask(6, pieces)
-
-
 @pytest.mark.parametrize("greedy", [False, True])
 def test_g04_nothing_outside_the_support_is_ever_drawn(bigrams, greedy):
   outside = [0, 2, 3, 40, 45, 49]
@@ -258,21 +232,3 @@ def test_two_random_words_per_row_and_step(bigrams):
   )
   assert text.count("random_bits[") == 1
   assert "random_bits[bit_width=32 shape=(2,)]" in text
-
-
-@pytest.mark.parametrize(
-  ("options", "message"),
-  [
-    ({"temperature": 0.0}, "temperature 0.0 .* greedy=True"),
-    ({"temperature": -1.0}, "temperature -1.0"),
-    ({"temperature": float("nan")}, "temperature nan"),
-    ({"max_tokens": 0}, "max_tokens 0"),
-    ({"top_k": -1}, "top_k -1"),
-    ({"top_p": 0.0}, "top_p 0.0"),
-    ({"top_p": 1.5}, "top_p 1.5"),
-    ({"greedy": True, "top_k": 5}, "greedy .* top_k 5"),
-  ],
-)
-def test_bad_options(options, message):
-  with pytest.raises(ValueError, match=message):
-    sampling_config.SamplingConfig(**options)

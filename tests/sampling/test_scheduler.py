@@ -1,3 +1,5 @@
+"""Continuous batching draws what every row would draw alone."""
+
 import dataclasses
 
 import jax
@@ -121,7 +123,9 @@ def test_g03_logprobs_of_refilled_rows_are_teacher_forced_ones(
     {"shape": batch_shapes.BatchShape(16, 2), "min_rows": 32},
   ],
 )
-def test_g01_the_grid_changes_no_sample(tiny, params, prompts, drawn, options):
+def test_g01_the_batch_shape_changes_no_sample(
+  tiny, params, prompts, drawn, options
+):
   results, _ = draw(tiny, params, prompts, **options)
   for (tokens, logprobs), expected in zip(results, drawn[0]):
     np.testing.assert_array_equal(tokens, expected[0])
@@ -158,7 +162,7 @@ def test_the_same_prompts_give_the_same_bytes(tiny, params, prompts, drawn):
   assert decode_programs.advance._cache_size() == compiled
 
 
-def test_the_past_grows_in_steps(tiny, params, prompts, monkeypatch):
+def test_the_window_grows_in_steps(tiny, params, prompts, monkeypatch):
   """A response that outlives the window goes on in a longer one."""
   config = dataclasses.replace(CONFIG, max_tokens=20)
   expected, _ = draw(tiny, params, prompts[:4], config)
@@ -200,33 +204,3 @@ def test_finished_rows_cost_little(tiny, params):
   mean = 24 * (1 - (23 / 24) ** 64)
   assert abs(lengths.mean() - mean) < 4 * 20 / lengths.size**0.5
   assert usage.share >= 0.85, usage.share
-
-
-@pytest.mark.parametrize(
-  ("batch", "prompts", "samples", "length", "shards", "expected"),
-  [
-    (32, 4, 8, 128, 1, (4, 8)),
-    (32, 64, 8, 128, 1, (16, 2)),
-    (64, 1000, 64, 128, 1, (16, 4)),
-    (32, 1000, 1, 128, 1, (32, 1)),
-    (1, 10, 8, 128, 1, (1, 1)),
-    (32, 3, 4, 128, 8, (8, 4)),
-    (256, 1000, 16, 1024, 1, (16, 16)),
-  ],
-)
-def test_grids(batch, prompts, samples, length, shards, expected):
-  shape = batch_shapes.choose_batch_shape(
-    language_model.EncoderDecoder(t5.mt5("small")),
-    batch_size=batch,
-    num_prompts=prompts,
-    num_samples=samples,
-    prompt_length=length,
-    data_shards=shards,
-  )
-  assert (shape.slots, shape.rows_per_slot) == expected
-
-
-def test_ring_lengths():
-  assert batch_shapes.window_lengths(32) == [32]
-  assert batch_shapes.window_lengths(64) == [64]
-  assert batch_shapes.window_lengths(512) == [64, 256, 512]

@@ -1,57 +1,27 @@
+"""Texts in, texts out: each prompt as if it were alone, in its place."""
+
 import dataclasses
 import zlib
 
 import jax
+import letters
 import numpy as np
 import pytest
 
-from xlrm.batches import converters
 from xlrm.distributed import meshes
-from xlrm.models import language_model
-from xlrm.models import response_scorer
-from xlrm.models import t5
-from xlrm.rewards import text_scoring
 from xlrm.sampling import decode_programs
 from xlrm.sampling import decoding
 from xlrm.sampling import sampling_config
 from xlrm.sampling import text_generation
-from xlrm.text import tokenizer
 
 CONFIG = sampling_config.SamplingConfig(max_tokens=5)
 PROMPTS = ["b c d", "c", "d " * 40, "a b", "c c c"]
 IDS = ["one", "two", "three", "four", "five"]
 
 
-class Letters(tokenizer.Tokenizer):
-  """A tokenizer of single letters between spaces: ids 3 to 28."""
-
-  vocab_size = 29
-  unk_id = 2
-
-  def encode(self, text):
-    return [ord(letter) - ord("a") + 3 for letter in text.split()]
-
-  def decode(self, ids):
-    ids = list(ids)
-    ids = ids[: ids.index(1)] if 1 in ids else ids
-    return " ".join(chr(i - 3 + ord("a")) for i in ids if i >= 3)
-
-
-LETTERS = Letters("letters")
-
-
 @pytest.fixture(scope="module")
 def tiny():
-  config = t5.T5Config(
-    vocab_size=32,
-    emb_dim=16,
-    num_heads=2,
-    head_dim=4,
-    mlp_dim=16,
-    num_encoder_layers=1,
-    num_decoder_layers=1,
-  )
-  return language_model.EncoderDecoder(config)
+  return letters.model()
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +33,7 @@ def params(tiny):
 def generator(tiny):
   return text_generation.Generator(
     model=tiny,
-    tokenizer=LETTERS,
+    tokenizer=letters.LETTERS,
     config=CONFIG,
     max_input_length=40,
     batch_size=2,
@@ -89,14 +59,16 @@ def test_results_are_those_of_each_prompt_sampled_alone(
     )
 
   for prompt, example_id, found in zip(PROMPTS, IDS, generations):
-    ids = [*LETTERS.encode(prompt)[:39], 1]
+    ids = [*letters.LETTERS.encode(prompt)[:39], 1]
     key = jax.random.fold_in(
       jax.random.key(5), np.uint32(zlib.crc32(example_id.encode()))
     )
     inputs = np.array([ids + [0] * (40 - len(ids))], np.int32)
     samples = jax.device_get(alone(params, inputs, key))
     tokens = samples.tokens[0]
-    assert found.texts == [LETTERS.decode(row) for row in tokens.tolist()]
+    assert found.texts == [
+      letters.LETTERS.decode(row) for row in tokens.tolist()
+    ]
     assert found.num_tokens == [np.count_nonzero(row) for row in tokens]
     assert found.finished == samples.finished[0].tolist()
     np.testing.assert_allclose(
@@ -181,61 +153,3 @@ def test_bad_counts(generator, name):
     dataclasses.replace(generator, **{name: 0})
   with pytest.raises(ValueError, match="max_input_length 1 "):
     dataclasses.replace(generator, max_input_length=1)
-
-
-def test_padded_lengths():
-  assert converters.padded_lengths(72) == [32, 64, 72]
-  assert converters.padded_lengths(20) == [20]
-  assert converters.padded_lengths(64) == [32, 64]
-  assert converters.padded_lengths(1024) == list(range(128, 1025, 128))
-  assert converters.padded_lengths(1025)[-2:] == [960, 1025]
-
-
-@pytest.fixture(scope="module")
-def reward_model(tiny):
-  scorer = response_scorer.ResponseScorer(
-    model=tiny, tokenizer=LETTERS, max_input_length=9, max_response_length=6
-  )
-  return scorer, jax.jit(scorer.init)(jax.random.key(1))
-
-
-def test_scores_are_those_of_each_response_alone(reward_model):
-  scorer, params = reward_model
-  prompts = ["a b", "c", "d e f"]
-  responses = [["b c", "", "b c"], [], ["x", "y z", "c", "c d e f g h i"]]
-  found = text_scoring.score_texts(
-    scorer, params, prompts, responses, batch_size=2
-  )
-  assert [len(group) for group in found] == [3, 0, 4]
-  assert found[0][0] == found[0][2]
-  assert len({*found[0], *found[2]}) == 6
-  score = jax.jit(scorer.scores)
-  for prompt, group, scores in zip(prompts, responses, found):
-    for text, expected in zip(group, scores):
-      batch = scorer.prepare([prompt], [[text]])
-      alone = float(score(params, batch)[0, 0])
-      assert alone == pytest.approx(expected, abs=1e-5)
-
-
-def test_reward_models_of_one_shape_share_a_compilation(reward_model):
-  scorer, params = reward_model
-  score = lambda scorer: text_scoring.score_texts(
-    scorer, params, ["a"], [["b", "c"]], batch_size=2
-  )
-  first = score(scorer)
-  compiled = text_generation._score._cache_size()
-  assert (
-    score(dataclasses.replace(scorer, tokenizer=Letters("others"))) == first
-  )
-  assert text_generation._score._cache_size() == compiled
-
-
-def test_nothing_to_score(reward_model):
-  scorer, params = reward_model
-  score = text_scoring.score_texts
-  assert score(scorer, params, [], [], batch_size=2) == []
-  assert score(scorer, params, ["a"], [[]], batch_size=2) == [[]]
-  with pytest.raises(ValueError, match="2 prompts but 1 groups"):
-    score(scorer, params, ["a", "b"], [["c"]], batch_size=2)
-  with pytest.raises(ValueError, match="batch_size 0"):
-    score(scorer, params, ["a"], [["c"]], batch_size=0)

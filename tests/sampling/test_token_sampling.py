@@ -1,3 +1,5 @@
+"""Draws of one token against distributions found by sorting."""
+
 import functools
 
 import distributions

@@ -157,43 +157,6 @@ def test_other_data_on_resume_is_an_error(tmp_path):
     tiny_run.run(tmp_path, train_steps=2, source=tiny_run.Source(rows=8))
 
 
-def test_g22_a_run_stops_after_k_bad_steps_and_keeps_the_batch(tmp_path):
-  source = tiny_run.Source(bad_from=4)
-  with pytest.raises(fit.NonFiniteError, match="3 steps .* step 7;"):
-    tiny_run.run(tmp_path, source=source, max_nonfinite_steps=3)
-  saved = np.load(tmp_path / "nonfinite_batch_7.npz")
-  np.testing.assert_array_equal(saved["inputs"], source.batch(6)["inputs"])
-  assert np.isnan(saved["scale"][3])
-
-
-def test_g22_a_few_bad_steps_are_counted_and_survived(tmp_path, capsys):
-  source = tiny_run.Source(bad_from=4, bad_until=6)
-  result = tiny_run.run(tmp_path, source=source, max_nonfinite_steps=3)
-  skipped = {
-    row["step"]: row["train/skipped"]
-    for row in result.history
-    if "train/skipped" in row
-  }
-  assert skipped == {2: 0, 4: 0, 6: 1, 8: 0, 10: 0, 12: 0}
-  assert "step 5: loss or gradient not finite" in capsys.readouterr().out
-  path = tmp_path / metric_writer.METRICS
-  assert "NaN" not in path.read_text()
-
-
-def test_patience_stops_a_run_and_a_restart_does_not_go_on(tmp_path):
-  """The metric never improves after the first evaluation."""
-  values = iter([1.0, 2.0, 2.0, 2.0, 2.0])
-  options = dict(
-    eval_period=2,
-    patience=2,
-    best_metric="validation/x",
-    evaluate=lambda params, step: {"validation/x": next(values)},
-  )
-  result = tiny_run.run(tmp_path, **options)
-  assert (result.step, result.best_step) == (6, 2)
-  assert tiny_run.run(tmp_path, **options).step == 6
-
-
 def test_a_best_metric_that_does_not_exist_is_named_before_training(tmp_path):
   with pytest.raises(ValueError, match="nearest: validation/loss"):
     tiny_run.run(tmp_path / "new", best_metric="validation/lost")
@@ -203,15 +166,6 @@ def test_a_best_metric_that_does_not_exist_is_named_before_training(tmp_path):
 def test_a_batch_that_does_not_divide_is_an_error(tmp_path):
   with pytest.raises(ValueError, match="nearest valid: 15, 18"):
     tiny_run.run(tmp_path, num_microbatches=3)
-
-
-@pytest.mark.parametrize(
-  "change",
-  [{"train_steps": 0}, {"best_mode": "median"}, {"patience": 0}],
-)
-def test_bad_settings_are_named(change):
-  with pytest.raises(ValueError, match=str(list(change.values())[0])):
-    fit.TrainConfig(**{"train_steps": 1, **change})
 
 
 def test_rows_of_several_processes_do_not_outlive_an_error(

@@ -27,7 +27,7 @@ def test_a_plan_says_where_it_fits():
   plan = fit_plan.TrainingPlan(
     parameters=1_234_567,
     batch={"inputs": jax.ShapeDtypeStruct((8, 16), "int32")},
-    memory=device_memory.Plan({"parameters": 20 * device_memory.GIB}),
+    memory=device_memory.MemoryPlan({"parameters": 20 * device_memory.GIB}),
     compiled={"temp": 3 * device_memory.GIB},
     platform="tpu",
     devices=device_memory.devices("v5e-8"),
@@ -51,7 +51,7 @@ class Step:
 
 def test_a_large_model_is_planned_and_not_compiled():
   state = tiny_run_state(1_000_000)
-  memory = device_memory.Plan({"parameters": 1})
+  memory = device_memory.MemoryPlan({"parameters": 1})
   plan = fit_plan.of_step(Step(), state, {}, None, memory, None)
   assert plan.compiled is None and "not compiled" in plan.text()
   with pytest.raises(AssertionError, match="compiled"):

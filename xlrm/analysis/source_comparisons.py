@@ -40,7 +40,7 @@ class Comparison:
   target: str
   first: str
   second: str
-  test: significance.Paired
+  test: significance.PairedTest
   low: float
   high: float
   adjusted: float

@@ -24,7 +24,7 @@ _TIE_BUTTON = (
 
 
 def languages() -> list[str]:
-  """Those that the page has words for; a file there adds one."""
+  """The languages that the page has words for; a file there adds one."""
   return sorted(path.stem for path in ASSETS.glob("*.json"))
 
 
@@ -34,12 +34,13 @@ def language_of(target: str) -> str:
 
 
 def words(language: str) -> dict[str, Any]:
+  """The words of the page in a language, by what they are for."""
   return json.loads(files.read_text(ASSETS / f"{language}.json"))
 
 
 @functools.cache
 def asset(name: str) -> bytes:
-  """`page.css` or `page.js`."""
+  """The bytes of `page.css` or `page.js`."""
   return files.read_bytes(ASSETS / name)
 
 
@@ -54,7 +55,7 @@ def _paragraphs(page: answers.Page, said: dict[str, Any]) -> list[str]:
 
 
 def render(page: answers.Page) -> str:
-  """The page without any task."""
+  """The HTML of the page, without any task."""
   said = words(page.language)
   flat = {**said, **said[page.kind]}
   escaped = {

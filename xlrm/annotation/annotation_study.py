@@ -18,6 +18,7 @@ from xlrm.annotation import pairs as pairs_lib
 from xlrm.annotation import store as store_lib
 from xlrm.annotation import study_key
 from xlrm.evaluation import pairing
+from xlrm.evaluation import records as records_lib
 from xlrm.storage import files
 
 ANSWERS, KEY, LOCK = "answers.sqlite", "key.json", "lock"
@@ -35,6 +36,17 @@ def _check_folder(directory: pathlib.Path) -> None:
     raise ValueError(
       f"{directory} is not empty ({others[0]}): choose another --output"
     )
+
+
+def read_pairs(path: str, settings: design.Settings) -> list[pairing.Pair]:
+  """The pairs of a file of records that a study's settings ask for."""
+  return pairs_lib.of_records(
+    records_lib.read(path, records_lib.EvalRecord),
+    method=settings.method,
+    source=settings.source,
+    baseline=settings.baseline,
+    language=settings.language,
+  )
 
 
 def begin(
@@ -66,7 +78,7 @@ def begin(
       settings=settings,
       digest=pairs_lib.digest(pairs),
       pairs=len(pairs),
-      identical=sum(map(design.look_alike, pairs)),
+      identical=sum(map(pairs_lib.look_alike, pairs)),
       keys=[key for _, key in drawn],
     ),
   )
@@ -128,12 +140,13 @@ def _join(
 
 
 def begun(directory: pathlib.Path) -> bool:
+  """Whether a folder holds a study."""
   return (directory / ANSWERS).exists()
 
 
 @contextlib.contextmanager
 def opened(directory: pathlib.Path) -> Iterator[store_lib.Store]:
-  """The answers of a study.
+  """A context that holds the answers of a study open.
 
   Raises:
     FileNotFoundError: there is no study.
@@ -151,7 +164,7 @@ def opened(directory: pathlib.Path) -> Iterator[store_lib.Store]:
 
 
 def read_key(directory: pathlib.Path) -> study_key.StudyKey:
-  """The key, which must be that of the answers beside it."""
+  """The key of a study, which must be that of the answers beside it."""
   key = study_key.read(directory / KEY)
   with opened(directory) as store:
     if store.page.study != key.study:
@@ -163,7 +176,7 @@ def read_key(directory: pathlib.Path) -> study_key.StudyKey:
 
 @contextlib.contextmanager
 def locked(directory: pathlib.Path) -> Iterator[None]:
-  """Held by one server at a time; a server that dies lets it go.
+  """A context that one server holds at a time; one that dies lets it go.
 
   If no study came of it, nothing is left behind.
 

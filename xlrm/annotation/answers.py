@@ -12,7 +12,7 @@ UNDO, AGAIN = "undo", "again"  # events that withdraw an answer
 
 
 class Unavailable(OSError):
-  """The database cannot be used now; nothing was changed.
+  """An error of the database, which changed nothing.
 
   Attributes:
     reason: `locked`, `full` or `broken`.
@@ -24,7 +24,7 @@ class Unavailable(OSError):
 
 
 def unavailable(path: pathlib.Path, error: sqlite3.Error) -> Unavailable:
-  """What an error of SQLite means, and what to do."""
+  """The error that says what SQLite's means, and what to do."""
   name = getattr(error, "sqlite_errorname", "") or ""
   if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
     return Unavailable(
@@ -42,12 +42,12 @@ def unavailable(path: pathlib.Path, error: sqlite3.Error) -> Unavailable:
 
 
 class Conflict(ValueError):
-  """The page shows what is no longer so, e.g. in a second tab."""
+  """An error of a page that shows what is no longer so: a second tab."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-  """What the page needs to know beside the tasks; see `design.Settings`."""
+  """The settings of the page, beside its tasks; see `design.Settings`."""
 
   study: str  # the id that the key carries, too
   language: str
@@ -58,7 +58,7 @@ class Page:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-  """The answer that stands."""
+  """An answer to a task."""
 
   annotator: str
   item: str
@@ -67,8 +67,8 @@ class Answer:
 
 
 @dataclasses.dataclass(frozen=True)
-class State:
-  """Where an annotator stands.
+class AnnotatorState:
+  """The place in the study where an annotator stands.
 
   Attributes:
     task: the next one; None at the end.
@@ -86,7 +86,7 @@ class State:
 
 
 def standing(events: Sequence[Answer]) -> dict[str, Answer]:
-  """Item -> the answer that no later event withdrew, the oldest first."""
+  """The answer to each item that no later event withdrew, the oldest first."""
   answers: dict[str, Answer] = {}
   for event in events:
     answers.pop(event.item, None)

@@ -12,8 +12,10 @@ import math
 import re
 import secrets
 
+from xlrm.annotation import pairs as pairs_lib
 from xlrm.evaluation import pairing
 from xlrm.storage import files
+from xlrm.types import checks
 
 KINDS = ("summary", "dialogue")
 SIDES = ("left", "right")
@@ -51,16 +53,13 @@ class Settings:
   instructions: str = ""
 
   def __post_init__(self):
-    if self.kind not in KINDS:
-      raise ValueError(f"kind {self.kind!r}: one of {KINDS}")
-    if self.items < 1:
-      raise ValueError(f"items {self.items} is below 1")
+    checks.one_of("kind", self.kind, KINDS)
+    checks.at_least("items", self.items, 1)
     if self.overlap is not None and not 0 <= self.overlap <= self.items:
       raise ValueError(
         f"overlap {self.overlap} is not between 0 and items {self.items}"
       )
-    if not 0 <= self.attention <= 1:
-      raise ValueError(f"attention {self.attention} is not between 0 and 1")
+    checks.fraction("attention", self.attention)
 
   @property
   def shared(self) -> int:
@@ -82,7 +81,7 @@ def read_instructions(path: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-  """What one annotator is asked, and all that the page is told of it."""
+  """A task of one annotator: all that the page is told of it."""
 
   item: str
   annotator: str
@@ -94,7 +93,7 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-  """What unblinds a task: never in the database, never in the browser.
+  """The key that unblinds a task: never in the database or the browser.
 
   Attributes:
     item: of the task.
@@ -126,6 +125,7 @@ class TextPair:
 
   @property
   def name(self) -> str:
+    """What orders and sides are drawn by, beside the seed."""
     return f"{self.attention}{self.pair.ours.prompt}"
 
 
@@ -146,14 +146,9 @@ def check_names(annotators: Sequence[str]) -> None:
     raise ValueError("no annotator is named")
 
 
-def look_alike(pair: pairing.Pair) -> bool:
-  """Whether nobody can tell its outputs apart, so that nobody is asked."""
-  return pair.ours.output.split() == pair.theirs.output.split()
-
-
 def drawn(pairs: Sequence[pairing.Pair], settings: Settings) -> list[TextPair]:
-  """The prompts of the study: at most `items`, none with identical outputs."""
-  different = [x for x in pairs if not look_alike(x)]
+  """The pairs of the study: at most `items`, none that look alike."""
+  different = [x for x in pairs if not pairs_lib.look_alike(x)]
   if not different:
     raise ValueError(
       f"the outputs of {settings.method} and {settings.baseline} are identical "
@@ -172,7 +167,7 @@ def _good(pair: pairing.Pair) -> str:
 
 
 def scrambled(text: str, seed: int) -> str:
-  """Its words in a drawn order: nobody takes it for the better text."""
+  """The words of a text in a drawn order, which nobody takes for better."""
   words = text.split()
   glue, units = (" ", words) if len(words) >= MIN_WORDS else ("", list(text))
   order = sorted(
@@ -189,7 +184,7 @@ def attention_checks(
   settings: Settings,
   count: int,
 ) -> list[TextPair]:
-  """A reference (or an output) against the mixed words of another one.
+  """Checks of attention: a reference against the mixed words of another.
 
   Prompts that nobody judges come first.
   """
@@ -270,9 +265,9 @@ def tasks(
         "--items or more --overlap"
       )
     count = math.ceil(settings.attention * len(share))
-    checks = attention_checks(pairs, judged, settings, count)
+    added = attention_checks(pairs, judged, settings, count)
     for comparison, first_left in _ordered(
-      [*share, *checks], settings, annotator
+      [*share, *added], settings, annotator
     ):
       result.append(_task(comparison, first_left, annotator))
   return result

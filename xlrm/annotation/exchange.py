@@ -25,7 +25,7 @@ REQUIRED = ("annotator", "item", "answer")
 
 
 def export(store: store_lib.Store, path: files.Name) -> tuple[int, int]:
-  """Writes every task with its answer, if it has one; (tasks, answers)."""
+  """Writes every task with its answer; counts (tasks, answers)."""
   tasks, answers = store.tasks(), store.answers()
   table = io.StringIO(newline="")
   writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")

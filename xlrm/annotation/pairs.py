@@ -4,11 +4,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 import hashlib
 
-from xlrm.annotation import design
 from xlrm.evaluation import pairing
 from xlrm.evaluation import records as records_lib
 
 Record = records_lib.EvalRecord
+
+
+def look_alike(pair: pairing.Pair) -> bool:
+  """Whether nobody can tell the two outputs apart, so that nobody is asked."""
+  return pair.ours.output.split() == pair.theirs.output.split()
 
 
 def of_records(
@@ -19,11 +23,11 @@ def of_records(
   baseline: str,
   language: str,
 ) -> list[pairing.Pair]:
-  """The prompts that both sides answered.
+  """The outputs of two methods for the prompts that both answered.
 
   Args:
     records: of one study.
-    method: whose outputs are `ours`.
+    method: whose win is counted.
     source: language of the reward model; empty for a method without one.
     baseline: a method without a source.
     language: target of both.
@@ -38,9 +42,8 @@ def of_records(
   pairing.check_one_study(records)
   ours = pairing.by_prompt(records, method, source, language)
   theirs = pairing.by_prompt(records, baseline, "", language)
-  found = [
-    pairing.Pair(ours[x], theirs[x]) for x in sorted(ours) if x in theirs
-  ]
+  both = [x for x in sorted(ours) if x in theirs]
+  found = [pairing.Pair(ours[x], theirs[x]) for x in both]
   for pair in found:
     if pair.ours.input != pair.theirs.input:
       raise ValueError(
@@ -55,17 +58,6 @@ def of_records(
   return found
 
 
-def read(path: str, settings: design.Settings) -> list[pairing.Pair]:
-  """`of_records` of a file, as a study's settings ask for them."""
-  return of_records(
-    records_lib.read(path, records_lib.EvalRecord),
-    method=settings.method,
-    source=settings.source,
-    baseline=settings.baseline,
-    language=settings.language,
-  )
-
-
 def _name(method: str, source: str, target: str) -> str:
   return f"{method} {source}->{target}" if source else f"{method} {target}"
 
@@ -76,7 +68,7 @@ def _contents(records: Iterable[Record]) -> str:
 
 
 def digest(pairs: Sequence[pairing.Pair]) -> str:
-  """Changes when an id or a text of any pair does; not with the scores."""
+  """A text that changes with an id or a text of any pair, not with scores."""
   state = hashlib.sha256()
   for pair in pairs:
     for record in (pair.ours, pair.theirs):

@@ -40,7 +40,7 @@ HEADERS = {
 
 
 class Refused(Exception):
-  """A request that gets no answer but its status, and where to go instead."""
+  """An error that is answered by its status, and by where to go instead."""
 
   def __init__(self, status: int, reason: str, location: str = ""):
     super().__init__(reason)
@@ -48,6 +48,7 @@ class Refused(Exception):
 
 
 def is_loopback(host: str) -> bool:
+  """Whether a host is this machine's own, by its name or address."""
   try:
     return ipaddress.ip_address(host).is_loopback
   except ValueError:
@@ -55,7 +56,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Server(http.server.ThreadingHTTPServer):
-  """One study on one address."""
+  """A server of one study on one address."""
 
   daemon_threads = True
   allow_reuse_address = True
@@ -69,12 +70,12 @@ class Server(http.server.ThreadingHTTPServer):
     super().__init__((host, port), Handler)
 
   def server_bind(self) -> None:
-    """As TCPServer does: HTTPServer would ask the DNS for our name, too."""
+    """Binds as TCPServer does: HTTPServer would ask the DNS for our name."""
     socketserver.TCPServer.server_bind(self)
     self.server_name, self.server_port = self.server_address[:2]
 
   def link(self, annotator: str) -> str:
-    """Where an annotator works."""
+    """The link under which an annotator works."""
     host = self.host
     if host in ("0.0.0.0", "::"):
       host = socket.gethostname()
@@ -82,7 +83,7 @@ class Server(http.server.ThreadingHTTPServer):
     return f"http://{host}:{self.server_port}/{self.tokens[annotator]}/"
 
   def annotator(self, token: str) -> str | None:
-    """Whose token it is; takes as long for a wrong one as for a right one."""
+    """The annotator of a token; a wrong one takes as long as a right one."""
     found = None
     for name, known in self.tokens.items():
       if hmac.compare_digest(known.encode(), token.encode()):
@@ -108,7 +109,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-  """The five requests of the page."""
+  """A handler of the five requests of the page."""
 
   protocol_version = "HTTP/1.1"
   server_version, sys_version = "xlrm", ""
@@ -116,9 +117,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
   server: Server
 
   def do_GET(self) -> None:
+    """Answers with the page, its files, or the next task."""
     self._reply(self._get)
 
   def do_POST(self) -> None:
+    """Stores an answer, withdraws one, or brings skipped tasks back."""
     self._reply(self._post)
 
   def _reply(self, answer) -> None:
@@ -211,10 +214,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     return body
 
   def log_message(self, *_: Any) -> None:
-    """Nothing: the path holds the token."""
+    """Logs nothing: the path holds the token."""
 
 
-def _state(state: answers.State, status: int = 200) -> tuple[int, str, bytes]:
+def _state(
+  state: answers.AnnotatorState, status: int = 200
+) -> tuple[int, str, bytes]:
   """What the browser is told, field by field."""
   task = state.task
   body = {
@@ -236,7 +241,7 @@ def _state(state: answers.State, status: int = 200) -> tuple[int, str, bytes]:
 
 def _act(
   store: store_lib.Store, annotator: str, name: str, body: Mapping[str, Any]
-) -> answers.State:
+) -> answers.AnnotatorState:
   if name == "answer":
     seconds = float(body["seconds"])
     if not (math.isfinite(seconds) and 0 <= seconds):

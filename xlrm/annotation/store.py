@@ -80,6 +80,7 @@ class Store:
     self.page = answers_lib.Page(**json.loads(row[0]))
 
   def close(self) -> None:
+    """Closes the database."""
     with self._mutex:
       self._connection.close()
 
@@ -106,31 +107,32 @@ class Store:
 
   @property
   def tokens(self) -> dict[str, str]:
-    """Annotator -> the secret part of the link."""
+    """The secret part of the link of each annotator."""
     with self._reading() as connection:
       return dict(
         connection.execute("SELECT name, token FROM annotators ORDER BY rowid")
       )
 
   def tasks(self, annotator: str | None = None) -> list[design.Task]:
-    """All tasks, or an annotator's, in order."""
+    """The tasks of all, or of one annotator, in order."""
     with self._reading() as connection:
       return self._tasks(connection, annotator)
 
   def answers(
     self, annotator: str | None = None
   ) -> dict[str, answers_lib.Answer]:
-    """Item -> the answer that stands, the oldest first."""
+    """The answer to each item that stands, the oldest first."""
     with self._reading() as connection:
       return self._standing(connection, annotator)
 
-  def state(self, annotator: str) -> answers_lib.State:
+  def state(self, annotator: str) -> answers_lib.AnnotatorState:
+    """The place in the study where an annotator stands."""
     with self._reading() as connection:
       return self._state(connection, annotator)
 
   def answer(
     self, annotator: str, item: str, choice: str, seconds: float | None
-  ) -> answers_lib.State:
+  ) -> answers_lib.AnnotatorState:
     """Stores an answer; the same answer twice is one.
 
     Raises:
@@ -152,7 +154,7 @@ class Store:
         raise answers_lib.Conflict(f"{item} has the answer {standing.choice!r}")
       return self._state(connection, annotator)
 
-  def undo(self, annotator: str, item: str) -> answers_lib.State:
+  def undo(self, annotator: str, item: str) -> answers_lib.AnnotatorState:
     """Withdraws the last answer, which must be that of `item`.
 
     Raises:
@@ -172,7 +174,7 @@ class Store:
         )
       return self._state(connection, annotator)
 
-  def again(self, annotator: str) -> answers_lib.State:
+  def again(self, annotator: str) -> answers_lib.AnnotatorState:
     """Withdraws what was skipped: it comes once more."""
     with self._writing() as connection:
       standing = self._standing(connection, annotator)
@@ -237,7 +239,7 @@ class Store:
 
   def _state(
     self, connection: sqlite3.Connection, annotator: str
-  ) -> answers_lib.State:
+  ) -> answers_lib.AnnotatorState:
     tasks = self._tasks(connection, annotator)
     events = self._events(connection, annotator)
     standing = answers_lib.standing(events)
@@ -245,7 +247,7 @@ class Store:
     if events and events[-1].choice == answers_lib.UNDO:  # that one comes next
       left.sort(key=lambda x: x.item != events[-1].item)
     skipped = sum(x.choice == "skip" for x in standing.values())
-    return answers_lib.State(
+    return answers_lib.AnnotatorState(
       task=left[0] if left else None,
       done=len(standing),
       skipped=skipped,

@@ -15,7 +15,7 @@ from xlrm.storage import files
 
 @dataclasses.dataclass(frozen=True)
 class StudyKey:
-  """What was drawn, and what unblinds it.
+  """The tasks of a study as they were drawn, and what unblinds them.
 
   Attributes:
     study: random id that the database carries, too.
@@ -35,13 +35,18 @@ class StudyKey:
 
 
 def write(path: pathlib.Path, key: StudyKey) -> None:
-  """Readable by its owner only; complete, or what was there before."""
+  """Writes the key, readable by its owner only: complete, or not at all."""
   text = json.dumps(dataclasses.asdict(key), ensure_ascii=False, indent=1)
   files.write_bytes(path, text.encode(), mode=0o600)
 
 
 def read(path: pathlib.Path) -> StudyKey:
-  """Raises FileNotFoundError or ValueError that say what the file is for."""
+  """The key in a file.
+
+  Raises:
+    FileNotFoundError: there is none; says what it is for.
+    ValueError: the file holds no key.
+  """
   if not path.is_file():
     raise FileNotFoundError(
       f"{path}: the key of the study is missing; without it nobody can say "

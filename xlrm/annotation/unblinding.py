@@ -24,7 +24,7 @@ Answers = Mapping[str, answers_lib.Answer]  # item -> answer
 
 @dataclasses.dataclass(frozen=True)
 class Annotator:
-  """One person's work.
+  """The work of one person.
 
   Attributes:
     name: as in the study.
@@ -48,7 +48,7 @@ class Annotator:
 
 
 def outcome(key: design.Key, choice: str) -> str:
-  """Who won: `first`, `second`, `tie`, or `invalid` for what was skipped."""
+  """The winner: `first`, `second`, `tie`, or `invalid` for what was skipped."""
   if choice not in design.SIDES:
     return "tie" if choice == "tie" else "invalid"
   sides = ("first", "second")
@@ -86,7 +86,7 @@ def verdicts(
 def win_rate(
   key: study_key.StudyKey, answers: Answers
 ) -> win_rates.WinRate | None:
-  """Of the method, over prompts; None if nobody judged one.
+  """The win rate of the method over prompts; None if nobody judged one.
 
   The annotators of a prompt are averaged first, so that the interval is one
   over prompts; then datasets count equally.
@@ -111,7 +111,7 @@ def win_rate(
 def agreement(
   key: study_key.StudyKey, answers: Answers
 ) -> dict[tuple[str, str], agreement_lib.JudgeAgreement]:
-  """Of every two annotators, without what one of them skipped."""
+  """The agreement of every two annotators, without what one of them skipped."""
   said: dict[str, dict[str, str]] = {}
   for entry in key.keys:
     answer = answers.get(entry.item)
@@ -122,7 +122,7 @@ def agreement(
 
 
 def annotators(key: study_key.StudyKey, answers: Answers) -> list[Annotator]:
-  """What each of them did, in the order of the key."""
+  """The work of each annotator, in the order of the key."""
   names = dict.fromkeys(entry.annotator for entry in key.keys)
   return [
     _annotator(name, [x for x in key.keys if x.annotator == name], answers)
@@ -154,7 +154,7 @@ def _annotator(
 
 
 def summary(key: study_key.StudyKey, answers: Answers) -> str:
-  """What people said, for the terminal."""
+  """The words for the terminal of what people said."""
   settings = key.settings
   name = f"{settings.method} ({settings.source})".replace(" ()", "")
   win = win_rate(key, answers)

@@ -16,6 +16,7 @@ import numpy as np
 from xlrm.batches import converters
 from xlrm.batches import flat_examples
 from xlrm.batches import row_order
+from xlrm.text import token_lengths
 
 
 class BatchSource(Protocol):
@@ -101,7 +102,7 @@ class ArraySource:
       return examples
     longest = self.lengths["inputs"]
     return [
-      {**x, "inputs": converters.clip(x["inputs"], longest, from_left=True)}
+      {**x, "inputs": token_lengths.clip(x["inputs"], longest, from_left=True)}
       for x in examples
     ]
 

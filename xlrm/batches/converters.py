@@ -12,25 +12,12 @@ from typing import Any
 import numpy as np
 
 from xlrm import types
+from xlrm.text import token_lengths
 
 Example = Mapping[str, Any]
 Converter = Callable[[Sequence[Example], Mapping[str, int]], Any]
 FEATURES = ("inputs", "targets")
 FILLER = {"ranks": -1, "replaced": -1}  # of rows that count for nothing
-
-
-def clip(
-  ids: np.ndarray, length: int, *, from_left: bool = False
-) -> np.ndarray:
-  """At most `length` ids, the EOS at the end kept.
-
-  [5, 6, 7, 1], 3 -> [5, 6, 1]; from the left -> [6, 7, 1]
-  """
-  if len(ids) <= length:
-    return np.asarray(ids)
-  if from_left:
-    return np.asarray(ids[-length:])
-  return np.concatenate([ids[: length - 1], ids[-1:]])
 
 
 def count_long(
@@ -71,7 +58,7 @@ def _stack(rows: Sequence[np.ndarray], length: int, fill: int) -> np.ndarray:
   """[[5, 1], [1]], 3, 0 -> [[5, 1, 0], [1, 0, 0]]"""
   result = np.full((len(rows), length), fill, np.int32)
   for index, row in enumerate(rows):
-    kept = clip(row, length)
+    kept = token_lengths.clip(row, length)
     result[index, : len(kept)] = kept
   return result
 
@@ -176,7 +163,7 @@ def packed_row(
   """A group of `groups` as one row, with segment ids from 1."""
   row = {}
   for name in FEATURES:
-    parts = [clip(x[name], lengths[name]) for x in members]
+    parts = [token_lengths.clip(x[name], lengths[name]) for x in members]
     sizes = [len(part) for part in parts]
     row[name] = np.concatenate(parts)
     row[f"{name}_segments"] = np.repeat(np.arange(1, len(sizes) + 1), sizes)
@@ -248,16 +235,3 @@ def fill(batch: Any, size: int, kept: int | None = None) -> Any:
       for field in dataclasses.fields(batch)
     }
   )
-
-
-LENGTH_STEP = 32  # tokens; padded prompt lengths are multiples
-MAX_LENGTHS = 8  # different padded lengths at most
-
-
-def padded_lengths(max_length: int) -> list[int]:
-  """The lengths to which prompts are padded, at most MAX_LENGTHS of them.
-
-  72 -> [32, 64, 72];  1024 -> [128, 256, .., 1024]
-  """
-  unit = LENGTH_STEP * -(-max_length // (LENGTH_STEP * MAX_LENGTHS))
-  return [*range(unit, max_length, unit), max_length]

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from xlrm import types
-from xlrm.batches import converters
 from xlrm.batches import row_order
+from xlrm.text import token_lengths
 from xlrm.text import tokenizer as tokenizer_lib
 
 Rows = Sequence[Mapping[str, Any]]
@@ -130,7 +130,7 @@ class PromptBatches:
       tokens = self.tokenizer.encode(row["inputs_pretokenized"])
       if not tokens:
         raise ValueError(f"the prompt of example id {row['id']!r} is empty")
-      return converters.clip(
+      return token_lengths.clip(
         np.asarray([*tokens, types.EOS_ID], np.int32),
         self.max_input_length,
         from_left=self.truncate_inputs_from_left,

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 import numpy as np
 
 from xlrm import types
+from xlrm.types import checks
 
 
 def _checked(scores: np.ndarray) -> np.ndarray:
@@ -24,15 +25,10 @@ def _checked(scores: np.ndarray) -> np.ndarray:
   return scores
 
 
-def _check_n(n: int) -> None:
-  if n < 1:
-    raise ValueError(f"n {n} is below 1")
-
-
 def select(
   scores: Float[types.Array, "*prompts N"],
 ) -> Int[types.Array, "*prompts"]:
-  """Index of the best sample; of equal ones the first drawn.
+  """The index of the best sample; of equal ones the first drawn.
 
   [0.1, 0.7, 0.7] -> 1
 
@@ -67,7 +63,7 @@ def expected_best_of_k(
   scores: Float[types.Array, "*prompts N"],
   judged: Float[types.Array, "*prompts N"] | None = None,
 ) -> Float[types.Array, "*prompts N"]:
-  """Expected score of the best of k samples, for k = 1 .. n, unbiased.
+  """The expected score of the best of k samples, for k = 1 .. n, unbiased.
 
   sum over i of C(i-1, k-1) / C(n, k) r_(i), the mean over all subsets of size
   k of the pool. [0, 1, 2] -> [1, 5/3, 2]
@@ -87,7 +83,7 @@ def best_of_k_win_rate(
   scores: Float[types.Array, "*prompts N"],
   judged: Float[types.Array, "*prompts N"] | None = None,
 ) -> Float[types.Array, "*prompts M"]:
-  """Win rate of the best of k over one more sample, for k = 1 .. n-1.
+  """The win rate of the best of k over one more sample, for k = 1 .. n-1.
 
   Ties count one half. The mean over all subsets of size k of the pool and all
   opponents outside the subset, so it is unbiased: the i-th worst is the best
@@ -116,38 +112,37 @@ def best_of_k_win_rate(
 def soft_best_of_n(
   scores: Float[types.Array, "*prompts N"], scale: float
 ) -> Float[types.Array, "*prompts N"]:
-  """Probabilities proportional to exp(score / scale) of picking each sample.
+  """The probabilities of picking each sample, like exp(score / scale).
 
   Args:
     scores: of the pool.
     scale: lambda > 0; towards 0 it is best-of-n, large it is one sample.
   """
-  if not scale > 0:
-    raise ValueError(f"scale {scale} is not positive")
+  checks.positive("scale", scale)
   scores = _checked(scores)
   unnormed = np.exp((scores - scores.max(axis=-1, keepdims=True)) / scale)
   return unnormed / unnormed.sum(axis=-1, keepdims=True)
 
 
 def win_rate_bound(n: int) -> float:
-  """n / (n+1): the most that best-of-n wins over one sample, same judge."""
-  _check_n(n)
+  """The most that best-of-n wins over one sample, by one judge: n / (n+1)."""
+  checks.at_least("n", n, 1)
   return n / (n + 1)
 
 
 def kl_bound(n: int) -> float:
-  """log n - (n-1)/n, an UPPER BOUND of KL(best-of-n || policy) in nats.
+  """An UPPER BOUND of KL(best-of-n || policy) in nats: log n - (n-1)/n.
 
   It is reached only if no two samples are ever equal.
   """
-  _check_n(n)
+  checks.at_least("n", n, 1)
   return math.log(n) - (n - 1) / n
 
 
 def kl_estimate(
   logprobs: Float[types.Array, "*prompts"], n: int
 ) -> Float[types.Array, "*prompts"]:
-  """ESTIMATE of KL(best-of-n || policy) in nats from the selected sample.
+  """An ESTIMATE of KL(best-of-n || policy) in nats from the selected sample.
 
   With e the policy's probability of the selected response and q = (1-e)^n:
     q [log n + (n-1) log(1-e) - (n-1)/n] + (1-q) log((1-q) / e),
@@ -175,7 +170,7 @@ def expected_kl_estimate(
   scores: Float[types.Array, "*prompts N"],
   logprobs: Float[types.Array, "*prompts N"],
 ) -> Float[types.Array, "*prompts N"]:
-  """`kl_estimate` of the best of k samples, for k = 1 .. n.
+  """The `kl_estimate` of the best of k samples, for k = 1 .. n.
 
   The mean over all subsets of size k of the pool, as in `expected_best_of_k`.
 

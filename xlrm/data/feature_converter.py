@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from xlrm import types
 from xlrm.batches import converters
+from xlrm.text import token_lengths
 
 COLUMNS = {
   "summary": ("inputs", "targets"),
@@ -145,7 +146,7 @@ class FeatureConverter(seqio.FeatureConverter):
     return np.asarray([*ids, types.EOS_ID], np.int32)
 
   def _row(self, lengths, example) -> dict[str, np.ndarray]:
-    inputs = converters.clip(
+    inputs = token_lengths.clip(
       example["inputs"], lengths["inputs"], from_left=self._from_left
     )
     convert = converters.CONVERTERS[self._kind]

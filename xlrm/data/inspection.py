@@ -15,6 +15,7 @@ from xlrm.batches import converters
 from xlrm.data import seqio_source
 from xlrm.evaluation import agreement
 from xlrm.evaluation import bag_of_words
+from xlrm.text import token_lengths
 from xlrm.text import tokenizer as tokenizer_lib
 
 
@@ -130,7 +131,7 @@ class _Reader:
 
   def decoded(self, ids: np.ndarray, feature: str) -> str:
     left = self.from_left and feature == "inputs"
-    kept = converters.clip(ids, self.lengths[feature], from_left=left)
+    kept = token_lengths.clip(ids, self.lengths[feature], from_left=left)
     return self.tokenizer.decode(kept)
 
 

@@ -40,7 +40,7 @@ class Devices:
 
 
 def devices(name: str) -> Devices:
-  """What a name stands for. v4-32 is 32 cores, 16 devices.
+  """The devices that a name stands for: v4-32 is 32 cores, 16 devices.
 
   Raises:
     ValueError: no such device.
@@ -92,16 +92,18 @@ def of_mesh(name: str | None, mesh: meshes.AnyMesh) -> Devices | None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class MemoryPlan:
   """Bytes per device by what they hold; 'total' is their sum."""
 
   bytes: Mapping[str, int]
 
   @property
   def total(self) -> int:
+    """Bytes per device, all together."""
     return sum(self.bytes.values())
 
   def fits(self, on: Devices) -> bool:
+    """Whether the usable memory of such a device holds it."""
     return self.total <= USABLE * on.gib * GIB
 
   def text(self, on: Devices | None = None) -> str:
@@ -127,6 +129,7 @@ class Plan:
 
 
 def bytes_of(leaf: Any) -> int:
+  """The bytes of an array or of its shape and dtype."""
   return math.prod(leaf.shape) * jnp.dtype(leaf.dtype).itemsize
 
 
@@ -147,9 +150,9 @@ def placed_bytes(
 
 
 def available_bytes(mesh: jax.sharding.Mesh) -> int | None:
-  """Memory of one of the mesh's devices that a program may take.
+  """The memory of one of the mesh's devices that a program may take.
 
-  What the runtime says; on CPU what the machine has free, shared by its
+  The runtime says it; on CPU it is what the machine has free, shared by its
   devices. None where neither can be known.
   """
   device = mesh.devices.flat[0]
@@ -165,7 +168,7 @@ def available_bytes(mesh: jax.sharding.Mesh) -> int | None:
 
 
 def check_batch_fits(
-  plan_of: Callable[[int], Plan], batch_size: int, available: int | None
+  plan_of: Callable[[int], MemoryPlan], batch_size: int, available: int | None
 ) -> None:
   """Raises ValueError with the largest batch size that fits, if this does not.
 

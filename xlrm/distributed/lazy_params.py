@@ -32,7 +32,7 @@ class LazyParams:
 
   @classmethod
   def given(cls, params: types.Params) -> "LazyParams":
-    """Copies of arrays."""
+    """Parameters that are copies of these arrays."""
 
     def make(there):
       places = jax.tree.map(_sharding_of, there)
@@ -45,7 +45,7 @@ class LazyParams:
 
   @classmethod
   def computed(cls, compute: Callable[[], types.Params]) -> "LazyParams":
-    """Of a function that is compiled: no device ever holds them whole."""
+    """Parameters made by a compiled function: no device holds them whole."""
 
     def make(there):
       places = jax.tree.map(_sharding_of, there)

@@ -30,7 +30,7 @@ class MeshConfig:
   model: int = 1
 
   def abstract(self, count: int) -> AbstractMesh:
-    """The same over `count` devices that need not exist, see `build`."""
+    """The mesh over `count` devices that need not exist, see `build`."""
     return AbstractMesh(self._sizes(count), AXES)
 
   def build(self, devices: Any = None) -> Mesh:
@@ -87,7 +87,7 @@ class MeshConfig:
 
 
 def in_order(devices: Sequence[Any], model: int) -> list[Any]:
-  """Devices of a slice, and in it those of a process, beside each other.
+  """The devices of a slice, and in it those of a process, beside each other.
 
   So rows of the mesh ('model') lie within a process or at least a slice, whose
   links are fast; between slices there is 'data' alone, as in
@@ -108,10 +108,10 @@ def in_order(devices: Sequence[Any], model: int) -> list[Any]:
 
 
 def active(mesh: Mesh | None) -> contextlib.AbstractContextManager:
-  """Calls of compiled functions in here know the mesh, see `rows_over_data`.
+  """A context in which compiled functions know the mesh (`rows_over_data`).
 
-  Only around such calls: other libraries' programs on one device would be sent
-  to the whole mesh.
+  It belongs around such calls only: other libraries' programs on one
+  device would be sent to the whole mesh.
   """
   if mesh is None or mesh.size == 1:
     return contextlib.nullcontext()
@@ -125,7 +125,7 @@ def active_axes() -> dict[str, int]:
 
 
 def rows_over_data(x: jax.Array) -> jax.Array:
-  """x [B ..], kept on the devices that own its rows while a mesh is `active`.
+  """The array x [B ..], its rows kept on their devices while a mesh is active.
 
   Where a kernel is split over 'data', too, the compiler has the choice of
   gathering the kernel or the activations of the whole batch; this makes it
@@ -139,11 +139,13 @@ def rows_over_data(x: jax.Array) -> jax.Array:
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-  """Rows over 'data'."""
+  """The sharding of a batch: rows over 'data'."""
   return NamedSharding(mesh, PartitionSpec("data"))
 
 
-def check_batch_size(batch_size: int, mesh: AnyMesh, num_microbatches: int = 1):
+def check_batch_size(
+  batch_size: int, mesh: AnyMesh, num_microbatches: int = 1
+) -> None:
   """Raises ValueError, with the nearest valid sizes, if rows do not divide."""
   unit = mesh.shape["data"] * num_microbatches
   if batch_size % unit:
@@ -157,14 +159,14 @@ def check_batch_size(batch_size: int, mesh: AnyMesh, num_microbatches: int = 1):
 
 
 def fitting_batch_size(batch_size: int, num_rows: int, mesh: Mesh) -> int:
-  """At most `batch_size`, for fewer rows the least that divides over 'data'."""
+  """`batch_size`, or for fewer rows the least that divides over 'data'."""
   check_batch_size(batch_size, mesh)
   unit = mesh.shape["data"]
   return min(batch_size, unit * -(-num_rows // unit))
 
 
 def own_rows(size: int, mesh: Mesh) -> slice | None:
-  """Rows of a batch that this process's devices hold; None: no block."""
+  """The rows of a batch that this process's devices hold; None: no block."""
   place = batch_sharding(mesh)
   held = place.addressable_devices_indices_map((size,)).values()
   rows = sorted({row for (part,) in held for row in range(size)[part]})
@@ -173,4 +175,5 @@ def own_rows(size: int, mesh: Mesh) -> slice | None:
 
 
 def round_up(number: int, unit: int) -> int:
+  """The least multiple of `unit` that is not below `number`: 9, 4 -> 12."""
   return unit * -(-number // unit)

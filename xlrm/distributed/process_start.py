@@ -101,8 +101,6 @@ def initialize(
   if number == 1:
     return
   seconds = _number(TIMEOUT, os.environ) or processes.START_SECONDS
-  # SIGTERM is ours, see `preemption`.
-  jax.config.update("jax_enable_preemption_service", False)
   if index == 0:
     print(
       f"process 0 of {number} waits at {address} for the others, at most "
@@ -112,6 +110,18 @@ def initialize(
     )
   elif address is not None:
     _await_coordinator(address, index, number, seconds)
+  _join(address, number, index, seconds)
+  if processes.count() > 1:
+    sys.excepthook = functools.partial(_report, sys.excepthook)
+    devices = np.asarray(jax.devices()).reshape(processes.count(), -1)
+    processes.warm(Mesh(devices, ("processes", "devices")))
+
+
+def _join(
+  address: str | None, number: int | None, index: int | None, seconds: int
+) -> None:
+  # SIGTERM is ours, see `preemption`.
+  jax.config.update("jax_enable_preemption_service", False)
   try:
     jax.distributed.initialize(
       coordinator_address=address,
@@ -133,10 +143,6 @@ def initialize(
       f"process {index} of {number} cannot join at {address}: "
       f"{str(error).splitlines()[0]}"
     ) from error
-  if processes.count() > 1:
-    sys.excepthook = functools.partial(_report, sys.excepthook)
-    devices = np.asarray(jax.devices()).reshape(processes.count(), -1)
-    processes.warm(Mesh(devices, ("processes", "devices")))
 
 
 def _report(report: Callable, kind, error, trace) -> None:

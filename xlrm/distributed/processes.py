@@ -66,17 +66,17 @@ def warm(mesh: Mesh) -> None:
 
 
 def count() -> int:
-  """How many there are; touches no device if there is one."""
+  """The number of processes; touches no device if there is one."""
   return jax.process_count() if jax.distributed.is_initialized() else 1
 
 
 def index() -> int:
-  """Of this process, from 0."""
+  """The number of this process, from 0."""
   return jax.process_index() if jax.distributed.is_initialized() else 0
 
 
 def is_first() -> bool:
-  """This one writes what is written once."""
+  """Whether this process is the one that writes what is written once."""
   return index() == 0
 
 
@@ -110,7 +110,7 @@ def _room(size: int) -> int:
 
 
 def on_first(function: Callable, *arguments: Any) -> Any:
-  """What the function gives to the first process; the others wait for it.
+  """The result of a call by the first process, in all; they wait for it.
 
   Its ValueError or OSError is raised by all.
   """
@@ -123,7 +123,7 @@ def on_first(function: Callable, *arguments: Any) -> Any:
 
 
 def alone_on_first(function: Callable, *arguments: Any) -> Any:
-  """`on_first` of work that may take hours, and no device.
+  """The result of `on_first`, for work that may take hours, and no device.
 
   The others wait for it where no collective can time out.
   """
@@ -172,7 +172,7 @@ def barrier() -> None:
 
 
 def row_shard(total: int, number: int | None = None) -> slice:
-  """The rows, out of `total`, of process `number` (this one): a block.
+  """The block of rows, out of `total`, of process `number` (this one).
 
   10 rows of 4 processes -> [0, 3), [3, 6), [6, 8), [8, 10)
   """
@@ -183,7 +183,7 @@ def row_shard(total: int, number: int | None = None) -> slice:
 
 
 def fetch(tree: Any) -> Any:
-  """Arrays of any process as NumPy arrays, whole in every process."""
+  """The tree with arrays of any process as NumPy arrays, whole in each."""
 
   def one(x):
     if isinstance(x, jax.Array) and not (
@@ -204,7 +204,8 @@ def all_come(key: str, seconds: float) -> bool:
   of what this one has left.
 
   Args:
-    key: of this meeting, and of no other one.
+    key: the name of this meeting, and of no other one.
+    seconds: how long the others are waited for.
   """
   if count() == 1:
     return True
@@ -230,6 +231,7 @@ class Vote:
       self._any = jax.jit(lambda x: x.max(), out_shardings=whole)
 
   def any(self, yes: bool) -> bool:
+    """Whether any process had said yes at the call before this one."""
     if count() == 1:
       return yes
     found = self._cast is not None and bool(self._cast)

@@ -59,7 +59,12 @@ def on_own_mesh(params: types.Params, mesh: jax.sharding.Mesh) -> types.Params:
 
 
 def batch_size(total: int, mesh: jax.sharding.Mesh | None) -> int:
-  """Of each process, on its own mesh, if `total` are under way in all."""
+  """The batch size of each process if `total` rows are under way in all.
+
+  Args:
+    total: rows under way in all processes.
+    mesh: of this process; its 'data' axis divides the size.
+  """
   if processes.count() == 1:
     return total
   return meshes.round_up(-(-total // processes.count()), mesh.shape["data"])
@@ -97,11 +102,12 @@ def write(file: chunked_files.ChunkedFile, make: Write) -> None:
 
 
 def each(total: int, make: Callable[[slice], Sequence[Any]]) -> list[Any]:
-  """What becomes of `total` rows, whole in all processes.
+  """One result per row of `total`, all of them in all processes.
 
   Args:
-    make: of a block of rows; not called in a process that has none, so
-      nothing in it may wait for another process.
+    total: number of rows.
+    make: a block of rows -> their results; not called in a process that has
+      none, so nothing in it may wait for another process.
   """
   own = processes.row_shard(total)
   found = make(own) if own.start < own.stop else []

@@ -44,7 +44,7 @@ Rule = Callable[[str, tuple[int, ...], meshes.AnyMesh], PartitionSpec]
 def split_over_all(
   path: str, shape: tuple[int, ...], mesh: meshes.AnyMesh
 ) -> PartitionSpec:
-  """For training: over 'model' as the table says, and over 'data'."""
+  """The rule of training: over 'model' as the table says, and over 'data'."""
   if not shape or np.prod(shape) < SMALLEST:
     return PartitionSpec()
   spec: list[str | None] = [None] * len(shape)
@@ -66,7 +66,7 @@ def split_over_all(
 def split_over_model(
   path: str, shape: tuple[int, ...], mesh: meshes.AnyMesh
 ) -> PartitionSpec:
-  """For sampling and scoring: the devices of a row hold all its weights.
+  """The rule of sampling: the devices of a row hold all its weights.
 
   Split over 'data', too, they would have to be gathered for every token.
   """
@@ -80,7 +80,7 @@ def num_parts(
   mesh: meshes.AnyMesh,
   rule: Rule = split_over_all,
 ) -> int:
-  """Into how many parts a leaf is split."""
+  """The number of parts that a leaf is split into."""
   axes = [axis for axis in rule(path, shape, mesh) if axis is not None]
   return math.prod(mesh.shape[axis] for axis in axes)
 

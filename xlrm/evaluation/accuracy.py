@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 import numpy as np
 
 from xlrm.evaluation import win_rates
+from xlrm.types import checks
 
 Numbers = Sequence[float] | Sequence[int] | np.ndarray  # one per response
 NO_FAULT = "none"
@@ -20,12 +21,13 @@ NO_FAULT = "none"
 
 @dataclasses.dataclass(frozen=True)
 class LengthBaseline:
-  """Good is what is longer (or not longer) than a threshold."""
+  """The guess that what is longer (or not longer) than a threshold is good."""
 
   threshold: float
   longer_is_better: bool
 
   def predict(self, lengths: Numbers) -> Bool[np.ndarray, "rows"]:
+    """True where a response of such a length is predicted good."""
     return (np.asarray(lengths) > self.threshold) == self.longer_is_better
 
 
@@ -90,9 +92,7 @@ class AccuracyRow:
 
 def _is_good(ratings: Numbers) -> np.ndarray:
   ratings = np.asarray(ratings, np.float64)
-  if not ((ratings >= 0) & (ratings <= 1)).all():
-    worst = ratings[~((ratings >= 0) & (ratings <= 1))][0]
-    raise ValueError(f"a rating is {worst}, not in [0, 1]")
+  checks.fractions("a rating", ratings)
   return ratings > 0.5
 
 
@@ -104,7 +104,7 @@ def majority_class(ratings: Numbers) -> bool:
 def fit_length_baseline(
   lengths: Numbers, ratings: Numbers, *, pairs: bool = False
 ) -> LengthBaseline:
-  """Threshold and direction with the highest accuracy on TRAINING rows.
+  """The threshold and direction with the highest accuracy on TRAINING rows.
 
   lengths [1, 2, 8, 9], ratings [1, 1, 0, 0] -> threshold 2, shorter is better
 
@@ -150,12 +150,39 @@ def _fault(
   )
 
 
+def _by_fault(
+  scores: np.ndarray, good: np.ndarray, faults: Sequence[str]
+) -> dict[str, FaultAccuracy]:
+  names = np.asarray(faults)
+  return {
+    name: _fault(scores[~good & (names == name)], scores[good])
+    for name in sorted(set(names[~good].tolist()) - {"", NO_FAULT})
+  }
+
+
 def _per_prompt(
   values: np.ndarray, prompts: Sequence[int] | np.ndarray
 ) -> np.ndarray:
   """The mean of each prompt."""
   _, places = np.unique(np.asarray(prompts), return_inverse=True)
   return np.bincount(places, values) / np.bincount(places)
+
+
+def _checked_scores(
+  reward_model: str, language: str, scores: Numbers, ratings: Numbers, n: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """The scores, and which responses are good; there are n lengths of them."""
+  scores, good = np.asarray(scores, np.float64), _is_good(ratings)
+  if not scores.size or not scores.shape == good.shape == (n,):
+    raise ValueError(
+      f"{scores.size} scores, {good.size} ratings and {n} lengths of "
+      f"{language} do not belong together"
+    )
+  if not np.isfinite(scores).all():
+    raise ValueError(
+      f"{reward_model} gave {language} a score that is no number"
+    )
+  return scores, good
 
 
 def accuracy_row(
@@ -170,7 +197,7 @@ def accuracy_row(
   majority_good: bool | None = None,
   prompts: Sequence[int] | np.ndarray | None = None,
 ) -> AccuracyRow:
-  """Judges a reward model on the held-out ratings of one language.
+  """The accuracy of a reward model on the held-out ratings of one language.
 
   Args:
     scores: one per response.
@@ -183,16 +210,9 @@ def accuracy_row(
     prompts: of pairs, the number of each one's prompt, see `trials`; pairs of
       one prompt are one observation.
   """
-  scores, good = np.asarray(scores, np.float64), _is_good(ratings)
-  if not scores.size or not scores.shape == good.shape == np.shape(lengths):
-    raise ValueError(
-      f"{scores.size} scores, {good.size} ratings and {len(lengths)} lengths "
-      f"of {language} do not belong together"
-    )
-  if not np.isfinite(scores).all():
-    raise ValueError(
-      f"{reward_model} gave {language} a score that is no number"
-    )
+  scores, good = _checked_scores(
+    reward_model, language, scores, ratings, len(lengths)
+  )
   right = ((scores > 0) == good).astype(np.float64)
   length = (baseline.predict(lengths) == good).astype(np.float64)
   separation = auc(scores[good], scores[~good])
@@ -207,8 +227,6 @@ def accuracy_row(
   else:
     majority = float(max(good.mean(), 1 - good.mean()))
   low, high = win_rates.wilson(right)
-  names = np.asarray([""] * scores.size if faults is None else faults)
-  found = sorted(set(names[~good].tolist()) - {"", NO_FAULT})
   return AccuracyRow(
     reward_model=reward_model,
     language=language,
@@ -219,10 +237,7 @@ def accuracy_row(
     majority=majority,
     length=float(length.mean()),
     auc=separation,
-    by_fault={
-      name: _fault(scores[~good & (names == name)], scores[good])
-      for name in found
-    },
+    by_fault={} if faults is None else _by_fault(scores, good, faults),
   )
 
 

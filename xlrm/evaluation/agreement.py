@@ -14,11 +14,12 @@ import math
 import numpy as np
 
 from xlrm.evaluation import win_rates
+from xlrm.types import checks
 
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-  """Of pairs of ratings of one response.
+  """The agreement of pairs of ratings of one response.
 
   Attributes:
     rate: mean over responses of the share of pairs on the same side of 1/2.
@@ -58,7 +59,7 @@ def of_duplicates(
 
 @dataclasses.dataclass(frozen=True)
 class JudgeAgreement:
-  """Of two judges on the same comparisons.
+  """The agreement of two judges on the same comparisons.
 
   Attributes:
     rate: share of comparisons with the same verdict.
@@ -108,7 +109,7 @@ def of_judges(
 def of_every_two(
   verdicts: Mapping[str, Mapping[Hashable, Hashable]],
 ) -> dict[tuple[str, str], JudgeAgreement]:
-  """Of every two judges on the comparisons that both decided, if there are any.
+  """The agreement of every two judges on what both decided, if anything.
 
   Args:
     verdicts: name of a judge -> comparison -> verdict.
@@ -123,9 +124,9 @@ def of_every_two(
 
 
 def chance(first: float, second: float) -> float:
-  """How often two that are right p and q of the time agree on two classes, if
-  their mistakes have nothing in common: p q + (1 - p) (1 - q)."""
-  for rate in (first, second):
-    if not 0 <= rate <= 1:
-      raise ValueError(f"a rate is {rate}, not in [0, 1]")
+  """The agreement by chance, p q + (1 - p) (1 - q), of two on two classes.
+
+  They are right p and q of the time, and their mistakes have nothing in common.
+  """
+  checks.fractions("a rate", np.array([first, second]))
   return first * second + (1 - first) * (1 - second)

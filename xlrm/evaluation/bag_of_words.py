@@ -20,7 +20,7 @@ PENALTY = 1.0  # of the squared weights
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-  """Share of the scores' variance that word counts explain.
+  """The share of the scores' variance that word counts explain.
 
   Attributes:
     r2: in the rows that were fitted.
@@ -78,7 +78,7 @@ def explained(
   penalty: float = PENALTY,
   num_folds: int = NUM_FOLDS,
 ) -> Fit:
-  """Fits scores by word counts; row i is in fold i modulo `num_folds`.
+  """The fit of scores by word counts; row i is in fold i modulo `num_folds`.
 
   Raises:
     ValueError: fewer rows than folds, or another number of texts.

@@ -92,7 +92,7 @@ def calibration(
   temperature: float = 1.0,
   num_bins: int = NUM_BINS,
 ) -> Calibration:
-  """Judges scores / temperature as log odds of a good response.
+  """The calibration of scores / temperature as log odds of a good response.
 
   Args:
     scores: r.

@@ -20,7 +20,7 @@ _OTHER = {"first": "second", "second": "first"}
 
 @dataclasses.dataclass(frozen=True)
 class Consistency:
-  """Of one judge.
+  """The position bias and the self-consistency of one judge.
 
   Attributes:
     first_shown: of the verdicts with a winner, the share won by the response
@@ -68,8 +68,9 @@ def _turned(verdict: records.Verdict) -> records.Verdict:
 def by_pair(
   verdicts: Sequence[records.Verdict],
 ) -> dict[Pair, list[records.Verdict]]:
-  """Groups the verdicts of ONE judge by comparison, all of one naming its
-  records in the same order.
+  """The verdicts of ONE judge by comparison.
+
+  All verdicts of a comparison name its records in the same order.
 
   Raises:
     ValueError: verdicts of several judges, or a record compared with itself.
@@ -88,9 +89,10 @@ def by_pair(
 
 
 def combined(verdicts: Sequence[records.Verdict]) -> dict[Pair, str]:
-  """One of `pair_verdicts.KINDS` per comparison, for its first record.
+  """The verdict, one of `pair_verdicts.KINDS`, of each comparison.
 
-  Verdicts of one order or of both: people see one, prompted judges two.
+  It is that for the first record. Verdicts may be of one order or of both:
+  people see one, prompted judges two.
   """
   return {
     pair: pair_verdicts.kind_of([verdict.outcome for verdict in own])

@@ -101,7 +101,7 @@ def _accuracy(trials: trials_lib.Trials) -> float:
 def diagnosis_row(
   reward_model: str, language: str, held_out: Scored, training: Scored | None
 ) -> DiagnosisRow:
-  """Everything but the accuracy table, from scores alone."""
+  """The diagnosis of a reward model in one language, from scores alone."""
   trials = held_out.trials
   scores = np.asarray(held_out.scores, np.float64)
   training_loss, training_accuracy, fitted = NAN, NAN, None

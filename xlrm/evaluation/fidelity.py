@@ -16,7 +16,7 @@ ORDER = 3  # words of the pieces that copying and repetition are counted in
 
 @dataclasses.dataclass(frozen=True)
 class Fidelity:
-  """Of a set of outputs.
+  """What a set of outputs looks like.
 
   Attributes:
     n: outputs.
@@ -72,7 +72,7 @@ def fidelity(
   records: Sequence[records_lib.EvalRecord],
   identifier: language_id.Identifier | None = None,
 ) -> Fidelity:
-  """Describes the outputs of records, e.g. of one cell."""
+  """What the outputs of records look like, e.g. those of one cell."""
   if not records:
     raise ValueError("no outputs to describe")
   outputs = [text_metrics.words(r.output, r.language) for r in records]
@@ -96,7 +96,7 @@ def by_cell(
   records: Sequence[records_lib.EvalRecord],
   identifier: language_id.Identifier | None = None,
 ) -> dict[tuple[str, str, str], Fidelity]:
-  """(method, source, target) -> what its outputs look like."""
+  """What outputs look like by (method, source, target)."""
   groups: dict[tuple[str, str, str], list[records_lib.EvalRecord]] = {}
   for record in records:
     key = (record.method, record.source, record.target)

@@ -13,6 +13,7 @@ from typing import Any
 from xlrm.evaluation import fidelity
 from xlrm.evaluation import language_id
 from xlrm.evaluation import text_metrics
+from xlrm.types import checks
 
 Row = Mapping[str, Any]
 PROXY, HELDOUT = "objective/scores", "validation/heldout"
@@ -20,7 +21,7 @@ PROXY, HELDOUT = "objective/scores", "validation/heldout"
 
 @dataclasses.dataclass(frozen=True)
 class PanelConfig:
-  """When the panel raises an alarm; a first row is the first that has a value.
+  """The thresholds of the panel; a first row is the first that has a value.
 
   Attributes:
     max_kl: nats per response from the reference.
@@ -46,9 +47,7 @@ class PanelConfig:
 
   def __post_init__(self):
     for field in dataclasses.fields(self):
-      value = getattr(self, field.name)
-      if not value >= 0:
-        raise ValueError(f"{field.name} {value} is negative")
+      checks.at_least(field.name, getattr(self, field.name), 0)
     if self.max_length_change < 1:
       raise ValueError(
         f"max_length_change {self.max_length_change} is below 1: a length that "
@@ -57,7 +56,7 @@ class PanelConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Event:
+class PanelEvent:
   """One threshold crossed.
 
   Attributes:
@@ -81,7 +80,7 @@ def text_facts(
   language: str,
   identifier: language_id.Identifier | None = None,
 ) -> dict[str, float]:
-  """Of one response, for the panel.
+  """The metrics of one response, for the panel.
 
   Args:
     language: asked of the response.
@@ -147,7 +146,7 @@ def _signs(config: PanelConfig, steps: Sequence[Row]):
   )
 
 
-def events(history: Sequence[Row], config: PanelConfig) -> list[Event]:
+def events(history: Sequence[Row], config: PanelConfig) -> list[PanelEvent]:
   """Every threshold that a row of metrics crossed, in their order."""
   steps = [row for row in history if PROXY in row]
   found = []
@@ -158,7 +157,7 @@ def events(history: Sequence[Row], config: PanelConfig) -> list[Event]:
         value = row.get(name, math.nan)
         crossed = value > threshold if above else value < threshold
         if crossed:
-          found.append(Event(row["step"], name, value, threshold, meaning))
+          found.append(PanelEvent(row["step"], name, value, threshold, meaning))
   found += _heldout_events(history, config)
   return sorted(found, key=lambda event: event.step)
 
@@ -172,7 +171,7 @@ def _heldout_events(history: Sequence[Row], config: PanelConfig):
     best = max(best, value)
     threshold = best - config.max_heldout_drop
     if value < threshold:
-      yield Event(
+      yield PanelEvent(
         row["step"],
         HELDOUT,
         value,

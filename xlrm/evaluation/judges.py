@@ -18,14 +18,18 @@ from xlrm.evaluation import text_metrics
 
 @runtime_checkable
 class Judge(Protocol):
-  """Scores responses."""
+  """A judge that scores responses."""
 
   @property
-  def name(self) -> str: ...
+  def name(self) -> str:
+    """The key of its scores in a record."""
+    ...
 
   def scores(
     self, records: Sequence[records_lib.EvalRecord]
-  ) -> Sequence[float]: ...
+  ) -> Sequence[float]:
+    """One score per record, the higher the better."""
+    ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +45,7 @@ class RougeJudge:
   def scores(
     self, records: Sequence[records_lib.EvalRecord]
   ) -> Sequence[float]:
+    """ROUGE-L of each output, in [0, 1]."""
     return [
       text_metrics.rouge_l(record.output, record.reference, record.language)
       for record in records
@@ -60,6 +65,7 @@ class ChrfJudge:
   def scores(
     self, records: Sequence[records_lib.EvalRecord]
   ) -> Sequence[float]:
+    """chrF of each output, in [0, 1]."""
     return [
       text_metrics.chrf(record.output, record.reference) for record in records
     ]

@@ -30,7 +30,7 @@ class Judgments:
 
   @classmethod
   def of_rows(cls, rows: Sequence[Mapping[str, Any]]) -> "Judgments":
-    """Of the rows of a rating or a preference task."""
+    """The judgments in the rows of a rating or a preference task."""
     ranked = bool(rows) and "ranks" in rows[0]
     return cls(
       ids=[row["id"] for row in rows],
@@ -74,7 +74,7 @@ class Baselines:
 
   @classmethod
   def fit(cls, judgments: Judgments) -> "Baselines":
-    """Threshold, direction and class with the highest accuracy on them."""
+    """The threshold, direction and class with the highest accuracy."""
     blank = judgments.scored([[0.0] * len(x) for x in judgments.texts]).trials
     pairs = bool(judgments.ranks)
     return cls(

@@ -13,7 +13,7 @@ from xlrm.evaluation import pairing
 
 @dataclasses.dataclass(frozen=True)
 class LanguageChanges:
-  """Of pairs whose outcome is above one half.
+  """The languages of pairs whose outcome is above one half.
 
   Attributes:
     wins: such pairs.
@@ -29,7 +29,7 @@ class LanguageChanges:
 
   @property
   def changed(self) -> int:
-    """Wins in another language than the baseline's."""
+    """The wins in another language than the baseline's."""
     return self.left + self.returned + self.neither
 
 
@@ -38,7 +38,9 @@ def of_wins(
   outcomes: Sequence[float | None],
   identifier: language_id.Identifier,
 ) -> LanguageChanges | None:
-  """Counts; None if the identifier does not know a language that was asked.
+  """The changes of language among wins.
+
+  None if the identifier does not know a language that was asked.
 
   Args:
     outcomes: one per pair; None where it has none.

@@ -25,16 +25,16 @@ LINGUA, PY3LANGID = "lingua-language-detector", "py3langid"
 
 @runtime_checkable
 class Identifier(Protocol):
-  """Names the language of texts."""
+  """Something that names the language of texts."""
 
   @property
   def name(self) -> str:
-    """Package and version."""
+    """The package and its version."""
     ...
 
   @property
   def languages(self) -> Sequence[str]:
-    """Primary subtags that it chooses among."""
+    """The primary subtags that it chooses among."""
     ...
 
   def identify(self, text: str) -> str | None:
@@ -43,7 +43,7 @@ class Identifier(Protocol):
 
 
 def primary(code: str) -> str:
-  """'pt-BR' -> 'pt'."""
+  """The primary subtag of a language: 'pt-BR' -> 'pt'."""
   return code.replace("_", "-").split("-")[0].lower()
 
 

@@ -96,6 +96,27 @@ def _interval(
   return win_rates.score_interval(rate, float(variance), size, confidence)
 
 
+def _differences(
+  count: int,
+  lengths: Sequence[int | float] | np.ndarray,
+  baseline_lengths: Sequence[int | float] | np.ndarray,
+) -> np.ndarray:
+  """The differences of the lengths, ours - theirs, of `count` outcomes."""
+  ours, theirs = (
+    np.asarray(x, np.float64) for x in (lengths, baseline_lengths)
+  )
+  if not ours.shape == theirs.shape == (count,):
+    raise ValueError(
+      f"{count} outcomes, {ours.size} lengths and {theirs.size} baseline "
+      "lengths: one of each per prompt is expected"
+    )
+  found = ours - theirs
+  if not np.isfinite(found).all():
+    where = int(np.argmin(np.isfinite(found)))
+    raise ValueError(f"a length of prompt {where} is not finite")
+  return found
+
+
 def length_controlled(
   outcomes: Sequence[int | float] | np.ndarray,
   lengths: Sequence[int | float] | np.ndarray,
@@ -120,18 +141,7 @@ def length_controlled(
   """
   raw = win_rates.win_rate(np.asarray(outcomes, np.float64))
   values = np.asarray(outcomes, np.float64)
-  ours, theirs = (
-    np.asarray(x, np.float64) for x in (lengths, baseline_lengths)
-  )
-  if not ours.shape == theirs.shape == values.shape:
-    raise ValueError(
-      f"{values.size} outcomes, {ours.size} lengths and {theirs.size} baseline "
-      "lengths: one of each per prompt is expected"
-    )
-  difference = ours - theirs
-  if not np.isfinite(difference).all():
-    where = int(np.argmin(np.isfinite(difference)))
-    raise ValueError(f"a length of prompt {where} is not finite")
+  difference = _differences(values.size, lengths, baseline_lengths)
   scale = math.sqrt(float(np.mean(difference**2))) or 1.0
   features = np.stack([np.ones_like(values), np.tanh(difference / scale)], 1)
   weights = _fit(features, values)

@@ -37,12 +37,12 @@ class PairVerdict:
 
   @property
   def hard(self) -> float | None:
-    """1, 0 or 1/2; None where invalid."""
+    """The outcome 1, 0 or 1/2; None where invalid."""
     return _HARD[self.kind]
 
   @property
   def averaged(self) -> float | None:
-    """Who has the higher mean probability, as the paper decides.
+    """The outcome by the higher mean probability, as the paper decides.
 
     Equal to `hard` where the orders agree; an order that wavers decides
     nothing against one that is sure.
@@ -53,21 +53,21 @@ class PairVerdict:
 
   @property
   def soft(self) -> float | None:
-    """The mean probability itself."""
+    """The mean probability as the outcome; None where invalid."""
     if self.kind == INVALID or self.probability is None:
       return self.hard
     return self.probability
 
 
 def kind_of(outcomes: Sequence[str]) -> str:
-  """One of KINDS, from what each order said of the same pair."""
+  """The kind, one of KINDS, from what each order said of the same pair."""
   if "invalid" in outcomes:
     return INVALID
   return _KIND[outcomes[0]] if len(set(outcomes)) == 1 else INCONSISTENT
 
 
 def combine(first: records.Verdict, second: records.Verdict) -> PairVerdict:
-  """The verdicts with the first and with the second record shown first."""
+  """The verdict of a pair from those with either record shown first."""
   both = (first, second)
   kind = kind_of([verdict.outcome for verdict in both])
   known = all("first" in verdict.probabilities for verdict in both)
@@ -86,7 +86,7 @@ def combine(first: records.Verdict, second: records.Verdict) -> PairVerdict:
 def of_pairs(
   verdicts: Sequence[records.Verdict],
 ) -> dict[tuple[str, str], PairVerdict]:
-  """(first id, second id) -> verdict, of one judge that saw both orders.
+  """The verdicts of one judge that saw both orders, by (first, second) id.
 
   Raises:
     ValueError: several judges, an order that is missing or there twice.

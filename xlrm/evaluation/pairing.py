@@ -6,6 +6,7 @@ import dataclasses
 from xlrm.evaluation import records as records_lib
 
 Records = Sequence[records_lib.EvalRecord]
+Prompt = tuple[int, str, str, str]  # see `EvalRecord.prompt`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,17 +23,17 @@ class Pair:
 
   @property
   def cell(self) -> tuple[str, str]:
-    """(source, target)."""
+    """The languages (source, target)."""
     return self.ours.source, self.ours.target
 
   @property
   def id(self) -> tuple[str, str]:
-    """As verdicts name it."""
+    """The two ids, as verdicts name them."""
     return self.ours.id, self.theirs.id
 
   @property
   def identical(self) -> bool:
-    """A tie that no judge need be asked about."""
+    """Whether it is a tie that no judge need be asked about."""
     return self.ours.output == self.theirs.output
 
 
@@ -49,36 +50,35 @@ class Paired:
   unpaired: dict[tuple[str, str], int]
 
 
+def check_one_study(records: Records) -> None:
+  """Raises ValueError if the records are of several studies."""
+  studies = sorted({record.study for record in records})
+  if len(studies) > 1:
+    raise ValueError(f"records of {len(studies)} studies: {studies}; use one")
+
+
 def by_prompt(
   records: Records, method: str, source: str, target: str
-) -> dict[tuple, records_lib.EvalRecord]:
-  """Prompt -> the record with which a method answers it.
+) -> dict[Prompt, records_lib.EvalRecord]:
+  """The record with which a method answers each prompt.
 
   Raises:
     ValueError: two records answer one prompt.
   """
   chosen = {}
   for record in records:
-    if (record.method, record.source, record.target) != (
+    if (record.method, record.source, record.target) == (
       method,
       source,
       target,
     ):
-      continue
-    if record.prompt in chosen:
-      raise ValueError(
-        f"two records answer one prompt: {chosen[record.prompt].id} and "
-        f"{record.id}"
-      )
-    chosen[record.prompt] = record
+      if record.prompt in chosen:
+        raise ValueError(
+          f"two records answer one prompt: {chosen[record.prompt].id} and "
+          f"{record.id}"
+        )
+      chosen[record.prompt] = record
   return chosen
-
-
-def check_one_study(records: Records) -> None:
-  """Raises ValueError if the records are of several studies."""
-  studies = sorted({record.study for record in records})
-  if len(studies) > 1:
-    raise ValueError(f"records of {len(studies)} studies: {studies}; use one")
 
 
 def _of(records: Records, method: str) -> Records:
@@ -92,7 +92,7 @@ def _of(records: Records, method: str) -> Records:
 
 
 def pair(records: Records, method: str, baseline: str) -> Paired:
-  """Pairs of every (source, target), on the prompts that both answered.
+  """The pairs of every (source, target), on the prompts that both answered.
 
   The baseline is that of the target without a reward model's source, or, where
   it has sources itself, that of the same source.
@@ -108,8 +108,9 @@ def pair(records: Records, method: str, baseline: str) -> Paired:
   with_source = any(record.source for record in theirs)
   pairs, unpaired = [], {}
   for cell in dict.fromkeys((x.source, x.target) for x in ours):
+    source = cell[0] if with_source else ""
     mine = by_prompt(ours, method, *cell)
-    other = by_prompt(theirs, baseline, cell[0] if with_source else "", cell[1])
+    other = by_prompt(theirs, baseline, source, cell[1])
     pairs += [Pair(mine[x], other[x]) for x in mine if x in other]
     unpaired[cell] = len(mine.keys() ^ other.keys())
   if not pairs:

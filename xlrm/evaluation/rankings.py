@@ -13,7 +13,7 @@ Values = Sequence[int | float] | np.ndarray  # one per source
 
 @dataclasses.dataclass(frozen=True)
 class PairAgreement:
-  """Of pairs of sources: which of two is better, by one judge and by another.
+  """How two judges order pairs of sources.
 
   Attributes:
     agreed: pairs that both put in the same order.
@@ -27,6 +27,7 @@ class PairAgreement:
 
   @property
   def n(self) -> int:
+    """The number of pairs."""
     return self.agreed + self.tied + self.disagreed
 
   @property
@@ -61,7 +62,7 @@ def _paired(first: Values, second: Values) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pair_agreement(first: Values, second: Values) -> PairAgreement:
-  """Counts all pairs: [3, 1, 2], [9, 5, 5] -> 2 agreed, 1 tied."""
+  """The counts over all pairs: [3, 1, 2], [9, 5, 5] -> 2 agreed, 1 tied."""
   first, second = _paired(first, second)
   signs = [
     np.sign(first[i] - first[j]) * np.sign(second[i] - second[j])
@@ -71,18 +72,21 @@ def pair_agreement(first: Values, second: Values) -> PairAgreement:
 
 
 def kendall_tau_b(first: Values, second: Values) -> float:
-  """(agreed - disagreed) / sqrt((pairs - ties of the first)
-  (pairs - ties of the second)); NaN if one of them is constant."""
+  """Kendall's tau-b; NaN if one of them is constant.
+
+  (agreed - disagreed) / sqrt((pairs - ties of the first) (pairs - ties of the
+  second))
+  """
   first, second = _paired(first, second)
   return float(stats.kendalltau(first, second, variant="b").statistic)
 
 
 def kendall_p(first: Values, second: Values) -> float:
-  """Two-sided p-value of tau-b under independence; exact without ties."""
+  """The two-sided p-value of tau-b under independence; exact without ties."""
   first, second = _paired(first, second)
   return float(stats.kendalltau(first, second, variant="b").pvalue)
 
 
 def ranks(values: Values) -> np.ndarray:
-  """1 is the highest; equals share the mean: [5, 7, 5] -> [2.5, 1, 2.5]"""
+  """The ranks from 1; equals share their mean: [5, 7, 5] -> [2.5, 1, 2.5]."""
   return stats.rankdata(-np.asarray(values, np.float64))

@@ -12,13 +12,15 @@ import dataclasses
 import numpy as np
 from scipy import stats
 
+from xlrm.types import checks
+
 Outcomes = Sequence[int | float] | np.ndarray  # one per prompt
 PValues = Sequence[float] | np.ndarray  # one per comparison
 
 
 @dataclasses.dataclass(frozen=True)
-class Paired:
-  """Two sets of outcomes on the same prompts.
+class PairedTest:
+  """The comparison of two sets of outcomes on the same prompts.
 
   Attributes:
     difference: mean of first - second.
@@ -51,8 +53,8 @@ def _differences(first: Outcomes, second: Outcomes) -> np.ndarray:
   return found
 
 
-def _paired(found: np.ndarray, p: float) -> Paired:
-  return Paired(
+def _paired(found: np.ndarray, p: float) -> PairedTest:
+  return PairedTest(
     difference=float(found.mean()),
     better=int((found > 0).sum()),
     worse=int((found < 0).sum()),
@@ -61,8 +63,8 @@ def _paired(found: np.ndarray, p: float) -> Paired:
   )
 
 
-def sign_test(first: Outcomes, second: Outcomes) -> Paired:
-  """Exact sign test; of wins and losses it is McNemar's exact test.
+def sign_test(first: Outcomes, second: Outcomes) -> PairedTest:
+  """The exact sign test; of wins and losses it is McNemar's exact test.
 
   Of the prompts with a difference, under the null each favours the first with
   probability 1/2; [1, 1, 1, 0], [0, 0, 1, 0] -> 2 against 0, p = 2 (1/2)^2
@@ -80,15 +82,14 @@ def permutation_test(
   *,
   seed: int = 0,
   resamples: int = 9999,
-) -> Paired:
-  """Paired permutation test of the mean difference.
+) -> PairedTest:
+  """The paired permutation test of the mean difference.
 
   Under the null the two outcomes of a prompt may be exchanged. All exchanges
   if there are no more than `resamples`, otherwise a sample of them, which
   counts what was observed: p = (1 + hits) / (1 + resamples).
   """
-  if resamples < 1:
-    raise ValueError(f"resamples {resamples} is below 1")
+  checks.at_least("resamples", resamples, 1)
   found = _differences(first, second)
   changed = found[found != 0]  # the others change no mean
   if not changed.size:
@@ -117,7 +118,7 @@ def _checked(p_values: PValues) -> np.ndarray:
 
 
 def bonferroni(p_values: PValues, family: int | None = None) -> np.ndarray:
-  """Adjusted p-values min(1, m p): the chance of any false finding.
+  """The adjusted p-values min(1, m p): the chance of any false finding.
 
   Args:
     p_values: of the tests that were done.
@@ -131,7 +132,7 @@ def bonferroni(p_values: PValues, family: int | None = None) -> np.ndarray:
 
 
 def holm(p_values: PValues) -> np.ndarray:
-  """Holm's step-down: as safe as Bonferroni's, never weaker.
+  """The p-values of Holm's step-down: as safe as Bonferroni's, never weaker.
 
   In ascending order p_(i) -> max over j <= i of min(1, (m - j + 1) p_(j)).
   [.01, .04, .03] -> [.03, .06, .06]
@@ -145,7 +146,7 @@ def holm(p_values: PValues) -> np.ndarray:
 
 
 def benjamini_hochberg(p_values: PValues) -> np.ndarray:
-  """Adjusted p-values that bound the share of false findings among all.
+  """The adjusted p-values that bound the share of false findings among all.
 
   [.01, .04, .03] -> [.03, .04, .04]
   """

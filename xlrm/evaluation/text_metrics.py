@@ -16,7 +16,7 @@ _DOTTED = ("tr", "az")  # I is the capital of dotless i, as I-with-dot of i
 
 
 def fold(text: str, language: str) -> str:
-  """NFC without case; Turkish I and dotted I become their own letters.
+  """The text in NFC without case; Turkish I and dotted I stay apart.
 
   "ISI", "tr" -> "ısı";  "ISI", "en" -> "isi"
   """
@@ -34,7 +34,7 @@ def words(text: str, language: str) -> list[str]:
 def longest_common_subsequence(
   first: Sequence[str], second: Sequence[str]
 ) -> int:
-  """Its length, by the bit-parallel method of Hyyro (2004).
+  """The length of it, by the bit-parallel method of Hyyro (2004).
 
   A zero in bit i of `open_` marks a step up of the dynamic programme's row.
   """
@@ -50,7 +50,7 @@ def longest_common_subsequence(
 
 
 def rouge_l(output: str, reference: str, language: str) -> float:
-  """F1 in [0, 1]; 0 if either text has no word."""
+  """The F1 of ROUGE-L in [0, 1]; 0 if either text has no word."""
   ours, theirs = words(output, language), words(reference, language)
   if not ours or not theirs:
     return 0.0
@@ -60,7 +60,7 @@ def rouge_l(output: str, reference: str, language: str) -> float:
 
 
 def chrf(output: str, reference: str) -> float:
-  """chrF of sacrebleu divided by 100, on NFC; case counts."""
+  """The chrF of sacrebleu divided by 100, on NFC; case counts."""
   try:
     from sacrebleu.metrics import chrf as sacrebleu_chrf
   except ImportError as error:

@@ -32,14 +32,14 @@ class Trials:
 
 
 def num_words(text: str) -> int:
-  """Between spaces."""
+  """The number of words between spaces."""
   return len(text.split())
 
 
 def from_ratings(
   scores: Sequence[float], ratings: Sequence[float], texts: Sequence[str]
 ) -> Trials:
-  """One trial per rated response."""
+  """The trials of ratings, one per rated response."""
   return Trials(
     np.asarray(scores, np.float64),
     np.asarray(ratings, np.float64),
@@ -52,7 +52,7 @@ def from_rankings(
   ranks: Sequence[Sequence[int]],
   texts: Sequence[Sequence[str]],
 ) -> Trials:
-  """One trial per two responses of different rank.
+  """The trials of rankings, one per two responses of different rank.
 
   Raises:
     ValueError: there is none.

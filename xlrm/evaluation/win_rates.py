@@ -19,6 +19,8 @@ from jaxtyping import Float
 import numpy as np
 from scipy import stats
 
+from xlrm.types import checks
+
 Outcomes = Float[np.ndarray, "prompts"]
 Scores = Sequence[float] | np.ndarray  # one per prompt
 Interval = Callable[[np.ndarray], tuple[float, float]]
@@ -49,19 +51,22 @@ class WinRate:
   variance: float
 
 
-def _z(confidence: float) -> float:
+def _upper(confidence: float) -> float:
+  """The share below the upper end of an interval: 0.95 -> 0.975."""
   if not 0 < confidence < 1:
     raise ValueError(f"confidence {confidence} is not between 0 and 1")
-  return statistics.NormalDist().inv_cdf((1 + confidence) / 2)
+  return (1 + confidence) / 2
+
+
+def _z(confidence: float) -> float:
+  return statistics.NormalDist().inv_cdf(_upper(confidence))
 
 
 def _checked(outcomes: np.ndarray) -> np.ndarray:
   outcomes = np.asarray(outcomes, np.float64)
   if outcomes.ndim != 1 or not outcomes.size:
     raise ValueError(f"outcomes of shape {outcomes.shape}: none to average")
-  if not ((outcomes >= 0) & (outcomes <= 1)).all():
-    worst = outcomes[~((outcomes >= 0) & (outcomes <= 1))][0]
-    raise ValueError(f"an outcome is {worst}, not in [0, 1]")
+  checks.fractions("an outcome", outcomes)
   return outcomes
 
 
@@ -94,11 +99,11 @@ def wilson(outcomes: Outcomes, confidence: float = 0.95) -> tuple[float, float]:
 def clustered(
   means: Scores, sizes: Sequence[int] | np.ndarray, confidence: float = 0.95
 ) -> tuple[float, float, float]:
-  """Mean of all observations and its interval, where those of one cluster
-  depend on each other, e.g. the verdicts of one comparison.
+  """The mean of clustered observations, and its interval.
 
-  A cluster is one observation that counts as often as it is large; in place of
-  n stands (sum_i size_i)^2 / sum_i size_i^2.
+  The observations of one cluster depend on each other, e.g. the verdicts of one
+  comparison. A cluster is one observation that counts as often as it is large;
+  in place of n stands (sum_i size_i)^2 / sum_i size_i^2.
 
   Args:
     means: of each cluster.
@@ -112,7 +117,7 @@ def clustered(
 
 
 def normal(outcomes: Outcomes, confidence: float = 0.95) -> tuple[float, float]:
-  """rate +- z sqrt(variance / n): too narrow for rates near 0 or 1."""
+  """The interval rate +- z sqrt(variance / n), too narrow near 0 or 1."""
   outcomes = _checked(outcomes)
   half = _z(confidence) * math.sqrt(outcomes.var() / outcomes.size)
   return float(outcomes.mean() - half), float(outcomes.mean() + half)
@@ -125,7 +130,7 @@ def bootstrap(
   seed: int = 0,
   resamples: int = 2000,
 ) -> tuple[float, float]:
-  """Percentiles of the mean over resampled prompts; pairs stay together."""
+  """The percentiles of the mean over resampled prompts; pairs stay together."""
   outcomes = _checked(outcomes)
   rng = np.random.Generator(np.random.Philox(seed))
   means = [rng.choice(outcomes, outcomes.size).mean() for _ in range(resamples)]
@@ -137,7 +142,8 @@ def bootstrap(
 def between_runs(
   rates: Scores, confidence: float = 0.95
 ) -> tuple[float, float]:
-  """Student's interval of the mean rate of k runs that differ in their seed:
+  """Student's interval of the mean rate of k runs with seeds of their own.
+
   mean +- t sqrt(s^2 / k), where s^2 and t have k - 1 degrees of freedom.
 
   It tells what another seed would give on the same prompts; the other intervals
@@ -146,9 +152,7 @@ def between_runs(
   rates = _checked(np.asarray(rates))
   if rates.size < 2:
     raise ValueError("between runs: there is one run only")
-  if not 0 < confidence < 1:
-    raise ValueError(f"confidence {confidence} is not between 0 and 1")
-  t = stats.t.ppf((1 + confidence) / 2, rates.size - 1)
+  t = stats.t.ppf(_upper(confidence), rates.size - 1)
   half = float(t) * math.sqrt(rates.var(ddof=1) / rates.size)
   mean = float(rates.mean())
   return max(0.0, mean - half), min(1.0, mean + half)
@@ -166,7 +170,7 @@ def _pair(first: Scores, second: Scores) -> tuple[np.ndarray, np.ndarray]:
 
 
 def hard(first: Scores, second: Scores) -> Outcomes:
-  """1 where the first score is higher, 1/2 where equal, else 0.
+  """The outcomes: 1 where the first score is higher, 1/2 where equal, else 0.
 
   [3, 1, 2], [1, 1, 4] -> [1, 1/2, 0]
   """
@@ -175,15 +179,14 @@ def hard(first: Scores, second: Scores) -> Outcomes:
 
 
 def soft(first: Scores, second: Scores, scale: float = 1.0) -> Outcomes:
-  """sigmoid((first - second) / scale): a reward model's own probability."""
-  if not scale > 0:
-    raise ValueError(f"scale {scale} is not positive")
+  """The outcomes sigmoid((first - second) / scale), a model's probability."""
+  checks.positive("scale", scale)
   first, second = _pair(first, second)
   return 0.5 * (1.0 + np.tanh((first - second) / (2 * scale)))
 
 
 def win_rate(outcomes: Outcomes, interval: Interval = wilson) -> WinRate:
-  """Mean of outcomes with its interval."""
+  """The mean of outcomes with its interval."""
   outcomes = _checked(outcomes)
   low, high = interval(outcomes)
   return WinRate(
@@ -201,7 +204,9 @@ def win_rate(outcomes: Outcomes, interval: Interval = wilson) -> WinRate:
 def macro_average(
   parts: Sequence[WinRate], confidence: float = 0.95
 ) -> WinRate:
-  """Mean of the rates of D independent parts, e.g. datasets, equally weighted.
+  """The mean of the rates of D independent parts, e.g. datasets.
+
+  Parts are equally weighted.
 
   Its variance is stratified, sum_i variance_i / n_i / D^2. The interval is
   Wilson's with D^2 / sum_i 1/n_i in place of n; of one part it is that part's.

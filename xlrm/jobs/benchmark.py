@@ -43,7 +43,7 @@ class BenchmarkKind:
     [benchmark_config.BenchmarkConfig], benchmark_config.Program
   ]
   memory: Callable[
-    [benchmark_config.BenchmarkConfig, meshes.AnyMesh], device_memory.Plan
+    [benchmark_config.BenchmarkConfig, meshes.AnyMesh], device_memory.MemoryPlan
   ]
   layer_passes: int
   head_passes: int

@@ -107,7 +107,7 @@ def trainer(
 
 def ppo_memory_of(
   config: benchmark_config.BenchmarkConfig, mesh: meshes.AnyMesh
-) -> device_memory.Plan:
+) -> device_memory.MemoryPlan:
   """What a step takes of each device."""
   made = trainer(config, mesh)
   return ppo_memory.plan_of(made, config.batch, config.inputs)

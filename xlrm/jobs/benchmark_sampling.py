@@ -111,7 +111,7 @@ class ScoredResponses:
 
 def sampling_memory_of(
   config: benchmark_config.BenchmarkConfig, mesh: meshes.AnyMesh
-) -> device_memory.Plan:
+) -> device_memory.MemoryPlan:
   """What drawing takes of each device."""
   model = benchmark_config.model(config)
   return sampling_memory.sampling_plan(
@@ -127,7 +127,7 @@ def sampling_memory_of(
 
 def scoring_memory_of(
   config: benchmark_config.BenchmarkConfig, mesh: meshes.AnyMesh
-) -> device_memory.Plan:
+) -> device_memory.MemoryPlan:
   """What scoring takes of each device."""
   return sampling_memory.scoring_plan(
     benchmark_config.scorer(config),

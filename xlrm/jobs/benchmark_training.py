@@ -96,7 +96,7 @@ def _judged(
   return types.Preferences(batch, ranks, np.zeros(config.batch, np.float32))
 
 
-def _memory(planned, batch, mesh) -> device_memory.Plan:
+def _memory(planned, batch, mesh) -> device_memory.MemoryPlan:
   return training_memory.training_plan(
     planned,
     optimizer=optimizers.adafactor(LEARNING_RATE),
@@ -107,7 +107,7 @@ def _memory(planned, batch, mesh) -> device_memory.Plan:
 
 def fine_tuning_memory(
   config: benchmark_config.BenchmarkConfig, mesh: meshes.AnyMesh
-) -> device_memory.Plan:
+) -> device_memory.MemoryPlan:
   """What a step of SFT takes of each device."""
   model = benchmark_config.model(config, config.dropout)
   planned = training_memory.Planned(
@@ -119,7 +119,7 @@ def fine_tuning_memory(
 
 def reward_training_memory(
   config: benchmark_config.BenchmarkConfig, mesh: meshes.AnyMesh
-) -> device_memory.Plan:
+) -> device_memory.MemoryPlan:
   """What a step of a reward model takes of each device."""
   scorer = benchmark_config.scorer(config, config.dropout)
   planned = training_memory.Planned(

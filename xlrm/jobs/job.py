@@ -49,7 +49,7 @@ class JobPlan:
   """
 
   words: str
-  memory: Mapping[str, device_memory.Plan] = dataclasses.field(
+  memory: Mapping[str, device_memory.MemoryPlan] = dataclasses.field(
     default_factory=dict
   )
   devices: device_memory.Devices | None = None

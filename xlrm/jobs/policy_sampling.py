@@ -113,7 +113,9 @@ class PolicySampling:
       mesh=self.mesh,
     )
 
-  def plan(self, generator: text_generation.Generator) -> device_memory.Plan:
+  def plan(
+    self, generator: text_generation.Generator
+  ) -> device_memory.MemoryPlan:
     """What drawing takes of each device."""
     return sample_files.plan_of(generator, len(self.rows))
 

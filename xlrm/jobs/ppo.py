@@ -118,7 +118,7 @@ class PPO:
     scale = self._scale(opened, answers, fresh=restored is None)
     trainer = self._trainer(opened, scale)
     if restored is None:
-      state, memory = states.initial(scale), train_loop.Memory(data)
+      state, memory = states.initial(scale), train_loop.HostState(data)
     else:
       state, memory = states.continued(restored[0]), restored[1]
     self._begin(opened, scale, adapters)

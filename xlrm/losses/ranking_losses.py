@@ -22,7 +22,7 @@ def _log_one_minus_exp(log_u):
 
 
 def _nodes(size: int) -> Float[np.ndarray, " K"]:
-  """Of the trapezoidal rule in `_log_all_first`, for groups of at most `size`.
+  """Nodes of the trapezoidal rule in `_log_all_first`, for `size` responses.
 
   The integrand falls at least as fast as e^x to the left, as exp(-e^x) to the
   right of t = size, and its peak is no narrower than 1/sqrt(size + 1): with
@@ -56,7 +56,7 @@ def ranking_loss(
   ranks: Int[types.Array, "B N"],
   margins: Float[types.Array, " B"] | None = None,
 ) -> token_losses.Loss:
-  """Negative Plackett-Luce log-likelihood of each prompt's ranking.
+  """The negative Plackett-Luce log-likelihood of the prompts' rankings.
 
   Without ties: sum over i of log(sum over j ranked at or below i of e^s_j)
   - s_i. Two responses: -log sigmoid(s_best - s_worst), Bradley-Terry. With ties
@@ -71,7 +71,7 @@ def ranking_loss(
     scores: s.
     ranks: 0 is best, equal is a tie, -1 is no response. A prompt without two
       different ranks counts nothing.
-    margins: m, in units of the score; None is 0.
+    margins: m, in units of the score; None is a margin of 0.
   """
   present = ranks >= 0
   scores = jnp.where(present, scores.astype(jnp.float32), 0.0)
@@ -103,10 +103,14 @@ def ranking_loss(
 def centring_loss(
   scores: Float[types.Array, "B N"], counted: Bool[types.Array, "B N"]
 ) -> Float[types.Array, ""]:
-  """Sum over prompts of (2 * mean of the prompt's scores)^2.
+  """The sum over prompts of (2 * mean of the prompt's scores)^2.
 
   A ranking loss fixes differences only; this holds the scores near zero
-  (https://arxiv.org/abs/2312.09244). Of a pair it is (s_best + s_worst)^2.
+  (https://arxiv.org/abs/2312.09244). For a pair it is (s_best + s_worst)^2.
+
+  Args:
+    scores: what is held near zero.
+    counted: False where a prompt has no such response.
   """
   scores = jnp.where(counted, scores.astype(jnp.float32), 0.0)
   counts = jnp.sum(counted.astype(jnp.float32), axis=-1)

@@ -41,9 +41,16 @@ def language_model_loss(
   z_loss: float = 1e-4,
   chunk_size: int = vocabulary_head.CHUNK_SIZE,
 ) -> Loss:
-  """Cross entropy over the full vocabulary plus z_loss * log_z^2, as in T5X.
+  """The cross entropy over the vocabulary plus z_loss * log_z^2, as in T5X.
 
-  What stands at tokens of zero weight changes neither loss nor gradient.
+  Args:
+    hidden: states before the output matrix.
+    output_matrix: logits are hidden @ output_matrix.
+    targets: token ids.
+    weights: of the tokens; what stands at tokens of zero weight changes neither
+      loss nor gradient.
+    z_loss: factor of the squared log_z.
+    chunk_size: see `vocabulary_head.token_statistics`.
   """
   statistics = vocabulary_head.token_statistics(
     hidden, output_matrix, targets, mask=weights > 0, chunk_size=chunk_size
@@ -80,14 +87,20 @@ def rating_loss(
   ratings: Float[types.Array, "B N"],
   counted: Bool[types.Array, "B N"],
 ) -> Loss:
-  """Sum of softplus(r) - z r over the counted scores r, ratings z in [0, 1]."""
+  """The sum of softplus(r) - z r over the counted scores r.
+
+  Args:
+    scores: r.
+    ratings: z in [0, 1].
+    counted: False where there is no response.
+  """
   return _binary_loss(scores, ratings, counted)
 
 
 def detection_loss(
   logits: Float[types.Array, "B N T"], replaced: Int[types.Array, "B N T"]
 ) -> Loss:
-  """Replaced-token detection (https://arxiv.org/abs/2003.10555).
+  """The loss of replaced-token detection (https://arxiv.org/abs/2003.10555).
 
   Args:
     logits: positive means replaced.

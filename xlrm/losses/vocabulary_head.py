@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from xlrm import types
 from xlrm.distributed import meshes
+from xlrm.types import checks
 
 CHUNK_SIZE = 256  # tokens; at 250,112 rows a chunk of logits is 244 MiB
 EXCLUDED = -1e9  # logit of a token outside the support
@@ -17,7 +18,7 @@ EXCLUDED = -1e9  # logit of a token outside the support
 
 @struct.dataclass
 class TokenStatistics:
-  """Of each token's next-token distribution, float32."""
+  """What is asked of each token's next-token distribution, in float32."""
 
   logprobs: types.Array  # [..] log p(target)
   entropy: types.Array  # [..]
@@ -34,13 +35,13 @@ def token_statistics(
   temperature: float = 1.0,
   chunk_size: int = CHUNK_SIZE,
 ) -> TokenStatistics:
-  """Log-probability, entropy and log_z under softmax(hidden.W / temperature).
+  """The log-probability, entropy and log_z of softmax(hidden.W / temperature).
 
   All three may be differentiated. The product is taken in the dtype of
   `hidden` and accumulated in float32.
 
   Args:
-    hidden: on an active mesh (`sharding.active`) axis 0 is split over 'data'.
+    hidden: on an active mesh (`meshes.active`) axis 0 is split over 'data'.
     output_matrix: on an active mesh V is split over 'model'.
     targets: token ids.
     mask: where False, all results and gradients are 0, whatever `hidden` and
@@ -54,8 +55,7 @@ def token_statistics(
   Raises:
     ValueError: the temperature is not positive.
   """
-  if temperature <= 0:
-    raise ValueError(f"temperature {temperature} is not positive")
+  checks.positive("temperature", temperature)
   if mask is not None:
     hidden = jnp.where(mask[..., None], hidden, 0)
     targets = jnp.where(mask, targets, 0)

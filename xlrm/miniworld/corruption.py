@@ -50,7 +50,7 @@ class Draft:
 
 
 def draft(event: world.Event, code: str, rng: random.Random) -> Draft:
-  """A good summary."""
+  """A good summary, as a draft."""
   report = randomness.below(rng, grammar.NUM_REPORTS)
   core = randomness.below(rng, grammar.NUM_CORES)
   words = _told(event.main, code, report, core)
@@ -58,7 +58,7 @@ def draft(event: world.Event, code: str, rng: random.Random) -> Draft:
 
 
 def labelled(made: Draft) -> tuple[str, list[int]]:
-  """The text, and a label per word and one for the end of the text."""
+  """The text of a draft, and a label per word and one for its end."""
   labels = [
     label
     for piece, label in zip(made.pieces, made.replaced, strict=True)

@@ -185,6 +185,6 @@ def of_mixture(
   code: str,
   rng: random.Random,
 ) -> tuple[str, str]:
-  """(fault, faulty summary) with the fault drawn from `weights`."""
+  """The fault, drawn from `weights`, and a summary that has it."""
   fault = randomness.weighted(rng, weights)
   return fault, ALL[fault](event, code, rng)

@@ -45,7 +45,7 @@ RIGHT, MIXED, ABSENT, WRONG = "right", "mixed", "absent", "wrong"
 
 @dataclasses.dataclass(frozen=True)
 class Judgment:
-  """What the judge found.
+  """What the judge found in a text.
 
   Attributes:
     quality: in [0, 1].
@@ -65,7 +65,7 @@ class Judgment:
 
   @property
   def faults(self) -> tuple[str, ...]:
-    """Names of everything that is wrong, e.g. ('number', 'repetition')."""
+    """The names of everything that is wrong, e.g. ('number', 'repetition')."""
     found = [
       name
       for name, state in self.facts.items()
@@ -160,7 +160,7 @@ def _told(
 def judge(
   event: world.Event | world.Facts, summary: str, language: str
 ) -> Judgment:
-  """Judges any text, garbage included, as a summary of an event.
+  """The judgment of any text, garbage included, as a summary of an event.
 
   Args:
     event: what happened; `rows.event_of(example_id)` gives it.
@@ -199,7 +199,7 @@ def _foreign(facts: world.Facts, summary: str, asked: str) -> float:
 
 
 def judge_example(example_id: str, summary: str) -> Judgment:
-  """Judges a summary of the row with this id, in the row's language."""
+  """The judgment of a summary of the row with this id, in its language."""
   return judge(
     world_rows.event_of(example_id), summary, example_id.split("/")[0]
   )

@@ -71,13 +71,13 @@ class Language:
 
 
 def invariant(number: int) -> int:
-  """Plural class of a language whose words do not heed the number (>= 2)."""
+  """The plural class where words do not heed the number (>= 2): 0."""
   del number
   return 0
 
 
 def slavic(number: int) -> int:
-  """0 for 21, 31, ...; 1 for 2-4, 22-24, ...; 2 for 5-20, 25-30, ..."""
+  """The plural class: 0 for 21, 31, ..; 1 for 2-4, 22-24, ..; 2 for 5-20, .."""
   tens, ones = divmod(number % 100, 10)
   if tens == 1 or ones == 0 or ones >= 5:
     return 2
@@ -85,13 +85,13 @@ def slavic(number: int) -> int:
 
 
 def capitalise(text: str, code: str) -> str:
-  """Upper-cases the first letter; Turkish i becomes İ."""
+  """The text with a capital first letter; Turkish i becomes İ."""
   first = "İ" if code == "tr" and text[:1] == "i" else text[:1].upper()
   return first + text[1:]
 
 
 def compose(language: Language, template: str, kind: str, core: int) -> str:
-  """Puts what happened into a template; slots of facts stay."""
+  """A template with what happened put into it; slots of facts stay."""
   clause = language.cores[kind][core]
   plain, inverted = clause.replace(" / ", " "), clause.replace(" / ", " ")
   if clause.count(" / ") == 2:
@@ -123,7 +123,7 @@ def _value(language: Language, facts: world.Facts, match: re.Match) -> str:
 def pieces(
   language: Language, template: str, facts: world.Facts, core: int = 0
 ) -> list[str]:
-  """A sentence, one entry per blank-separated word of the composed template.
+  """The pieces of a sentence, one per word of the composed template.
 
   A slot may fill several words ("El Cairo") but stays one piece, so the same
   template filled with other facts aligns piece by piece.

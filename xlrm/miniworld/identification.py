@@ -22,7 +22,7 @@ def _identify(text: str) -> str | None:
 
 @dataclasses.dataclass(frozen=True)
 class WordIdentifier:
-  """Names the language that knows the largest share of a text's words.
+  """An identifier by words: the language that knows most of a text's.
 
   Attributes:
     name: as reports say it.
@@ -33,5 +33,5 @@ class WordIdentifier:
   languages: Sequence[str] = world.LANGUAGES
 
   def identify(self, text: str) -> str | None:
-    """None where two languages know equally many of them, or none any."""
+    """The language of a text; None where two know as much of it, or none."""
     return _identify(text)

@@ -26,7 +26,7 @@ _GENDERS, _PLURALS = 2, 3
 
 @dataclasses.dataclass(frozen=True)
 class Mention:
-  """A name, number or day found in a text."""
+  """A name, number or day that a text has."""
 
   slot: str
   value: str | int
@@ -35,7 +35,7 @@ class Mention:
 
 @dataclasses.dataclass(frozen=True)
 class Sentence:
-  """One sentence as read. `role` is None when it is ungrammatical.
+  """A sentence as read; `role` is None when it is ungrammatical.
 
   Attributes:
     role: 'report', 'news', 'memory', 'confirmation', 'witness', 'background'.
@@ -59,7 +59,7 @@ class _Entry:
 
 
 def normalise(text: str, code: str) -> str:
-  """NFC, lower case, plain apostrophes, single blanks, \u0451 as \u0435."""
+  """The text in NFC and lower case, with plain apostrophes and \u0435."""
   text = unicodedata.normalize("NFC", text).translate(_APOSTROPHES)
   if code == "tr":
     text = text.replace("I", "ı").replace("İ", "i")
@@ -216,7 +216,7 @@ def reader(code: str) -> _Reader:
 
 
 def read(text: str, code: str) -> list[Sentence]:
-  """Reads a text as sentences of a language, whatever it is really."""
+  """The sentences of a text as a language reads them, whatever it is."""
   normal = normalise(text, code)
   return [reader(code).read(s) for s in _BREAK.split(normal) if _strip(s)]
 
@@ -233,7 +233,7 @@ def words(text: str, code: str) -> list[str]:
 
 
 def known_share(text: str, code: str) -> float:
-  """Share of a text's words that the language has, names included."""
+  """The share of a text's words that the language has, names included."""
   tables = reader(code)
   found = words(text, code)
   known = sum(

@@ -26,7 +26,7 @@ TRANSLATION_MARK = "="
 
 @dataclasses.dataclass(frozen=True)
 class PretrainingRow:
-  """One row.
+  """A row that the base model reads.
 
   Attributes:
     kind: a key of KINDS.

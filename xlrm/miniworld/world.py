@@ -62,7 +62,7 @@ SAME_KIND_RATE = 0.5  # old events that are of the kind of the main one
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-  """What one sentence can say."""
+  """The facts that one sentence can say."""
 
   kind: str
   person: str
@@ -99,7 +99,10 @@ class Event:
 
 
 def partition(facts: Facts) -> str:
-  """'train' (80%), 'validation' (5%) or 'test' (15%), whatever the day."""
+  """The split of facts: train (80%), validation (5%) or test (15%).
+
+  The day makes no difference.
+  """
   key = f"{facts.kind}|{facts.person}|{facts.city}|{facts.number}"
   bucket = zlib.crc32(key.encode()) % 20
   return "train" if bucket < 16 else "validation" if bucket < 17 else "test"

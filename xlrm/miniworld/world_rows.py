@@ -86,7 +86,7 @@ class RatingRow:
 
 
 def tagged(code: str, text: str) -> str:
-  """A text that asks the policy to answer in a language."""
+  """The text with a tag that asks the policy to answer in a language."""
   return f"{LANGUAGE_TAGS[code]} {text}"
 
 
@@ -187,7 +187,7 @@ def _rows(make: Callable, language: str, split: str, indices: range) -> list:
 def summary_rows(
   language: str, split: str, start: int = 0, count: int | None = None
 ) -> list[SummaryRow]:
-  """Rows [start, start + count) of a split; all up to its size by default."""
+  """The rows [start, start + count) of a split, by default all."""
   indices = _indices(language, split, start, count, SUMMARY_SIZES)
   return _rows(_summary_row, language, split, indices)
 
@@ -195,6 +195,6 @@ def summary_rows(
 def rating_rows(
   language: str, split: str, start: int = 0, count: int | None = None
 ) -> list[RatingRow]:
-  """Rated rows of 'train', 'validation', 'test' or WRONG_LANGUAGE."""
+  """The rated rows of 'train', 'validation', 'test' or WRONG_LANGUAGE."""
   indices = _indices(language, split, start, count, RATING_SIZES)
   return _rows(_rating_row, language, split, indices)

@@ -43,7 +43,7 @@ def relative_buckets(
   num_buckets: int,
   max_distance: int,
 ) -> Int[types.Array, "*shape"]:
-  """Bucket of each distance (key position minus query position).
+  """The bucket of each distance (key position minus query position).
 
   Bidirectional: half of the buckets for keys at or before the query, half for
   keys after it. Otherwise keys after the query share bucket 0; the causal
@@ -66,7 +66,7 @@ def shift_right(
   targets: Int[types.Array, "B N T"],
   segments: Int[types.Array, "B N T"] | None = None,
 ) -> Int[types.Array, "B N T"]:
-  """What the decoder reads: each target's predecessor, 0 at a start.
+  """The tokens that the decoder reads: each one's predecessor, 0 at a start.
 
   [[5, 6, 1]] -> [[0, 5, 6]]; with segments [[1, 1, 2]] -> [[0, 5, 0]]
   """
@@ -86,7 +86,7 @@ def attend(
   mask: Bool[types.Array, "..."],
   dropout: Callable[[jax.Array], jax.Array] = lambda weights: weights,
 ) -> Float[types.Array, "B N T H K"]:
-  """softmax(q.k + bias) v over the keys that the mask allows.
+  """The sum softmax(q.k + bias) v over the keys that the mask allows.
 
   The softmax is in float32 whatever the dtype (T5X: an option). A query that
   may see no key gets the mean of all values: finite, and never read.
@@ -119,7 +119,7 @@ def attend_prompt(
   values: Float[types.Array, "B H S K"],
   mask: Bool[types.Array, "B S"],
 ) -> Float[types.Array, "B N H K"]:
-  """`attend` of one position of N responses to their prompt's states.
+  """What one position of N responses attends to in its prompt, see `attend`.
 
   The layout of keys and values is the one that decoding on CPU reads fastest
   (heads before positions: 1.2 to 8 times as fast as `attend`'s).
@@ -142,7 +142,7 @@ def attend_past(
   bias: Float[types.Array, "H T"],
   mask: Bool[types.Array, "B N T"],
 ) -> Float[types.Array, "B N H K"]:
-  """`attend` of one position of each response to its own positions."""
+  """What one position of each response attends to in its own past."""
   logits = jnp.einsum(
     "bnhk,bnhtk->bnht", queries, keys, preferred_element_type=jnp.float32
   )

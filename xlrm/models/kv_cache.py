@@ -34,7 +34,7 @@ class KVCache:
 
   @property
   def prompt_length(self) -> int:
-    """S."""
+    """S, the longest prompt that the cache holds."""
     return self.mask.shape[1]
 
   def distances(self) -> Int[types.Array, " T"]:
@@ -42,13 +42,13 @@ class KVCache:
     return jnp.mod(self.clock - jnp.arange(self.length), self.length)
 
   def seen(self, ages: Int[types.Array, "B N"]) -> Bool[types.Array, "B N T"]:
-    """What a row sees that has read `ages` tokens before this one."""
+    """The positions that a row sees which has read `ages` tokens before."""
     return self.distances()[None, None] <= ages[..., None]
 
   def insert(
     self, prompts: "KVCache", slots: Int[types.Array, " F"]
   ) -> "KVCache":
-    """With F prompts put into slots; a slot outside is no slot.
+    """The cache with F prompts put into slots; a slot outside is no slot.
 
     Args:
       prompts: of a cache that was started with them; S is at most this one's.
@@ -73,7 +73,7 @@ class KVCache:
   def take(
     self, slots: Int[types.Array, " P"], rows: Int[types.Array, "P M"]
   ) -> "KVCache":
-    """Only these slots, and of each only these rows."""
+    """The cache of these slots alone, and of each only these rows."""
     places = slots[:, None]
     return self.replace(
       cross=jax.tree.map(lambda x: x[slots], self.cross),
@@ -82,7 +82,7 @@ class KVCache:
     )
 
   def shortened(self, prompt_length: int) -> "KVCache":
-    """For prompts of at most this many tokens."""
+    """The cache for prompts of at most this many tokens."""
     cut = lambda pair: (
       pair[0][..., :prompt_length],
       pair[1][:, :, :prompt_length],
@@ -92,7 +92,7 @@ class KVCache:
     )
 
   def grown(self, length: int) -> "KVCache":
-    """With `length` positions, the old ones in the order written."""
+    """The cache of `length` positions, the old ones in the order written."""
     order = jnp.mod(self.clock + jnp.arange(self.length), self.length)
     more = length - self.length
 

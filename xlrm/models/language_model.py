@@ -45,7 +45,7 @@ class LanguageModel(Protocol):
     segments: Int[types.Array, "B S"] | None = None,
     dropout_key: jax.Array | None = None,
   ) -> Memory:
-    """Reads the prompts. Without a dropout key there is no dropout."""
+    """What the model keeps of the prompts; no dropout without its key."""
 
   def hidden(
     self,
@@ -56,10 +56,10 @@ class LanguageModel(Protocol):
     segments: Int[types.Array, "B N T"] | None = None,
     dropout_key: jax.Array | None = None,
   ) -> Float[types.Array, "B N T D"]:
-    """Teacher forcing: position t has read targets[<t], predicts target t."""
+    """The states of teacher forcing: t has read targets[<t], predicts t."""
 
   def output_matrix(self, params: types.Params) -> Float[types.Array, "D V"]:
-    """Logits are hidden @ output_matrix."""
+    """The matrix that makes logits: hidden @ output_matrix."""
 
   def without_output_matrix(self, params: types.Params) -> types.Params:
     """The parameters that states are made of, if the rest is held elsewhere."""
@@ -81,7 +81,7 @@ class LanguageModel(Protocol):
     tokens: Int[types.Array, "B N"],
     ages: Int[types.Array, "B N"],
   ) -> tuple[Float[types.Array, "B N D"], kv_cache.KVCache]:
-    """Reads one token per response; the first is the start id 0, of age 0."""
+    """The states after one token per response; the first is the start id 0."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +96,7 @@ class EncoderDecoder(LanguageModel):
     return module.apply({"params": params}, *args, rngs=rngs, method=method)
 
   def init(self, key: jax.Array) -> types.Params:
+    """See `LanguageModel.init`."""
     return t5.Transformer(self.config).init(key)["params"]
 
   def abstract(self) -> types.Params:
@@ -103,9 +104,11 @@ class EncoderDecoder(LanguageModel):
     return jax.eval_shape(self.init, jax.random.key(0))
 
   def part_of(self, parts: int, **changes: Any) -> "EncoderDecoder":
-    """What one of `parts` devices of a 'model' axis computes, for plans.
+    """The part that one device of a 'model' axis computes, for plans.
 
-    `changes` are further fields of the configuration.
+    Args:
+      parts: devices of the axis.
+      **changes: further fields of the configuration.
     """
     share = {
       name: -(-getattr(self.config, name) // parts)
@@ -121,6 +124,7 @@ class EncoderDecoder(LanguageModel):
     segments: Int[types.Array, "B S"] | None = None,
     dropout_key: jax.Array | None = None,
   ) -> Memory:
+    """See `LanguageModel.encode`; packed rows need their segments."""
     inputs = jnp.asarray(inputs)
     real = inputs > types.PAD_ID
     mask = real[:, None, None, None, :]  # [B N H T S]
@@ -145,7 +149,7 @@ class EncoderDecoder(LanguageModel):
     dropout_key: jax.Array | None = None,
     layer: int | None = None,
   ) -> Float[types.Array, "B N T D"]:
-    """Teacher forcing: position t has read targets[<t] and predicts target t.
+    """The states of teacher forcing: t has read targets[<t], predicts t.
 
     Args:
       params: of this model.
@@ -184,12 +188,14 @@ class EncoderDecoder(LanguageModel):
       raise ValueError(f"layer {layer} is not in [0, {last}]")
 
   def output_matrix(self, params: types.Params) -> Float[types.Array, "D V"]:
+    """See `LanguageModel.output_matrix`; tied ones are scaled as in T5 1.0."""
     if self.config.tie_embeddings:
       embedding = params["token_embedder"]["embedding"]
       return embedding.T / self.config.emb_dim**0.5
     return params["decoder"]["logits_dense"]["kernel"]
 
   def without_output_matrix(self, params: types.Params) -> types.Params:
+    """See `LanguageModel.without_output_matrix`; a tied one stays."""
     decoder = dict(params["decoder"])
     decoder.pop("logits_dense", None)
     return {**params, "decoder": decoder}
@@ -201,6 +207,7 @@ class EncoderDecoder(LanguageModel):
     rows_per_slot: int,
     max_tokens: int,
   ) -> kv_cache.KVCache:
+    """See `LanguageModel.start`."""
     cross = self._apply(
       params, t5.Transformer.cross_keys_values, memory.encoded
     )
@@ -223,6 +230,7 @@ class EncoderDecoder(LanguageModel):
     tokens: Int[types.Array, "B N"],
     ages: Int[types.Array, "B N"],
   ) -> tuple[Float[types.Array, "B N D"], kv_cache.KVCache]:
+    """See `LanguageModel.step`."""
     place = t5.Place(
       slot=jnp.mod(cache.clock, cache.length),
       distances=cache.distances(),

@@ -51,6 +51,7 @@ class LoraConfig:
 
   @property
   def scale(self) -> float:
+    """The factor of A B, alpha / rank."""
     return self.alpha / self.rank
 
 
@@ -62,7 +63,7 @@ def _leaves(params: types.Params) -> dict[str, types.Array]:
 
 
 def target_names(params: types.Params, config: LoraConfig) -> list[str]:
-  """Paths of the matrices that are adapted; `params` may be abstract.
+  """The paths of the matrices that are adapted; `params` may be abstract.
 
   Raises:
     ValueError: a target matches nothing (names the nearest paths), is no
@@ -100,11 +101,12 @@ def target_names(params: types.Params, config: LoraConfig) -> list[str]:
 
 
 def init(key: jax.Array, params: types.Params, config: LoraConfig) -> Adapters:
-  """A from N(0, 1/in), B zeros; see `target_names` for what is refused.
+  """Fresh adapters, A from N(0, 1/in) and B zeros; see `target_names`.
 
   Args:
     key: of A; a matrix's own key follows from its path, not from the others.
     params: of the base; may be abstract.
+    config: which matrices are adapted.
   """
   leaves = _leaves(params)
   adapters = {}
@@ -120,7 +122,7 @@ def init(key: jax.Array, params: types.Params, config: LoraConfig) -> Adapters:
 def matrices(
   base: types.Params, adapters: Adapters, config: LoraConfig
 ) -> dict[str, types.Array]:
-  """path -> W + alpha / rank A B, of the adapted matrices alone.
+  """The adapted matrices alone: path -> W + alpha / rank A B.
 
   In the base's dtype; the product has full float32 precision everywhere, so
   that sampler and loss merge to the same weights.
@@ -159,7 +161,7 @@ def merge(
 
 
 def checksum(params: types.Params) -> types.Array:
-  """uint32 of all bits, exact and the same on every layout of devices."""
+  """A uint32 of all bits, exact and the same on every layout of devices."""
   total = jnp.zeros((), jnp.uint32)
   for name, leaf in _leaves(params).items():
     bits = jax.lax.bitcast_convert_type(leaf.astype(jnp.float32), jnp.uint32)

@@ -17,9 +17,9 @@ from jaxtyping import Float
 import numpy as np
 
 from xlrm import types
-from xlrm.batches import converters
 from xlrm.models import language_model
 from xlrm.models import t5
+from xlrm.text import token_lengths
 from xlrm.text import tokenizer as tokenizer_lib
 
 
@@ -47,7 +47,7 @@ def check_texts(
   reward_inputs: Sequence[str],
   responses: Sequence[Sequence[str]],
 ) -> None:
-  """What every `prepare` needs.
+  """Checks the arguments of a `prepare`.
 
   Raises:
     ValueError: no tokenizer, or another number of prompts than of groups.
@@ -92,16 +92,16 @@ class ResponseScorer(Scorer):
 
   @property
   def config(self) -> t5.T5Config:
-    """Of the backbone."""
+    """The configuration of the backbone."""
     return self.model.config
 
   def rows_read(self, num_responses: int) -> list[tuple[int, int]]:
-    """(rows, tokens) that each stack reads for one prompt."""
+    """The (rows, tokens) that each stack reads for one prompt."""
     responses = (num_responses, self.max_response_length + 1)
     return [(1, self.max_input_length), responses]
 
   def part_of(self, parts: int, **changes: Any) -> "ResponseScorer":
-    """See `EncoderDecoder.part_of`."""
+    """The part of one device, see `EncoderDecoder.part_of`."""
     part = self.model.part_of(parts, **changes)
     layer = None if "num_decoder_layers" in changes else self.layer
     return dataclasses.replace(self, model=part, layer=layer)
@@ -109,7 +109,7 @@ class ResponseScorer(Scorer):
   def from_language_model(
     self, key: jax.Array, params: types.Params
   ) -> types.Params:
-    """A language model's parameters under a fresh head.
+    """The parameters of a language model under a fresh head.
 
     The output matrix is left out: a scorer reads no logits.
     """
@@ -126,7 +126,7 @@ class ResponseScorer(Scorer):
     *,
     dropout_key: jax.Array | None = None,
   ) -> Float[types.Array, "B N"]:
-    """The head after each response's last token of positive weight.
+    """The scores: the head after each response's last token of weight > 0.
 
     A response without such a token gets the score of the start id alone.
     """
@@ -145,7 +145,7 @@ class ResponseScorer(Scorer):
     *,
     dropout_key: jax.Array | None = None,
   ) -> Float[types.Array, "B N T"]:
-    """The head BEFORE each token: V_t has read the prompt and tokens < t."""
+    """The values: the head BEFORE each token, V_t having read tokens < t."""
     hidden = self._hidden(params, batch.inputs, batch.targets, dropout_key)
     return self._head(params, hidden)
 
@@ -192,5 +192,5 @@ class ResponseScorer(Scorer):
 
   def _ids(self, text: str, length: int, from_left: bool) -> np.ndarray:
     ids = np.asarray([*self.tokenizer.encode(text), types.EOS_ID], np.int32)
-    ids = converters.clip(ids, length, from_left=from_left)
+    ids = token_lengths.clip(ids, length, from_left=from_left)
     return np.pad(ids, (0, length - len(ids)))

@@ -13,13 +13,15 @@ from flax import linen as nn
 from flax import struct
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from xlrm import types
 from xlrm.models import attention
 from xlrm.models import t5_layers
+from xlrm.types import checks
 
 DTYPES = ("float32", "bfloat16")  # float16 overflows in mT5
+KeysValues = tuple[tuple[jax.Array, jax.Array], ...]  # a pair per layer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +60,7 @@ class T5Config:
         raise ValueError(f"{field.name} is {value!r}, not a positive integer")
     if not 0 <= self.dropout_rate < 1:
       raise ValueError(f"dropout_rate {self.dropout_rate} is not in [0, 1)")
-    if self.dtype not in DTYPES:
-      raise ValueError(f"dtype {self.dtype!r} is not one of {DTYPES}")
+    checks.one_of("dtype", self.dtype, DTYPES)
     unknown = set(self.mlp_activations) - set(t5_layers.ACTIVATIONS)
     if unknown or not self.mlp_activations:
       raise ValueError(
@@ -92,7 +93,8 @@ def mt5(size: str, **overrides: Any) -> T5Config:
   """The configuration of a size, with some fields replaced.
 
   Args:
-    size: 'small', 'base', 'large', 'xl' or 'xxl'.
+    size: a key of SIZES: 'small', 'base', 'large', 'xl' or 'xxl'.
+    **overrides: fields of T5Config.
 
   Raises:
     ValueError: the size is unknown.
@@ -153,7 +155,8 @@ class EncoderLayer(nn.Module):
 
   config: T5Config
 
-  def setup(self):
+  def setup(self) -> None:
+    """Names the parts as T5X's tree does."""
     self.pre_attention_layer_norm = t5_layers.RMSNorm(self.config.dtype)
     self.attention = _attention(self.config)
     self.pre_mlp_layer_norm = t5_layers.RMSNorm(self.config.dtype)
@@ -184,7 +187,8 @@ class DecoderLayer(nn.Module):
 
   config: T5Config
 
-  def setup(self):
+  def setup(self) -> None:
+    """Names the parts as T5X's tree does."""
     self.pre_self_attention_layer_norm = t5_layers.RMSNorm(self.config.dtype)
     self.self_attention = _attention(self.config)
     self.pre_cross_attention_layer_norm = t5_layers.RMSNorm(self.config.dtype)
@@ -222,7 +226,7 @@ class DecoderLayer(nn.Module):
   def cross_keys_values(
     self, encoded: Float[types.Array, "B S D"]
   ) -> tuple[Float[types.Array, "B H K S"], Float[types.Array, "B H S K"]]:
-    """What decoding reads of the prompt, shared by its responses."""
+    """The keys and values of the prompt as decoding reads them."""
     keys, values = self.encoder_decoder_attention.keys_values(encoded)
     return keys.transpose(0, 2, 3, 1), values.transpose(0, 2, 1, 3)
 
@@ -234,7 +238,15 @@ class DecoderLayer(nn.Module):
     place: Place,
     bias: Float[types.Array, "H T"] | None,
   ) -> tuple[Float[types.Array, "B N D"], tuple[jax.Array, jax.Array]]:
-    """One position; `past` [B N H T K] gets its key and value."""
+    """The state of one position, and the past with its key and value.
+
+    Args:
+      x: the position's state before the layer.
+      cross: see `cross_keys_values`.
+      past: keys and values [B N H T K] of the response's positions.
+      place: where the position stands and what it may see.
+      bias: of the distances; None is the layer's own.
+    """
     if bias is None:
       bias = self.relpos_bias(jnp.zeros(1, jnp.int32), -place.distances)[:, 0]
     y = self.pre_self_attention_layer_norm(x)
@@ -261,7 +273,8 @@ class Encoder(nn.Module):
 
   config: T5Config
 
-  def setup(self):
+  def setup(self) -> None:
+    """Names the parts as T5X's tree does."""
     layer = nn.remat(EncoderLayer) if self.config.remat else EncoderLayer
     if not self.config.rel_bias_per_layer:
       self.relpos_bias = _relative_bias(self.config, bidirectional=True)
@@ -293,7 +306,8 @@ class Decoder(nn.Module):
 
   config: T5Config
 
-  def setup(self):
+  def setup(self) -> None:
+    """Names the parts as T5X's tree does."""
     layer = nn.remat(DecoderLayer) if self.config.remat else DecoderLayer
     if not self.config.rel_bias_per_layer:
       self.relpos_bias = _relative_bias(self.config, bidirectional=False)
@@ -325,14 +339,18 @@ class Decoder(nn.Module):
 
   def cross_keys_values(
     self, encoded: Float[types.Array, "B S D"]
-  ) -> tuple[tuple[jax.Array, jax.Array], ...]:
-    """Keys and values of the prompt for every layer."""
+  ) -> KeysValues:
+    """The keys and values of the prompt for every layer."""
     return tuple(layer.cross_keys_values(encoded) for layer in self.layers)
 
   def step(
-    self, embedded: Float[types.Array, "B N D"], cross, past, place: Place
-  ) -> tuple[Float[types.Array, "B N D"], tuple[Any, ...]]:
-    """One position through every layer, see `DecoderLayer.step`."""
+    self,
+    embedded: Float[types.Array, "B N D"],
+    cross: KeysValues,
+    past: KeysValues,
+    place: Place,
+  ) -> tuple[Float[types.Array, "B N D"], KeysValues]:
+    """The state of one position after every layer, see `DecoderLayer.step`."""
     bias = None
     if not self.config.rel_bias_per_layer:
       here = jnp.zeros(1, jnp.int32)
@@ -351,7 +369,8 @@ class Transformer(nn.Module):
 
   config: T5Config
 
-  def setup(self):
+  def setup(self) -> None:
+    """Names the parts as T5X's tree does."""
     self.token_embedder = t5_layers.Embedding(
       self.config.vocab_size, self.config.emb_dim, self.config.dtype
     )
@@ -359,7 +378,7 @@ class Transformer(nn.Module):
     self.decoder = Decoder(self.config)
 
   def __call__(self) -> jax.Array:
-    """Touches every parameter; used to initialise them."""
+    """Logits of one token: it touches every parameter, to initialise them."""
     ids = jnp.zeros((1, 1, 1), jnp.int32)
     mask = jnp.ones((1, 1, 1, 1, 1), bool)
     encoded = self.encode(ids, mask)[:, 0]
@@ -368,18 +387,39 @@ class Transformer(nn.Module):
       return hidden
     return self.decoder.logits_dense(hidden)
 
-  def encode(self, ids, mask) -> jax.Array:
+  def encode(
+    self,
+    ids: Int[types.Array, "B 1 S"],
+    mask: Bool[types.Array, "B 1 1 #S S"],
+  ) -> Float[types.Array, "B 1 S D"]:
+    """The states of the prompts."""
     return self.encoder(self.token_embedder(ids), mask)
 
   def decode(
-    self, ids, encoded, self_mask, cross_mask, num_layers=None
-  ) -> jax.Array:
+    self,
+    ids: Int[types.Array, "B N T"],
+    encoded: Float[types.Array, "B S D"],
+    self_mask: Bool[types.Array, "#B #N 1 T T"],
+    cross_mask: Bool[types.Array, "B #N 1 #T S"],
+    num_layers: int | None = None,
+  ) -> Float[types.Array, "B N T D"]:
+    """The states of the responses after some layers; None means all."""
     return self.decoder(
       self.token_embedder(ids), encoded, self_mask, cross_mask, num_layers
     )
 
-  def cross_keys_values(self, encoded):
+  def cross_keys_values(
+    self, encoded: Float[types.Array, "B S D"]
+  ) -> KeysValues:
+    """The keys and values of the prompts for every decoder layer."""
     return self.decoder.cross_keys_values(encoded)
 
-  def step(self, ids, cross, past, place: Place):
+  def step(
+    self,
+    ids: Int[types.Array, "B N"],
+    cross: KeysValues,
+    past: KeysValues,
+    place: Place,
+  ) -> tuple[Float[types.Array, "B N D"], KeysValues]:
+    """The states of one more token per response, and the past with it."""
     return self.decoder.step(self.token_embedder(ids), cross, past, place)

@@ -138,7 +138,8 @@ class Attention(nn.Module):
   dtype: Any
   width: int
 
-  def setup(self):
+  def setup(self) -> None:
+    """Names the kernels as T5X's tree does."""
     dense = functools.partial(Dense, dtype=self.dtype)
     joined = self.num_heads * self.head_dim
     # T5 does not scale queries by 1/sqrt(head_dim): their kernel starts small.
@@ -159,7 +160,7 @@ class Attention(nn.Module):
   ) -> tuple[
     Float[types.Array, "*shape H K"], Float[types.Array, "*shape H K"]
   ]:
-    """What queries may attend to."""
+    """The keys and values that queries may attend to."""
     return self._heads(self.key(x)), self._heads(self.value(x))
 
   def __call__(
@@ -186,7 +187,12 @@ class Attention(nn.Module):
     x: Float[types.Array, "B N D"],
     attend: Callable[[Float[types.Array, "B N H K"]], jax.Array],
   ) -> Float[types.Array, "B N D"]:
-    """One position; `attend` maps queries to what they attend to."""
+    """The output at one position of each response.
+
+    Args:
+      x: the position's state.
+      attend: queries -> the values that they attend to.
+    """
     attended = attend(self._heads(self.query(x)))
     return self.out(attended.reshape(*x.shape[:-1], -1))
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 import numpy as np
@@ -21,9 +22,8 @@ from xlrm.text import tokenizer as tokenizer_lib
 
 INPUT_FORMAT = "premise: {document} hypothesis: {summary}"
 GOOD, BAD = "1", "0"
-LENGTH_UNIT = (
-  128  # texts are padded to a multiple: few shapes, few compilations
-)
+# Texts are padded to a multiple: few shapes, few compilations.
+LENGTH_UNIT = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ class VerdictScorer(response_scorer.Scorer):
     return self.model.abstract()
 
   def rows_read(self, num_responses: int) -> list[tuple[int, int]]:
-    """See `ResponseScorer.rows_read`."""
+    """The rows and tokens of a prompt, see `ResponseScorer.rows_read`."""
     return [(num_responses, self.max_input_length)]
 
   def prepare(
@@ -127,9 +127,13 @@ class VerdictScorer(response_scorer.Scorer):
     return [*ids[: self.max_input_length - 1], types.EOS_ID]
 
   def scores(
-    self, params: types.Params, batch: types.Batch, *, dropout_key=None
+    self,
+    params: types.Params,
+    batch: types.Batch,
+    *,
+    dropout_key: jax.Array | None = None,
   ) -> Float[types.Array, "B N"]:
-    """log p(good) - log p(bad) at the answer's first differing token."""
+    """The scores log p(good) - log p(bad) at the first token that differs."""
     rows, group, length = batch.targets.shape
     prefix, good, bad = self.verdict
     memory = self.model.encode(

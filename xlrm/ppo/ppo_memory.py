@@ -17,7 +17,7 @@ from xlrm.training import training_memory
 
 def plan_of(
   trainer: ppo_trainer.Trainer, rows: int, max_input_length: int
-) -> device_memory.Plan:
+) -> device_memory.MemoryPlan:
   """Two training steps one after the other, beside all the other weights.
 
   Args:
@@ -69,13 +69,13 @@ def plan_of(
   found["reference"] = device_memory.placed_bytes(
     models.reference.model.abstract(), trainer.states.mesh
   )
-  return device_memory.Plan(found | _rewards(trainer))
+  return device_memory.MemoryPlan(found | _rewards(trainer))
 
 
 KEPT = ("parameters", "optimizer")
 
 
-def _beside(policy: device_memory.Plan, value: device_memory.Plan):
+def _beside(policy: device_memory.MemoryPlan, value: device_memory.MemoryPlan):
   """What the value model adds: one of the two is updated at a time."""
   found = {f"value {name}": value.bytes[name] for name in KEPT}
   step, other = (
@@ -128,7 +128,7 @@ def _adapted_plan(trainer, policy_loss, value_loss, options):
     adapters = device_memory.placed_bytes(
       what.loss_of(parts[0])[0]["adapters"], trainer.states.mesh
     )
-    return device_memory.Plan({**found, "parameters": adapters})
+    return device_memory.MemoryPlan({**found, "parameters": adapters})
 
   policy = plan(
     trainer.states.optimizers[0],
@@ -166,7 +166,7 @@ def _adapted_plan(trainer, policy_loss, value_loss, options):
       models.reference.model.abstract(), trainer.states.mesh
     )
   )
-  return device_memory.Plan(found | _rewards(trainer))
+  return device_memory.MemoryPlan(found | _rewards(trainer))
 
 
 def _target_bytes(base, trainer) -> int:

@@ -6,7 +6,7 @@ rewards.load("runs/rm_en")(["A fire destroyed 35 houses."], [["No."]])
 
 
 def __getattr__(name: str):
-  """`load`, `Ensemble` and the like, imported when they are asked for."""
+  """`load`, `RewardModel` or `Ensemble`, imported when they are asked for."""
   if name in ("load", "RewardModel", "Ensemble"):
     from xlrm.rewards import reward_models
 

@@ -1,6 +1,6 @@
 """Reward models for notebooks and jobs: texts in, scores out.
 
-  reward = scorer.load("runs/rm_en")
+  reward = rewards.load("runs/rm_en")
   reward(["A fire destroyed 35 houses."], [["35 houses burned.", "No."]])
 
 Several reward models are one, an ensemble (https://arxiv.org/abs/2310.02743):
@@ -107,7 +107,7 @@ class RewardModel:
 
   @functools.cached_property
   def params(self) -> tuple[types.Params, ...]:
-    """Of the members, read at first use and then kept."""
+    """The parameters of the members, read at first use and then kept."""
     return tuple(
       member.params
       if self.mesh is None
@@ -125,7 +125,7 @@ class RewardModel:
     responses: Sequence[str] | Sequence[Sequence[str]],
     batch_size: int = 32,
   ) -> list[float] | list[list[float]]:
-    """Scores of one response per prompt, or of a group per prompt.
+    """The scores of one response per prompt, or of a group per prompt.
 
     Raises:
       ValueError: another number of prompts than of responses.
@@ -146,7 +146,13 @@ class RewardModel:
     *,
     batch_size: int = 32,
   ) -> list[list[float]]:
-    """Scores of a group of responses per prompt, see `score_texts`."""
+    """The scores of a group of responses per prompt, see `score_texts`.
+
+    Args:
+      prompts: what the reward models read, without instruction.
+      responses: one group per prompt, of any sizes.
+      batch_size: prompts scored together.
+    """
     size = max(1, min(batch_size, len(prompts)))
     if self.mesh is not None:
       size = meshes.fitting_batch_size(batch_size, len(prompts), self.mesh)
@@ -170,7 +176,7 @@ class RewardModel:
   def device_scores(
     self, prompts: Sequence[str], responses: Sequence[Sequence[str]]
   ) -> jax.Array:
-    """[B N] scores on the device, not waited for; groups of one size.
+    """The scores [B N] on the device, not waited for; groups of one size.
 
     For loops that go on meanwhile: every text is padded to the lengths of the
     reward model, so that all batches have one shape.
@@ -192,14 +198,14 @@ class RewardModel:
 
 
 def paths_of(spec: Spec) -> Sequence[str | os.PathLike]:
-  """Of the reward models that a specification names."""
+  """The paths of the reward models that a specification names."""
   if isinstance(spec, Ensemble):
     return spec.paths
   return [spec] if isinstance(spec, str | os.PathLike) else spec
 
 
 def identity(spec: Spec) -> str:
-  """Changes when the scores of a reward model or an ensemble would."""
+  """A text that changes when the scores of a reward model would."""
   combine = ""
   if isinstance(spec, Ensemble):
     combine = getattr(spec.combine, "__qualname__", repr(spec.combine))

@@ -24,6 +24,7 @@ def write_scores(
   """Scores what is not yet in `folder/scores.NAME.jsonl`; returns all scores.
 
   Args:
+    folder: of the job.
     name: of the reward model.
     reward: on the mesh of the job.
     rows: with `reward_inputs`.

@@ -8,11 +8,12 @@ import jax
 import numpy as np
 
 from xlrm import types
-from xlrm.batches import converters
 from xlrm.distributed import meshes
 from xlrm.distributed import processes
 from xlrm.distributed import sharding
 from xlrm.models import response_scorer
+from xlrm.text import token_lengths
+from xlrm.types import checks
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -26,7 +27,14 @@ def score_batch(
   batch: types.Batch,
   mesh: jax.sharding.Mesh | None = None,
 ) -> jax.Array:
-  """[B N] scores of a prepared batch, on the device and not waited for."""
+  """The scores [B N] of a prepared batch, on the device and not waited for.
+
+  Args:
+    scorer: a reward model.
+    params: of the scorer, on the mesh.
+    batch: of `scorer.prepare`.
+    mesh: spreads the prompts over its 'data' axis; None is one device.
+  """
   if mesh is not None:
     batch = sharding.shard(batch, mesh)
   # Compiled once for all reward models of one shape, whatever their vocabulary.
@@ -64,7 +72,7 @@ def _shape_of(batch: types.Batch) -> tuple[int, int]:
   return tuple(
     next(
       x
-      for x in converters.padded_lengths(array.shape[-1])
+      for x in token_lengths.padded_lengths(array.shape[-1])
       if x >= _longest(array)
     )
     for array in (batch.inputs, batch.targets)
@@ -72,6 +80,12 @@ def _shape_of(batch: types.Batch) -> tuple[int, int]:
 
 
 GROUP_STEP = 4  # groups of responses are filled up to a multiple
+
+
+def _group_size(groups: Sequence[Sequence[str]]) -> int:
+  """The responses per prompt to which batches are filled up; 0 without any."""
+  longest = max(map(len, groups), default=0)
+  return meshes.round_up(longest, GROUP_STEP if longest > GROUP_STEP else 1)
 
 
 def score_texts(
@@ -99,16 +113,13 @@ def score_texts(
     raise ValueError(
       f"{len(prompts)} prompts but {len(responses)} groups of responses"
     )
-  if batch_size < 1:
-    raise ValueError(f"batch_size {batch_size} is below 1")
+  checks.at_least("batch_size", batch_size, 1)
   if mesh is not None:
     meshes.check_batch_size(batch_size, mesh)
   distinct = [list(dict.fromkeys(group)) for group in responses]
-  group = max(map(len, distinct), default=0)
+  group = _group_size(distinct)
   if not group:
     return [[] for _ in prompts]
-  if group > GROUP_STEP:
-    group = meshes.round_up(group, GROUP_STEP)
   results: list[list[float]] = [[] for _ in prompts]
   order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
   for first in range(0, len(order), batch_size):

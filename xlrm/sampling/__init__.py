@@ -6,7 +6,7 @@ sampling.load("runs/sft_es")("Un incendio destruyó 54 casas.", n=8)
 
 
 def __getattr__(name: str):
-  """`load` and `TextSampler`, imported when they are asked for."""
+  """`load` and `Sampler`, imported when they are asked for."""
   if name in ("load", "Sampler"):
     from xlrm.sampling import text_sampler
 

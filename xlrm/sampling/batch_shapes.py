@@ -20,11 +20,12 @@ class BatchShape:
 
   @property
   def rows(self) -> int:
+    """Responses under way together."""
     return self.slots * self.rows_per_slot
 
   @property
   def prefill_size(self) -> int:
-    """Prompts that are read together: few, so that no slot waits long."""
+    """The number of prompts read together: few, so that no slot waits long."""
     return max(1, self.slots // 16)
 
 
@@ -37,7 +38,7 @@ def choose_batch_shape(
   prompt_length: int,
   data_shards: int = 1,
 ) -> BatchShape:
-  """How `batch_size` responses under way are spread over prompts.
+  """The spread of `batch_size` responses under way over prompts.
 
   Few rows per prompt keep all of them busy to the end, many read the prompt's
   keys and values for more responses at once. So: about sqrt(n / 2) rows, and
@@ -50,7 +51,7 @@ def choose_batch_shape(
     num_prompts: to draw for.
     num_samples: n, responses per prompt.
     prompt_length: S.
-    data_shards: P is a multiple.
+    data_shards: P is a multiple of it.
   """
   config = model.config
   prompt = prompt_length * config.num_heads * config.head_dim
@@ -68,7 +69,7 @@ def choose_batch_shape(
 
 
 def window_lengths(max_tokens: int) -> list[int]:
-  """64 -> [64];  512 -> [64, 256, 512]"""
+  """The windows of a KV cache that grows: 512 -> [64, 256, 512]."""
   lengths = []
   window = FIRST_WINDOW
   while window < max_tokens:

@@ -48,7 +48,7 @@ def output_layer(
   config: sampling_config.SamplingConfig,
   support: Bool[types.Array, " V"] | None = None,
 ) -> OutputLayer:
-  """Lays out the output matrix for products with the states of a few rows.
+  """The output matrix, laid out for products with the states of a few rows.
 
   One row per token: on CPU a product of [V D] with 32 states takes three
   quarters of the time of these states with [D V]. What a token outside the
@@ -105,6 +105,7 @@ class DecodeState:
 
   @property
   def busy(self) -> Bool[types.Array, "P N"]:
+    """True at rows that draw a response."""
     return self.sample < self.wanted[:, None]
 
 
@@ -117,7 +118,7 @@ def begin(
   num_samples: int,
   max_tokens: int,
 ) -> DecodeState:
-  """DecodeState for the prompts of a fresh cache.
+  """The state of decoding for the prompts of a fresh cache.
 
   Args:
     cache: of the model, with the same P and N.
@@ -228,7 +229,9 @@ def advance(
   slots_limit: Int[types.Array, ""] | int = 0,
   rows_limit: Int[types.Array, ""] | int = 0,
 ) -> DecodeState:
-  """Draws until few enough slots or rows are busy, or the window is too short.
+  """The state after drawing until few enough slots or rows are busy.
+
+  It also ends where the window is too short for the next token.
 
   Args:
     model: of the weights.

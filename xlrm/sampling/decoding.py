@@ -16,7 +16,7 @@ from xlrm.sampling import sampling_config
 def samples(
   tokens: Int[types.Array, "B N T"], logprobs: Float[types.Array, "B N T"]
 ) -> types.Samples:
-  """What was drawn; finished are those that have an EOS."""
+  """The samples of what was drawn; finished are those that have an EOS."""
   finished = jnp.any(tokens == types.EOS_ID, axis=-1)
   return types.Samples(tokens, logprobs, finished)
 
@@ -30,9 +30,9 @@ def sample(
   num_samples: int,
   support: Bool[types.Array, " V"] | None,
 ) -> types.Samples:
-  """Draws num_samples responses per prompt; ends when all have ended.
+  """`num_samples` responses per prompt; ends when all have ended.
 
-  The pure function that `sample_stream` is the schedule of: every response
+  The pure function that `Scheduler` is a schedule of: every response
   has a row of its own, and nothing is refilled.
 
   A token is drawn from softmax(logits / temperature) on the support, under
@@ -76,7 +76,16 @@ def token_logprobs(
   temperature: float = 1.0,
   support: Bool[types.Array, " V"] | None = None,
 ) -> Float[types.Array, "B N T"]:
-  """Teacher-forced log-probabilities of given responses, 0 at padding."""
+  """The teacher-forced log-probabilities of given responses, 0 at padding.
+
+  Args:
+    model: of the parameters.
+    params: of the model.
+    inputs: prompts ending in EOS, right-padded.
+    tokens: responses, right-padded.
+    temperature: of the distribution, > 0.
+    support: tokens that could be drawn, see `support_mask`; None is all.
+  """
   hidden = model.hidden(params, model.encode(params, inputs), tokens)
   return vocabulary_head.token_statistics(
     hidden,

@@ -59,8 +59,14 @@ def plan_of(
   generator: text_generation.Generator,
   num_prompts: int,
   batch_size: int | None = None,
-) -> device_memory.Plan:
-  """What drawing takes on each device; another batch_size if one is given."""
+) -> device_memory.MemoryPlan:
+  """The memory that drawing takes on each device.
+
+  Args:
+    generator: of the job.
+    num_prompts: drawn for together.
+    batch_size: in place of the generator's; None is the generator's.
+  """
   return sampling_memory.sampling_plan(
     generator.model,
     generator.mesh,

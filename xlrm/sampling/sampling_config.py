@@ -8,6 +8,7 @@ import numpy as np
 
 from xlrm import types
 from xlrm.text import tokenizer as tokenizer_lib
+from xlrm.types import checks
 
 SENTINEL = re.compile(r"\s*<extra_id_\d+>\s*")
 
@@ -41,15 +42,14 @@ class SamplingConfig:
   int8_output_matrix: bool = False
 
   def __post_init__(self):
-    if self.max_tokens is not None and self.max_tokens < 1:
-      raise ValueError(f"max_tokens {self.max_tokens} is below 1")
+    if self.max_tokens is not None:
+      checks.at_least("max_tokens", self.max_tokens, 1)
     if not 0 < self.temperature < math.inf:
       raise ValueError(
         f"temperature {self.temperature} is not a positive number; for the "
         "likeliest token at every step use greedy=True"
       )
-    if self.top_k < 0:
-      raise ValueError(f"top_k {self.top_k} is negative; 0 is off")
+    checks.at_least("top_k", self.top_k, 0)
     if not 0 < self.top_p <= 1:
       raise ValueError(f"top_p {self.top_p} is not in (0, 1]; 1 is off")
     if self.greedy and self.restricted:
@@ -64,7 +64,7 @@ class SamplingConfig:
     return self.top_k > 0 or self.top_p < 1
 
   def of_at_most(self, max_tokens: int) -> "SamplingConfig":
-    """With this max_tokens, if it has none."""
+    """The same with this max_tokens, if it has none."""
     if self.max_tokens is not None:
       return self
     return dataclasses.replace(self, max_tokens=max_tokens)
@@ -73,7 +73,7 @@ class SamplingConfig:
 def support_mask(
   vocab_size: int, tokenizer: tokenizer_lib.Tokenizer
 ) -> np.ndarray:
-  """[V] bool: the tokens that a response may hold (G4).
+  """The mask [V] of the tokens that a response may hold (G4).
 
   Left out: padding, sentinels (as extra ids or as pieces `<extra_id_0>`), the
   rows of the output matrix behind the tokenizer's pieces, and `unk`, which

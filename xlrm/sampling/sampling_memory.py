@@ -24,14 +24,16 @@ def sampling_plan(
   shape: batch_shapes.BatchShape,
   input_length: int,
   config: sampling_config.SamplingConfig,
-) -> device_memory.Plan:
-  """The memory of drawing responses: weights, keys and values, and the larger
-  of what a step and what reading the next prompts takes.
+) -> device_memory.MemoryPlan:
+  """The memory of drawing responses.
 
-  The number of samples per prompt costs next to nothing: those that wait for a
-  row are numbers.
+  It is that of weights, of keys and values, and the larger of what a step and
+  what reading the next prompts takes. The number of samples per prompt costs
+  next to nothing: those that wait for a row are numbers.
 
   Args:
+    model: its parameters may be abstract.
+    mesh: real or abstract.
     shape: prompts and responses under way, on the whole mesh.
     input_length: tokens of a prompt.
     config: the longest response, and how the output matrix is kept.
@@ -39,23 +41,14 @@ def sampling_plan(
   data, parts = (mesh.shape[axis] for axis in meshes.AXES)
   slots = -(-shape.slots // data)
   local = model.part_of(parts)
-  window = batch_shapes.window_lengths(config.max_tokens)[-1]
-
-  def start(params, inputs):
-    return local.start(
-      params, local.encode(params, inputs), shape.rows_per_slot, window
-    )
-
-  def kept(prompts):
-    inputs = jax.ShapeDtypeStruct((prompts, input_length), jnp.int32)
-    cache = jax.eval_shape(start, local.abstract(), inputs)
-    return sum(map(device_memory.bytes_of, jax.tree.leaves(cache)))
-
+  kept = lambda prompts: _cache_bytes(
+    local, prompts, shape.rows_per_slot, input_length, config.max_tokens
+  )
   logits = slots * shape.rows_per_slot * local.config.vocab_size * 4
   reading = -(-shape.prefill_size // data)
   layer = _layer_bytes(local, reading, input_length, input_length)
   read = model.without_output_matrix(model.abstract())
-  return device_memory.Plan(
+  return device_memory.MemoryPlan(
     {
       "parameters": device_memory.placed_bytes(
         read, mesh, sharding.split_over_model
@@ -65,6 +58,26 @@ def sampling_plan(
       "a step": max(LOGITS_COPIES * logits, layer + kept(reading)),
     }
   )
+
+
+def _cache_bytes(
+  model: language_model.EncoderDecoder,
+  prompts: int,
+  rows_per_slot: int,
+  input_length: int,
+  max_tokens: int,
+) -> int:
+  """The bytes of the KV cache in its longest window."""
+  window = batch_shapes.window_lengths(max_tokens)[-1]
+
+  def start(params, inputs):
+    return model.start(
+      params, model.encode(params, inputs), rows_per_slot, window
+    )
+
+  inputs = jax.ShapeDtypeStruct((prompts, input_length), jnp.int32)
+  cache = jax.eval_shape(start, model.abstract(), inputs)
+  return sum(map(device_memory.bytes_of, jax.tree.leaves(cache)))
 
 
 def _output_layer_bytes(
@@ -95,8 +108,15 @@ def scoring_plan(
   *,
   batch_size: int,
   num_responses: int,
-) -> device_memory.Plan:
-  """The memory of a reward model that scores `num_responses` to each prompt."""
+) -> device_memory.MemoryPlan:
+  """The memory of a reward model that scores responses.
+
+  Args:
+    scorer: a ResponseScorer or a VerdictScorer.
+    mesh: real or abstract.
+    batch_size: prompts scored together, on the whole mesh.
+    num_responses: to each prompt.
+  """
   data, parts = (mesh.shape[axis] for axis in meshes.AXES)
   prompts = -(-batch_size // data)
   local = scorer.model.part_of(parts)
@@ -106,7 +126,7 @@ def scoring_plan(
     _layer_bytes(local, prompts * rows, length, longest)
     for rows, length in read
   ]
-  return device_memory.Plan(
+  return device_memory.MemoryPlan(
     {
       "parameters": device_memory.placed_bytes(
         scorer.abstract(), mesh, sharding.split_over_model

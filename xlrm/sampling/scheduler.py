@@ -35,6 +35,7 @@ class Usage:
 
   @property
   def share(self) -> float:
+    """The share of the computed rows that drew a token."""
     return self.useful / max(1, self.row_steps)
 
 
@@ -85,8 +86,12 @@ class Scheduler:
     self.usage = Usage()
 
   def run(self, done: Done) -> Usage:
-    """Calls done(prompt index, tokens [n T], logprobs [n T]) for each prompt,
-    in the order in which they end."""
+    """Draws the responses to all prompts; says how many rows that took.
+
+    Args:
+      done: called with (prompt index, tokens [n T], logprobs [n T]) for each
+        prompt, in the order in which they end.
+    """
     if not self.queue:
       return self.usage
     self._start()

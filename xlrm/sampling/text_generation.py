@@ -13,7 +13,6 @@ import jax
 import numpy as np
 
 from xlrm import types
-from xlrm.batches import converters
 from xlrm.distributed import meshes
 from xlrm.distributed import row_shards
 from xlrm.models import language_model
@@ -21,8 +20,9 @@ from xlrm.sampling import batch_shapes
 from xlrm.sampling import decode_programs
 from xlrm.sampling import sampling_config
 from xlrm.sampling import scheduler
-from xlrm.sampling import text_generation
+from xlrm.text import token_lengths
 from xlrm.text import tokenizer as tokenizer_lib
+from xlrm.types import checks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _prompt_ids(tokenizer, prompts, example_ids, max_length, from_left):
       )
     cut.append(len(ids) >= max_length)
     ids = np.asarray([*ids, types.EOS_ID], np.int32)
-    rows.append(converters.clip(ids, max_length, from_left=from_left))
+    rows.append(token_lengths.clip(ids, max_length, from_left=from_left))
   if any(cut):
     print(
       f"{sum(cut)} of {len(cut)} prompts are longer than {max_length} tokens "
@@ -99,8 +99,7 @@ class Generator:
 
   def __post_init__(self):
     for name in ("batch_size", "num_samples", "min_rows"):
-      if getattr(self, name) < 1:
-        raise ValueError(f"{name} {getattr(self, name)} is below 1")
+      checks.at_least(name, getattr(self, name), 1)
     if self.max_input_length < 2:
       raise ValueError(
         f"max_input_length {self.max_input_length} has no room for a token "
@@ -109,7 +108,7 @@ class Generator:
 
   @functools.cached_property
   def support(self) -> np.ndarray:
-    """[V] bool: tokens that a response may hold."""
+    """The mask [V] of the tokens that a response may hold."""
     return sampling_config.support_mask(
       self.model.config.vocab_size, self.tokenizer
     )
@@ -141,11 +140,15 @@ class Generator:
     chunk_size: int,
     usage: scheduler.Usage | None = None,
   ) -> Iterator[list[Generation]]:
-    """`generate`, chunk_size prompts after another.
+    """The responses of `generate`, some prompts after another.
 
     What a chunk gets, to the last bit, depends on its own prompts only.
 
     Args:
+      params: of the model.
+      prompts: what the model reads, without EOS.
+      example_ids: one per prompt, each used once.
+      chunk_size: prompts of a chunk.
       usage: is added to.
     """
     self._check_ids(prompts, example_ids)
@@ -172,7 +175,12 @@ class Generator:
   def batch_shape(
     self, num_prompts: int, batch_size: int | None = None
   ) -> batch_shapes.BatchShape:
-    """How many prompts and responses are under way together."""
+    """How many prompts and responses are under way together.
+
+    Args:
+      num_prompts: drawn for together.
+      batch_size: in place of the generator's; None is the generator's.
+    """
     return batch_shapes.choose_batch_shape(
       self.model,
       batch_size=batch_size or self.batch_size,
@@ -202,7 +210,7 @@ class Generator:
       [zlib.crc32(example_id.encode()) for example_id in example_ids],
       num_samples=self.num_samples,
       shape=self.batch_shape(len(rows)),
-      lengths=converters.padded_lengths(self.max_input_length),
+      lengths=token_lengths.padded_lengths(self.max_input_length),
       seed=self.seed,
       mesh=self.mesh,
       min_rows=self.min_rows,
@@ -228,17 +236,22 @@ class Generator:
 
 
 def generate(
-  generator: text_generation.Generator,
+  generator: Generator,
   params: types.Params,
   mesh: jax.sharding.Mesh,
   prompts: Sequence[str],
   example_ids: Sequence[str],
-) -> list[text_generation.Generation]:
-  """`generator.generate` of parameters in training, in all processes.
+) -> list[Generation]:
+  """The responses of a generator with parameters in training.
+
+  All processes call it, and each gets all responses.
 
   Args:
     generator: on `own_mesh(mesh)`.
     params: on `mesh`.
+    mesh: of the training.
+    prompts: see `Generator.generate`.
+    example_ids: one per prompt, each used once.
   """
   params = row_shards.on_own_mesh(params, mesh)
   return row_shards.each(

@@ -20,7 +20,12 @@ DEFAULT_LENGTHS = {"inputs": 1024, "targets": 512}  # the paper's
 def lengths_of(
   description: model_description.Description, inputs: int = 0
 ) -> dict[str, int]:
-  """Tokens of prompt and response: as asked, as trained, or the paper's."""
+  """The tokens of a prompt and of a response.
+
+  Args:
+    description: of the model; it says what the model was trained on.
+    inputs: tokens of a prompt; 0 is as trained, or else the paper's.
+  """
   return {
     "inputs": inputs
     or description.max_input_length
@@ -44,7 +49,10 @@ class Sampler:
   def __call__(
     self, prompts: str | Sequence[str], n: int = 1, **options: Any
   ) -> list[str] | list[list[str]]:
-    """n responses to a prompt, or to each of several; see `generate`."""
+    """The texts of n responses to a prompt, or to each of several prompts.
+
+    See `generate` for the options.
+    """
     if isinstance(prompts, str):
       return self.generate([prompts], n, **options)[0].texts
     return [x.texts for x in self.generate(prompts, n, **options)]
@@ -58,7 +66,7 @@ class Sampler:
     max_input_length: int = 0,
     **options: Any,
   ) -> list[text_generation.Generation]:
-    """Responses with their log-probabilities and lengths.
+    """The responses with their log-probabilities and lengths.
 
     Args:
       prompts: what the policy reads, instruction included.
@@ -90,9 +98,10 @@ class Sampler:
 def load(
   path: str | os.PathLike, dtype: str = "float32", batch_size: int = 32
 ) -> Sampler:
-  """Loads a policy, see `pretrained.load_language_model`.
+  """Loads a policy.
 
   Args:
+    path: see `pretrained.load_language_model`.
     dtype: of the computation, 'float32' or 'bfloat16'.
     batch_size: responses under way together.
   """

@@ -118,14 +118,14 @@ def draw(
   top_p: float = 1.0,
   greedy: bool = False,
 ) -> tuple[Int[types.Array, " R"], Float[types.Array, " R"]]:
-  """One token of softmax(logits[:, r]) per row, and its log-probability.
+  """One token per row r from softmax(logits[:, r]), and its log-probability.
 
   The log-probability is that under all logits: top-k and top-p restrict the
   draw only. Ties with the last token that they keep are kept too.
 
   Args:
-    logits: float32, divided by the temperature; losses.EXCLUDED or about that
-      where a token cannot be drawn.
+    logits: float32, divided by the temperature; vocabulary_head.EXCLUDED or
+      about that where a token cannot be drawn.
     words: uniform random bits.
     top_k: draw from the k likeliest tokens only; 0 is off.
     top_p: draw from the fewest likeliest tokens with at least this share of

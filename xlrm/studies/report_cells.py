@@ -141,8 +141,10 @@ def _judges(
 
 
 def reports(study: study_lib.Study) -> Iterator[study_cell.StudyCell]:
-  """Prompted judges and reports; that of the first values comes last, for it
-  shows what became of the others."""
+  """The prompted judges and reports of a study.
+
+  The report of the first values comes last: it shows what became of the others.
+  """
   first, *rest = itertools.product(*map(study.axis, SWEPT))
   asked, others = [], []
   for point in (*rest, first):

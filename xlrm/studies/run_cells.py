@@ -11,7 +11,7 @@ UNTRAINED = "untrained head"  # the baseline of every diagnosis
 def sft(
   study: study_lib.Study, seed: int, language: str
 ) -> study_cell.StudyCell:
-  """The SFT model of a language."""
+  """The cell of a language's SFT model."""
   axes = {"seeds": seed}
   name = study_cell.name_of(study, "sft", axes, language=language)
   settings = {
@@ -29,7 +29,7 @@ def sft(
 def reward(
   study: study_lib.Study, seed: int, language: str
 ) -> study_cell.StudyCell:
-  """The reward model of a language, which starts from its SFT model."""
+  """The cell of a language's reward model, which starts from its SFT model."""
   axes = {"seeds": seed}
   name = study_cell.name_of(study, "reward", axes, language=language)
   start = sft(study, seed, language).name
@@ -69,7 +69,7 @@ def best_of_n(
   num_samples: int,
   target: str,
 ) -> study_cell.StudyCell:
-  """Best-of-n of a target's policy, by all of its reward models."""
+  """The cell of best-of-n of a target's policy, by all its reward models."""
   axes = {
     "seeds": seed,
     "temperatures": temperature,
@@ -99,7 +99,7 @@ def ppo(
   source: str,
   target: str,
 ) -> study_cell.StudyCell:
-  """PPO of a target's policy against a source's reward model."""
+  """The cell of PPO of a target's policy against a source's reward model."""
   axes = {
     "seeds": seed,
     "temperatures": temperature,
@@ -135,7 +135,7 @@ def outputs(
   temperature: float,
   pair: tuple[str, str],
 ) -> study_cell.StudyCell:
-  """One output per prompt of a policy after PPO, scored."""
+  """The cell of one output per prompt of a policy after PPO, scored."""
   name = f"{policy.name}_outputs"
   source, target = pair
   settings = {
@@ -153,7 +153,7 @@ def outputs(
 
 
 def diagnosis(study: study_lib.Study, seed: int) -> study_cell.StudyCell:
-  """What the reward models of one seed know of every language."""
+  """The cell of what one seed's reward models know of every language."""
   axes = {"seeds": seed}
   name = study_cell.name_of(study, "diagnosis", axes)
   models = {

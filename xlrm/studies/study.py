@@ -6,8 +6,9 @@ One object says what an experiment is; `study_cells` lists the jobs of it.
 import ast
 from collections.abc import Mapping, Sequence
 import dataclasses
-import difflib
 from typing import Any
+
+from xlrm.types import checks
 
 JOBS = {
   "sft": "sft.gin",
@@ -40,14 +41,6 @@ AXES = {
 Settings = Mapping[str, Any]
 
 
-def _known(what: str, given, known) -> None:
-  for name in given:
-    if name not in known:
-      near = difflib.get_close_matches(str(name), known, 1, 0.3)
-      hint = f"; did you mean {near[0]!r}?" if near else ""
-      raise ValueError(f"{what} {name!r} is none of {', '.join(known)}{hint}")
-
-
 def _literal(kind: str, settings: Settings) -> None:
   """A setting becomes a line of gin."""
   for name, value in settings.items():
@@ -68,7 +61,7 @@ def _each_once(what: str, values: Sequence[Any]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-  """What is trained, aligned and measured.
+  """An experiment: what is trained, aligned and measured.
 
   Attributes:
     model_dir: folder of the study: its report, and a folder for each cell.
@@ -123,7 +116,8 @@ class Study:
       task = getattr(self, what)
       if task is not None and "{language}" not in task:
         raise ValueError(f"{what} {task!r} has no place {{language}}")
-    _known("method", self.methods, METHODS)
+    for method in self.methods:
+      checks.one_of("method", method, METHODS)
     if "best_of_n" not in self.methods:
       raise ValueError(
         f"methods {tuple(self.methods)} lack 'best_of_n': it draws the samples "
@@ -134,11 +128,12 @@ class Study:
       ("settings", JOBS),
       ("folders", FOLDERS),
     ):
-      _known(f"{what}:", getattr(self, what), known)
+      for kind in getattr(self, what):
+        checks.one_of(f"{what}:", kind, known)
     for kind, own in (*self.settings.items(), *self.judges.items()):
       _literal(kind, own)
-    if self.max_prompts is not None and self.max_prompts < 1:
-      raise ValueError(f"max_prompts {self.max_prompts} is below 1")
+    if self.max_prompts is not None:
+      checks.at_least("max_prompts", self.max_prompts, 1)
     self._check_ppo()
 
   def _check_lists(self) -> None:
@@ -149,10 +144,8 @@ class Study:
       if not values and what not in ("verdicts", "kl_coefficients"):
         raise ValueError(f"{what} are empty")
       _each_once(what, values)
-    if min(self.num_samples) < 1:
-      raise ValueError(f"num_samples {min(self.num_samples)} is below 1")
-    if min(self.temperatures) <= 0:
-      raise ValueError(f"temperature {min(self.temperatures)} is not above 0")
+    checks.at_least("num_samples", min(self.num_samples), 1)
+    checks.positive("temperature", min(self.temperatures))
 
   def _check_ppo(self) -> None:
     for what in ("ppo_pairs", "kl_coefficients"):
@@ -160,21 +153,21 @@ class Study:
         raise ValueError(f"{what} are given, but methods lack 'ppo'")
     _each_once("ppo_pairs", self.ppo_pairs or ())
     for source, target in self.ppo_pairs or ():
-      _known("ppo_pairs: target", (target,), self.targets)
-      _known("ppo_pairs: source", (source,), self.rewards_of(target))
+      checks.one_of("ppo_pairs: target", target, self.targets)
+      checks.one_of("ppo_pairs: source", source, self.rewards_of(target))
 
   @property
   def languages(self) -> tuple[str, ...]:
-    """Each has an SFT model and a reward model."""
+    """The languages that have an SFT model and a reward model."""
     return tuple(dict.fromkeys((*self.sources, *self.targets)))
 
   def rewards_of(self, target: str) -> tuple[str, ...]:
-    """Languages of the reward models that a target meets."""
+    """The languages of the reward models that a target meets."""
     return tuple(dict.fromkeys((*self.sources, target)))
 
   @property
   def pairs(self) -> tuple[tuple[str, str], ...]:
-    """(source, target) of PPO."""
+    """The (source, target) of PPO."""
     if "ppo" not in self.methods:
       return ()
     if self.ppo_pairs is not None:
@@ -182,5 +175,5 @@ class Study:
     return tuple((s, t) for t in self.targets for s in self.rewards_of(t))
 
   def axis(self, name: str) -> tuple[Any, ...]:
-    """Its values; None alone where the job's own holds."""
+    """The values of an axis; None alone where the job's own holds."""
     return tuple(getattr(self, name)) or (None,)

@@ -20,7 +20,7 @@ _WANTED = ("VERDICTS", "evaluate.run.swept")  # settings of a report
 
 @dataclasses.dataclass(frozen=True)
 class StudyCell:
-  """One gin job of a study.
+  """A cell of a study: one gin job in one folder.
 
   Attributes:
     kind: a key of study.JOBS.
@@ -56,13 +56,13 @@ class StudyCell:
 
   @property
   def folder(self) -> epath.Path:
+    """The folder of its job."""
     own = self.settings.get("MODEL_DIR", Folder(self.name))
     return self.root / own
 
   @property
   def bindings(self) -> list[str]:
-    """What `xlrm run --gin_file=GIN_FILE` needs to run this cell alone:
-    'NAME = VALUE' for each --gin.NAME=VALUE."""
+    """The lines 'NAME = VALUE' that `xlrm run` needs to run this cell alone."""
     return [
       f"{name} = {_placed(value, self.root)!r}"
       for name, value in self.settings.items()
@@ -86,7 +86,7 @@ def _placed(value: Any, root: epath.Path) -> Any:
 
 
 def told(study: study_lib.Study, axes: study_lib.Settings) -> str:
-  """', seed 1, kl 0.2': axes of several values."""
+  """The words for axes of several values: ', seed 1, kl 0.2'."""
   return "".join(
     f", {study_lib.AXES[axis]} {value}"
     for axis, value in axes.items()
@@ -95,7 +95,7 @@ def told(study: study_lib.Study, axes: study_lib.Settings) -> str:
 
 
 def suffix(study: study_lib.Study, axes: study_lib.Settings) -> str:
-  """'_seed1_kl0.2': axes that are not at their first value."""
+  """The end of a folder's name, by axes not at their first value: '_seed1'."""
   return "".join(
     f"_{study_lib.AXES[axis]}{value}"
     for axis, value in axes.items()
@@ -106,7 +106,7 @@ def suffix(study: study_lib.Study, axes: study_lib.Settings) -> str:
 def name_of(
   study: study_lib.Study, kind: str, axes: study_lib.Settings, **places: str
 ) -> str:
-  """The folder, from the study's pattern for its kind.
+  """The folder of a cell, from the study's pattern for its kind.
 
   Raises:
     ValueError: the pattern has a place that this kind does not.
@@ -129,7 +129,7 @@ def make(
   settings: study_lib.Settings,
   needs: Sequence[str] = (),
 ) -> StudyCell:
-  """A cell with the user's settings, too.
+  """A cell with the user's settings added.
 
   Raises:
     ValueError: these are what the study decides.

@@ -32,7 +32,7 @@ def _of_seed(
 
 
 def cells(study: study_lib.Study) -> list[study_cell.StudyCell]:
-  """Every cell, after the cells that it needs.
+  """The cells of a study, each after those that it needs.
 
   Raises:
     ValueError: two cells share a folder, or settings contradict the study.

@@ -30,5 +30,5 @@ ENGLISH = {
 
 
 def english(code: str) -> str:
-  """Its English name; a code that has none stays as it is."""
+  """The English name of a language; an unknown code stays as it is."""
   return ENGLISH.get(code, code)

@@ -17,6 +17,7 @@ import sentencepiece
 
 from xlrm import types
 from xlrm.storage import files
+from xlrm.types import checks
 
 MAX_SENTENCE_BYTES = 2**20  # sentencepiece drops longer lines in silence
 
@@ -62,8 +63,7 @@ class Tokenizer:
     return loaded
 
   def __post_init__(self):
-    if self.extra_ids < 0:
-      raise ValueError(f"extra_ids {self.extra_ids} is negative")
+    checks.at_least("extra_ids", self.extra_ids, 0)
 
   @functools.cached_property
   def _processor(self) -> sentencepiece.SentencePieceProcessor:
@@ -96,7 +96,7 @@ class Tokenizer:
     return found
 
   def encode(self, text: str) -> list[int]:
-    """Ids of a text, without EOS."""
+    """The ids of a text, without EOS."""
     return self._processor.EncodeAsIds(text)
 
   def pieces(self, text: str) -> list[str]:
@@ -117,29 +117,32 @@ class Tokenizer:
 
   @property
   def vocab_size(self) -> int:
-    """Pieces in the file; `extra_ids` come on top."""
+    """The number of pieces in the file; `extra_ids` come on top."""
     return self._processor.GetPieceSize()
 
   @property
   def pad_id(self) -> int:
+    """The id of padding."""
     return types.PAD_ID
 
   @property
   def eos_id(self) -> int:
+    """The id that ends a text."""
     return types.EOS_ID
 
   @property
   def unk_id(self) -> int:
+    """The id of what the vocabulary has no piece for."""
     return self._processor.unk_id()
 
   @property
   def sentinel_ids(self) -> list[int]:
-    """<extra_id_0> first: the highest id, as in SeqIO."""
+    """The ids of sentinels, <extra_id_0> first: the highest, as in SeqIO."""
     last = self.vocab_size + self.extra_ids - 1
     return [last - i for i in range(self.extra_ids)] or self._own_sentinels
 
   def fingerprint(self) -> str:
-    """The same for equal vocabularies, wherever their files are."""
+    """A text that equal vocabularies share, wherever their files are."""
     digest = hashlib.sha256(self._content).hexdigest()
     return f"{digest}+{self.extra_ids}"
 
@@ -190,8 +193,7 @@ def train_vocabulary(
     ValueError: an option is unknown, there is no text, or it does not give
       that many pieces; sentencepiece's own words are kept.
   """
-  if model_type not in ("bpe", "unigram"):
-    raise ValueError(f"model_type {model_type!r} is not 'bpe' or 'unigram'")
+  checks.one_of("model_type", model_type, ("bpe", "unigram"))
   failures: list[Exception] = []
   lines = _lines(sentences, failures)
   first = next(lines, None)

@@ -50,7 +50,7 @@ def scale_by_second_moment(
   min_dim_size_to_factor: int,
   clipping_threshold: float | None,
 ) -> optax.GradientTransformation:
-  """Gradients over the root of their second moments, clipped by their RMS.
+  """A step: gradients over the root of their second moments, RMS clipped.
 
   Args:
     decay_rate: c of the decay 1 - (step + 1)^-c.
@@ -93,7 +93,7 @@ def scale_by_second_moment(
 
 
 def scale_by_parameter() -> optax.GradientTransformation:
-  """Updates times max(RMS of their parameter, 1e-3)."""
+  """A step: updates times max(RMS of their parameter, 1e-3)."""
 
   def update_fn(updates, state, params):
     def one(update, param):
@@ -114,7 +114,10 @@ def adafactor(
   multiply_by_parameter_scale: bool,
   weight_decay_rate: float | None,
 ) -> optax.GradientTransformation:
-  """`optax.adafactor` without momentum; see `optimizers.adafactor`."""
+  """The optimizer `optax.adafactor` without momentum, in less memory.
+
+  See `optimizers.adafactor` for the arguments.
+  """
   steps = [
     scale_by_second_moment(
       decay_rate, min_dim_size_to_factor, clipping_threshold

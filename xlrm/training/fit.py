@@ -29,12 +29,13 @@ from xlrm.storage import files
 from xlrm.training import fit_plan
 from xlrm.training import frozen_params
 from xlrm.training import metric_writer
+from xlrm.training import train_config
 from xlrm.training import train_loop
 from xlrm.training import train_step
 from xlrm.training import training_memory
 
 # What jobs need of the loop and of a step, so that they import one module.
-TrainConfig = train_loop.TrainConfig
+TrainConfig = train_config.TrainConfig
 FitResult = train_loop.FitResult
 NonFiniteError = train_loop.NonFiniteError
 LossFunction = train_step.LossFunction
@@ -81,7 +82,7 @@ def describe(
 
 def restore(
   checkpointer: run_checkpoints.Checkpointer, abstract: Any, data: str
-) -> tuple[Any, train_loop.Memory] | None:
+) -> tuple[Any, train_loop.HostState] | None:
   """State and memory of the newest good checkpoint; None if there is none.
 
   Args:
@@ -101,7 +102,7 @@ def restore(
       "must be those it began with; or choose another MODEL_DIR"
     )
   averages = metric_writer.Averages(metadata["averages"])
-  memory = train_loop.Memory(**{**metadata, "averages": averages})
+  memory = train_loop.HostState(**{**metadata, "averages": averages})
   # A kill between a checkpoint and its best.json leaves an older best.json.
   checkpointer.mark_best(memory.best)
   return type(abstract)(params=params, **rest), memory
@@ -236,7 +237,7 @@ def fit(training: Training) -> FitResult:
   restored = restore(checkpointer, found.state, found.data)
   state, memory = restored or (
     initial_state(found.params, training.optimizer, mesh, found.mask),
-    train_loop.Memory(found.data),
+    train_loop.HostState(found.data),
   )
   if training.begin is not None:
     training.begin()

@@ -32,7 +32,7 @@ class TrainingPlan:
 
   parameters: int
   batch: Mapping[str, jax.ShapeDtypeStruct]
-  memory: device_memory.Plan | None
+  memory: device_memory.MemoryPlan | None
   compiled: Mapping[str, int] | None
   platform: str
   devices: device_memory.Devices | None = None
@@ -60,7 +60,7 @@ def of_step(
   state: train_step.TrainState,
   batch: Any,
   key: jax.Array,
-  memory: device_memory.Plan | None,
+  memory: device_memory.MemoryPlan | None,
   devices: device_memory.Devices | None,
 ) -> TrainingPlan:
   """The plan of a jitted step; compiles it unless that would take too long.

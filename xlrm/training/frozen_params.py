@@ -11,7 +11,7 @@ from xlrm.distributed import sharding
 
 
 def frozen_mask(params: types.Params, patterns: Sequence[str]) -> types.Params:
-  """True at leaves whose path a pattern matches (re.search).
+  """A tree with True at leaves whose path a pattern matches (re.search).
 
   Raises:
     ValueError: a pattern matches nothing (names the nearest path) or is no
@@ -50,7 +50,7 @@ def frozen_mask(params: types.Params, patterns: Sequence[str]) -> types.Params:
 def split(
   params: types.Params, mask: types.Params
 ) -> tuple[types.Params, types.Params]:
-  """Parameters to train and frozen ones, each None where the other stands.
+  """The parameters to train and the frozen ones; None where the other stands.
 
   JAX sees nothing at a None: an optimizer of the first tree has no state for
   frozen parameters, a gradient with respect to it does not compute theirs.
@@ -61,7 +61,7 @@ def split(
 
 
 def merge(trained: types.Params, frozen: types.Params) -> types.Params:
-  """The inverse of `split`."""
+  """The tree that `split` took apart."""
   return jax.tree.map(
     lambda x, y: y if x is None else x,
     trained,

@@ -36,7 +36,7 @@ SHOWN = (
 
 
 def read(path: files.Name) -> list[dict[str, Any]]:
-  """The complete lines of a JSONL file; a half-written last one is dropped.
+  """The complete rows of a JSONL file; a half-written last one is dropped.
 
   null is NaN. A file that does not exist is empty.
 
@@ -98,15 +98,15 @@ class MetricWriter:
       self._board.add_scalar(key, value, step)
 
   def write(self, step: int, metrics: Values) -> None:
-    """What the run computed."""
+    """Appends what the run computed."""
     self._append(METRICS, step, metrics)
 
   def write_timing(self, step: int, timing: Values) -> None:
-    """What the clock said."""
+    """Appends what the clock said."""
     self._append(TIMING, step, timing)
 
   def write_text(self, step: int, name: str, text: str) -> None:
-    """A text to be read in TensorBoard."""
+    """Adds a text to be read in TensorBoard."""
     if self._board is None:
       return
     self._board.add_text(name, text, step)
@@ -117,6 +117,7 @@ class MetricWriter:
       os.fsync(file.fileno())
 
   def close(self) -> None:
+    """Closes the files of the run."""
     for file in self._files.values():
       file.close()
     if self._board is not None:
@@ -130,17 +131,18 @@ class Averages:
     self._sums = {name: list(pair) for name, pair in (sums or {}).items()}
 
   def add(self, metrics: Mapping[str, tuple[Any, Any]]) -> None:
+    """Adds (sum, weight) pairs, which may be on a device."""
     for name, pair in jax.device_get(dict(metrics)).items():
       kept = self._sums.setdefault(name, [0.0, 0.0])
       kept[0] += float(pair[0])
       kept[1] += float(pair[1])
 
   def means(self) -> dict[str, float]:
-    """NaN where nothing had weight."""
+    """The means by name; NaN where nothing had weight."""
     return {n: a / b if b else math.nan for n, (a, b) in self._sums.items()}
 
   def sums(self) -> dict[str, list[float]]:
-    """A copy, for `Averages(sums)`."""
+    """The sums and weights so far, for `Averages(sums)`."""
     return {name: list(pair) for name, pair in self._sums.items()}
 
 
@@ -156,10 +158,12 @@ class Progress:
       )
 
   def step(self) -> None:
+    """Moves the bar by one step."""
     if self._bar is not None:
       self._bar.update()
 
   def line(self, step: int, metrics: Values) -> None:
+    """Shows the most telling metrics of a step."""
     shown = {n: f"{x:.4g}" for n, x in metrics.items() if n.endswith(SHOWN)}
     if self._bar is not None:
       self._bar.set_postfix(shown)
@@ -168,5 +172,6 @@ class Progress:
       print(f"{self._description} {step}/{self._total}  {text}", flush=True)
 
   def close(self) -> None:
+    """Ends the bar."""
     if self._bar is not None:
       self._bar.close()

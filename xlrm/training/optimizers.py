@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from xlrm.training import adafactor as adafactor_lib
+from xlrm.types import checks
 
 Schedule = float | optax.Schedule
 
@@ -27,8 +28,7 @@ def _clipped(
 ) -> optax.GradientTransformation:
   if max_gradient_norm is None:
     return optimizer
-  if not max_gradient_norm > 0:
-    raise ValueError(f"max_gradient_norm {max_gradient_norm} is not above 0")
+  checks.positive("max_gradient_norm", max_gradient_norm)
   return optax.chain(optax.clip_by_global_norm(max_gradient_norm), optimizer)
 
 
@@ -42,7 +42,7 @@ def adafactor(
   weight_decay_rate: float | None = None,
   max_gradient_norm: float | None = None,
 ) -> optax.GradientTransformation:
-  """T5X's Adafactor.
+  """The Adafactor of T5X.
 
   Args:
     learning_rate: relative to the RMS of each parameter (at least 1e-3) where
@@ -51,7 +51,7 @@ def adafactor(
     min_dim_size_to_factor: smaller matrices keep a full second moment.
     clipping_threshold: RMS to which an update is clipped; None is off.
     multiply_by_parameter_scale: steps relative to the parameter.
-    weight_decay_rate: None is off.
+    weight_decay_rate: of the parameters per step; None is off.
     max_gradient_norm: global norm to which gradients are clipped first; None
       is off, as in T5X.
   """
@@ -75,7 +75,7 @@ def adamw(
   weight_decay: float = 0.01,
   max_gradient_norm: float | None = 1.0,
 ) -> optax.GradientTransformation:
-  """AdamW (https://arxiv.org/abs/1711.05101) behind a global-norm clip.
+  """The optimizer AdamW (https://arxiv.org/abs/1711.05101) behind a clip.
 
   Args:
     learning_rate: a number or a schedule.
@@ -94,12 +94,11 @@ def adamw(
 
 def _check_schedule(learning_rate: float, warmup_steps: int) -> None:
   _check_rate(learning_rate)
-  if warmup_steps < 1:
-    raise ValueError(f"warmup_steps {warmup_steps} is below 1")
+  checks.at_least("warmup_steps", warmup_steps, 1)
 
 
 def warmup_constant(learning_rate: float, warmup_steps: int) -> optax.Schedule:
-  """Linear from 0, then constant: the paper's schedule of reward models.
+  """The schedule of the paper's reward models: linear from 0, then constant.
 
   Args:
     learning_rate: reached after the warm-up.
@@ -110,7 +109,7 @@ def warmup_constant(learning_rate: float, warmup_steps: int) -> optax.Schedule:
 
 
 def warmup_rsqrt(learning_rate: float, warmup_steps: int) -> optax.Schedule:
-  """Linear from 0 to `learning_rate`, then with 1/sqrt(step), as T5.
+  """The schedule of T5: linear from 0, then falling with 1/sqrt(step).
 
   Args:
     learning_rate: reached after the warm-up.
@@ -133,7 +132,7 @@ def warmup_cosine(
   total_steps: int,
   final_fraction: float = 0.02,
 ) -> optax.Schedule:
-  """Linear from 0, then half a cosine down to a fraction at `total_steps`.
+  """A schedule that is linear from 0, then half a cosine down to a fraction.
 
   Args:
     learning_rate: reached after the warm-up.

@@ -1,14 +1,13 @@
 """What the training loop does between steps: log, evaluate, save, stop.
 
 The host reads the metrics of a step while the device works on the next one.
-All that it remembers from step to step is `Memory`, which is in every
+All that it remembers from step to step is `HostState`, which is in every
 checkpoint, so that a resumed run decides as the first one would have.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 import dataclasses
 import difflib
-import math
 import pathlib
 import time
 from typing import Any
@@ -25,6 +24,7 @@ from xlrm.distributed import processes
 from xlrm.distributed import sharding
 from xlrm.storage import files
 from xlrm.training import metric_writer
+from xlrm.training import train_config
 from xlrm.training import train_step
 
 # (parameters, step) -> metrics; what is a text goes to TensorBoard only.
@@ -33,65 +33,6 @@ Evaluation = Callable[[types.Params, int], Mapping[str, Any]]
 
 class NonFiniteError(ValueError):
   """The loss or its gradient stayed infinite or NaN."""
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainConfig:
-  """How long, how often, what is best.
-
-  Attributes:
-    train_steps: steps of THIS job (T5X counts from the start of pre-training).
-    eval_period: steps between evaluations; each is followed by a checkpoint,
-      and so is the last step.
-    checkpoint_period: further checkpoints between them; None is none.
-    log_period: steps averaged into one line of metrics.
-    num_microbatches: parts of a batch whose gradients are summed.
-    seed: of dropout and of fresh parameters.
-    keep_checkpoints: newest ones that stay, beside the best; with one alone
-      there is nothing to fall back to if it is damaged.
-    best_metric: name of the metric that picks the best checkpoint.
-    best_mode: 'min' or 'max'.
-    patience: evaluations without a new best before the run stops; None: never.
-    max_nonfinite_steps: updates skipped in a row (NaN or infinite loss or
-      gradient) before the run stops.
-  """
-
-  train_steps: int
-  eval_period: int = 1000
-  checkpoint_period: int | None = None
-  log_period: int = 10
-  num_microbatches: int = 1
-  seed: int = 0
-  keep_checkpoints: int = 2
-  best_metric: str = "validation/loss"
-  best_mode: str = "min"
-  patience: int | None = None
-  max_nonfinite_steps: int = 10
-
-  def __post_init__(self):
-    for field in dataclasses.fields(self):
-      value = getattr(self, field.name)
-      if field.name != "seed" and isinstance(value, int) and value < 1:
-        raise ValueError(f"{field.name} {value} is below 1")
-    if self.best_mode not in ("min", "max"):
-      raise ValueError(f"best_mode {self.best_mode!r} is not 'min' or 'max'")
-
-  def is_better(self, value: float, best: float | None) -> bool:
-    if not math.isfinite(value):
-      return False
-    if best is None:
-      return True
-    return value < best if self.best_mode == "min" else value > best
-
-  def evaluates(self, step: int) -> bool:
-    return step % self.eval_period == 0 or step == self.train_steps
-
-  def saves(self, step: int) -> bool:
-    period = self.checkpoint_period
-    return self.evaluates(step) or (period is not None and step % period == 0)
-
-  def logs(self, step: int) -> bool:
-    return step % self.log_period == 0 or step == self.train_steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +53,7 @@ class FitResult:
 
 
 @dataclasses.dataclass
-class Memory:
+class HostState:
   """What the host remembers between steps; in every checkpoint's metadata."""
 
   data: str  # fingerprint of the source
@@ -123,14 +64,17 @@ class Memory:
   since_best: int = 0
 
   def metadata(self) -> dict[str, Any]:
+    """The fields as JSON can hold them."""
     return {**vars(self), "averages": self.averages.sums()}
 
 
 def rest_of(state: train_step.TrainState) -> dict[str, Any]:
+  """The fields of a state apart from its parameters."""
   return {name: x for name, x in vars(state).items() if name != "params"}
 
 
-def require_metric(name: str, names) -> None:
+def require_metric(name: str, names: Collection[str]) -> None:
+  """Raises ValueError, with the nearest, if a metric is none of `names`."""
   if name not in names:
     nearest = difflib.get_close_matches(name, names, 1, 0.0)
     raise ValueError(
@@ -140,7 +84,7 @@ def require_metric(name: str, names) -> None:
 
 
 def leaves(batch: Any) -> dict[str, np.ndarray]:
-  """Path -> array."""
+  """The arrays of a batch on the host, by their paths."""
   return {
     sharding.path_name(key).replace("/", "."): np.asarray(leaf)
     for key, leaf in jax.tree_util.tree_leaves_with_path(batch)
@@ -152,7 +96,7 @@ class Loop:
   """The story of a run; `run` is its beginning."""
 
   source: batch_sources.BatchSource
-  config: TrainConfig
+  config: train_config.TrainConfig
   mesh: jax.sharding.Mesh
   model_dir: pathlib.Path
   description: str
@@ -161,13 +105,14 @@ class Loop:
   validate: Callable[[types.Params], dict[str, float]]
   evaluate: Evaluation | None
   key: jax.Array
-  memory: Memory
+  memory: HostState
   place: Callable[[Any], Any] | None = None  # default: rows over the mesh
   prefix: str = "train/"  # of what a step reports
   # (step, batch) -> arrays that are saved of it; default: its leaves.
   describe: Callable[[int, Any], dict[str, Any]] | None = None
 
   def run(self, state: train_step.TrainState) -> FitResult:
+    """Trains from a state to the last step, or until something ends it."""
     done = int(state.step)
     self.streak = int(state.nonfinite_streak)
     self.clock = (time.monotonic(), done)

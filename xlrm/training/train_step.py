@@ -55,7 +55,7 @@ def abstract_shapes(
   optimizer: optax.GradientTransformation,
   mask: types.Params | None = None,
 ) -> TrainState:
-  """Shapes and dtypes of a state; `params` may be abstract."""
+  """The shapes and dtypes of a state; `params` may be abstract."""
   return jax.eval_shape(lambda p: _state(p, optimizer, mask), params)
 
 
@@ -65,7 +65,7 @@ def abstract_state(
   mesh: jax.sharding.Mesh,
   mask: types.Params | None = None,
 ) -> TrainState:
-  """Shapes, dtypes and shardings of a state; `params` may be abstract."""
+  """The shapes, dtypes and shardings of a state; `params` may be abstract."""
   return sharding.placed(abstract_shapes(params, optimizer, mask), mesh)
 
 
@@ -78,8 +78,10 @@ def initial_state(
   """The state of step 0, created in its place on the mesh.
 
   Args:
-    params: lazy ones become the state's own, so that nobody holds them twice;
-      a tree is copied.
+    params: to start from; lazy ones become the state's own, so that nobody
+      holds them twice; a tree is copied.
+    optimizer: of the parameters that are not frozen.
+    mesh: where the state is to live.
     mask: True at frozen parameters, which get no optimizer state.
   """
   if not isinstance(params, lazy_params.LazyParams):
@@ -130,7 +132,7 @@ def loss_metrics(loss: token_losses.Loss) -> Metrics:
 
 
 def _gradient(loss_fn, trained, frozen, batch, key) -> tuple[Any, Metrics]:
-  """Of the SUM of losses with respect to the parameters that are trained."""
+  """The gradient of the SUM of losses by the trained parameters; metrics."""
 
   def total(trained):
     loss = loss_fn(frozen_params.merge(trained, frozen), batch, key)
@@ -146,9 +148,11 @@ def make_train_step(
   num_microbatches: int = 1,
   mask: types.Params | None = None,
 ) -> Callable[[TrainState, Any, jax.Array], tuple[TrainState, Metrics]]:
-  """One update; jit it with the state donated (`jit_train_step`).
+  """One update as a function; jit it with `jit_train_step`.
 
   Args:
+    loss_fn: sums of losses and weights.
+    optimizer: of the parameters that are not frozen.
     num_microbatches: parts of a batch, computed one after the other.
     mask: True at frozen parameters; their gradient is not computed.
 
@@ -197,6 +201,6 @@ def make_train_step(
 
 
 def jit_train_step(step: Callable, abstract: TrainState) -> Callable:
-  """The step compiled: state donated, and left where it was."""
+  """The step, compiled: the state is donated, and left where it was."""
   places = jax.tree.map(lambda x: x.sharding, abstract)
   return jax.jit(step, donate_argnums=0, out_shardings=(places, None))

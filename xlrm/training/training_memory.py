@@ -22,7 +22,6 @@ from xlrm import types
 from xlrm.distributed import device_memory
 from xlrm.distributed import meshes
 from xlrm.losses import vocabulary_head
-from xlrm.models import language_model
 from xlrm.training import frozen_params
 from xlrm.training import train_step
 
@@ -43,7 +42,7 @@ class Planned:
 def kept_bytes(
   loss_fn: train_step.LossFunction, params: Any, batch: Any
 ) -> int:
-  """What the backward pass of a loss keeps beside parameters and batch.
+  """The bytes that a backward pass keeps beside parameters and batch.
 
   Args:
     loss_fn: traced with a dropout key, not run.
@@ -113,10 +112,12 @@ def training_plan(
   mesh: meshes.AnyMesh,
   mask: types.Params | None = None,
   num_microbatches: int = 1,
-) -> device_memory.Plan:
-  """Of one training step.
+) -> device_memory.MemoryPlan:
+  """The memory of one training step.
 
   Args:
+    planned: what is trained.
+    optimizer: of the parameters that are not frozen.
     batch: abstract, whole.
     mesh: real or abstract.
     mask: True at frozen parameters.
@@ -141,11 +142,11 @@ def training_plan(
     "gradients": gradients,
     "activations": per_row * rows + -(-copies // data),
   }
-  if isinstance(planned.model, language_model.EncoderDecoder):
+  if hasattr(planned.model, "output_matrix"):  # a scorer reads no logits
     later = 0 if data > 1 else device_memory.placed_bytes(trained, mesh)
     head = _head_bytes(planned.model.config, data, model)
     found["vocabulary"] = max(0, head - later)
-  return device_memory.Plan(found)
+  return device_memory.MemoryPlan(found)
 
 
 def _head_bytes(config, data: int, model: int) -> int:

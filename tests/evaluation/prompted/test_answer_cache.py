@@ -10,8 +10,8 @@ import pytest
 from xlrm.evaluation.prompted import answer_cache
 from xlrm.evaluation.prompted import completions
 
-ANSWER = completions.Answer("Ж\u2028 1", {"1": -0.1, " 2": -2.5}, 10, 1)
-BARE = completions.Answer("")
+ANSWER = completions.Completion("Ж\u2028 1", {"1": -0.1, " 2": -2.5}, 10, 1)
+BARE = completions.Completion("")
 
 
 def keys(n):
@@ -144,7 +144,7 @@ def break_down(cache, how):
 def test_g28_answers_under_way_survive_a_database_that_fails(how, tmp_path):
   path = tmp_path / "answers.sqlite"
   found = keys(12)
-  long = completions.Answer("x" * 3000)
+  long = completions.Completion("x" * 3000)
   with answer_cache.AnswerCache(path, lock_seconds=0.05) as cache:
     cache.put(*found[0], ANSWER)
     cache.reserve(3, 10_000)
@@ -190,5 +190,5 @@ def test_a_half_written_rescued_line_is_left_out(tmp_path):
   rescued = tmp_path / ".answers.sqlite.0.rescued"
   rescued.write_bytes(whole.encode() + b'["b", "as' + bytes(100))
   with answer_cache.AnswerCache(path) as cache:
-    assert cache.get(["a", "b"]) == {"a": completions.Answer("1")}
+    assert cache.get(["a", "b"]) == {"a": completions.Completion("1")}
   assert not rescued.exists()

@@ -49,7 +49,7 @@ from xlrm.evaluation.prompted import completions
   ],
 )
 def test_g26_text(text, outcome):
-  found = choices.choose(completions.Answer(text))
+  found = choices.choose(completions.Completion(text))
   assert (found.outcome, found.probability) == (outcome, None)
 
 
@@ -63,13 +63,13 @@ def logs(**probabilities):
 def test_g26_probabilities_decide_where_the_server_tells_them():
   # By hand: (.3 + .2) / (.3 + .2 + .25 + .05) = 5/8
   found = choices.choose(
-    completions.Answer("2", logs(one=0.3, spaced=0.2, two=0.25, piece=0.05))
+    completions.Completion("2", logs(one=0.3, spaced=0.2, two=0.25, piece=0.05))
   )
   assert found.outcome == "first"
   assert found.probability == pytest.approx(0.625)
-  even = choices.choose(completions.Answer("1", logs(one=0.4, two=0.4)))
+  even = choices.choose(completions.Completion("1", logs(one=0.4, two=0.4)))
   assert (even.outcome, even.probability) == ("tie", 0.5)
-  alone = choices.choose(completions.Answer("2", logs(two=0.99)))
+  alone = choices.choose(completions.Completion("2", logs(two=0.99)))
   assert (alone.outcome, alone.probability) == ("second", 0.0)
 
 
@@ -83,8 +83,9 @@ def test_g26_probabilities_decide_where_the_server_tells_them():
   ],
 )
 def test_g26_probabilities_of_something_else_leave_it_to_the_text(logprobs):
-  refused = choices.choose(completions.Answer("I cannot choose", logprobs))
+  refused = choices.choose(completions.Completion("I cannot choose", logprobs))
   assert refused.outcome == "invalid" and refused.probability is None
   assert (
-    choices.choose(completions.Answer("**2**", logprobs)).outcome == "second"
+    choices.choose(completions.Completion("**2**", logprobs)).outcome
+    == "second"
   )

@@ -79,7 +79,7 @@ def test_an_answer_with_probabilities_and_counts():
   with server((200, {}, GOOD)) as (url, seen):
     backend = google_genai.GoogleBackend("gemini-x", url, {"seed": 3})
     answer = backend.complete("Which? 1 or 2")
-  assert answer == completions.Answer("2", {"2": -0.1, "1": -2.4}, 31, 8)
+  assert answer == completions.Completion("2", {"2": -0.1, "1": -2.4}, 31, 8)
   assert choices.choose(answer).outcome == "second"
   path, sent = seen[0]
   assert path.endswith("models/gemini-x:generateContent")
@@ -105,7 +105,7 @@ def test_an_answer_with_probabilities_and_counts():
 def test_g26_an_answer_without_text_is_invalid(body):
   with server((200, {}, body)) as (url, _):
     answer = google_genai.GoogleBackend("m", url).complete("p")
-  assert answer == completions.Answer("")
+  assert answer == completions.Completion("")
   assert choices.choose(answer).outcome == "invalid"
 
 

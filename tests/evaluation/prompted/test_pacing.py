@@ -1,6 +1,5 @@
 """Limits hold in every minute; waits grow, and end."""
 
-import datetime
 import threading
 import time
 
@@ -91,23 +90,6 @@ def test_the_server_says_how_long():
   too_long = completions.TemporaryError("a day's quota", retry_after=86400.0)
   with pytest.raises(completions.BackendError, match="86400 seconds.*quota"):
     pace.wait_seconds(0, too_long, 0.0)
-
-
-@pytest.mark.parametrize(
-  ("headers", "seconds"),
-  [
-    ({}, None),
-    ({"Retry-After": "2.5"}, 2.5),
-    ({"retry-after": "-1"}, 0.0),
-    ({"Retry-After-Ms": "250", "Retry-After": "1"}, 0.25),
-    ({"Retry-After": "Wed, 01 Jan 2025 00:01:00 GMT"}, 60.0),
-    ({"Retry-After": "Wed, 01 Jan 2020 00:00:00 GMT"}, 0.0),
-    ({"Retry-After": "soon"}, None),
-  ],
-)
-def test_retry_after(headers, seconds):
-  now = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
-  assert completions.retry_after(headers, now) == seconds
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """From answers to verdicts of pairs, by hand."""
 
-import itertools
 import math
 
 import comparisons
@@ -9,7 +8,6 @@ import pytest
 
 from xlrm.evaluation import pair_verdicts
 from xlrm.evaluation import pairing
-from xlrm.evaluation import records
 from xlrm.evaluation.prompted import asking
 from xlrm.evaluation.prompted import completions
 from xlrm.evaluation.prompted import judge_templates
@@ -36,7 +34,7 @@ def kinds(verdicts):
 
 def says(text, **probabilities):
   logprobs = {x[1:]: math.log(p) for x, p in probabilities.items()} or None
-  return completions.Answer(text, logprobs, 100, 1)
+  return completions.Completion(text, logprobs, 100, 1)
 
 
 def test_g26_both_orders_of_every_pair_are_asked():
@@ -112,26 +110,6 @@ def test_g26_probabilities_of_both_orders_are_averaged():
   )
 
 
-def test_g26_every_combination_of_two_orders():
-  outcomes = ("first", "second", "tie", "invalid")
-  for one, two in itertools.product(outcomes, outcomes):
-    told = pair_verdicts.combine(
-      records.Verdict("a", "b", "j", "first", one),
-      records.Verdict("a", "b", "j", "second", two),
-    )
-    if "invalid" in (one, two):
-      assert (told.kind, told.hard) == ("invalid", None)
-    elif one != two:
-      assert (told.kind, told.hard) == ("inconsistent", 0.5)
-    else:
-      expected = {
-        "first": ("win", 1),
-        "second": ("loss", 0),
-        "tie": ("tie", 0.5),
-      }
-      assert (told.kind, told.hard) == expected[one]
-
-
 def test_identical_outputs_are_ties_that_nobody_is_asked_about():
   found = comparisons.both(["same", "a"], ["same", "x"])
   verdicts = judged(found, lambda *_: says("1"))
@@ -150,88 +128,10 @@ def test_an_answer_that_two_pairs_share_is_charged_once():
   assert [x.cost for x in verdicts] == [pytest.approx(charged)] * 2 + [{}] * 2
 
 
-def test_costs_are_exact_and_the_unknown_is_not_zero():
-  answers = [
-    completions.Answer("1", None, 1_000_000, 2),
-    completions.Answer("2", None, 500_000, 0),
-    completions.Answer("1"),
-  ]
-  bill = prices.bill(answers, PRICES)
-  assert bill == prices.Bill(3, 1, 1_500_000, 2, 1.50002)
-  assert bill.text().endswith("$1.5000, 1 of them without token counts")
-  assert prices.bill(answers, prices.Prices()).dollars is None
-  assert prices.Prices().cost(answers[2]) == {}
-  assert (
-    prices.bytes_per_token(
-      ["aaaa", "bbbb"],
-      [
-        completions.Answer("1", None, 1, 1),
-        completions.Answer("1", None, 3, 1),
-      ],
-    )
-    == 2.0
-  )
-  with pytest.raises(ValueError, match="input price -1.0"):
-    prices.Prices(input=-1.0)
-
-
-def test_g28_what_has_no_partner_is_counted():
-  found = comparisons.both(["a", "b", "c"], ["x"])
-  found += comparisons.both(["a"], ["x", "y"], target="ru")
-  paired = pairing.pair(found, "best_of_n", "sample")
-  assert len(paired.pairs) == 2
-  assert paired.unpaired == {("en", "es"): 2, ("en", "ru"): 1}
-
-
-@pytest.mark.parametrize(
-  ("found", "method", "said"),
-  [
-    (
-      comparisons.both(["a"], ["x"]),
-      "ppo",
-      "'ppo'; there are best_of_n, sample",
-    ),
-    (comparisons.both(["a"], ["x"]), "sample", "compared with itself"),
-    (
-      [*comparisons.both(["a"], ["x"]), comparisons.record("b", sample=1)],
-      "best_of_n",
-      "two records answer one prompt",
-    ),
-    (
-      [
-        comparisons.record("a"),
-        comparisons.record("x", method="sample", index=1),
-      ],
-      "best_of_n",
-      "no prompt is answered by both",
-    ),
-    (
-      [*comparisons.both(["a"], ["x"]), comparisons.record("b", study="t")],
-      "best_of_n",
-      "records of 2 studies",
-    ),
-  ],
-)
-def test_g28_records_that_cannot_be_paired(found, method, said):
-  with pytest.raises(ValueError, match=said):
-    pairing.pair(found, method, "sample")
-
-
-def test_g28_verdicts_that_are_not_of_both_orders():
-  one = records.Verdict("a", "b", "j", "first", "first")
-  with pytest.raises(ValueError, match="one order only of a against b"):
-    pair_verdicts.of_pairs([one])
-  with pytest.raises(ValueError, match="two verdicts with first shown first"):
-    pair_verdicts.of_pairs([one, one])
-  other = records.Verdict("a", "b", "k", "second", "first")
-  with pytest.raises(ValueError, match="2 judges"):
-    pair_verdicts.of_pairs([one, other])
-
-
 def feed(watch, texts, paid=True):
   for text in texts:
     question = asking.Question("p", "first", ("en", "es"))
-    watch(question, completions.Answer(text), paid)
+    watch(question, completions.Completion(text), paid)
 
 
 def test_g26_a_judge_that_does_not_answer_is_stopped_early():

@@ -4,7 +4,6 @@ import launching
 import pytest
 import yaml
 
-from xlrm.launch.targets import gke_slices
 from xlrm.launch.targets import launch_kubernetes
 from xlrm.launch.targets import launch_plan
 
@@ -104,22 +103,6 @@ def test_a_tpu_slice_is_told_by_gke():
   assert runs["csi"]["volumeAttributes"]["bucketName"] == "my-bucket"
 
 
-@pytest.mark.parametrize(
-  ("tpu", "topology", "expected"),
-  [
-    ("v6e", "1x1", (1, 1)),
-    ("v5e", "2x4", (1, 8)),
-    ("v5e", "4x4", (4, 4)),
-    ("v5e", "16x16", (64, 4)),
-    ("v4", "2x2x1", (1, 4)),
-    ("v4", "2x2x4", (4, 4)),
-    ("v5p", "4x4x8", (32, 4)),
-  ],
-)
-def test_machines_of_a_topology(tpu, topology, expected):
-  assert gke_slices.machines(tpu, topology) == expected
-
-
 def test_the_gin_file_arrives_as_it_was():
   """Quotes, dollars, trailing spaces, tabs, other scripts, no last line end."""
   gin = "A = 'x: {{y}} $(z) `w` \"'\n\n# über ключ \nB = 1\t\nC = '# - |'"
@@ -135,3 +118,27 @@ def test_the_gin_file_arrives_as_it_was():
     volume = next(x for x in pod["volumes"] if x["name"] == "job")
     assert volume["configMap"]["name"] == config["metadata"]["name"]
     assert container["command"][-1] == "--gin_file=/job/config.gin"
+
+
+@pytest.mark.parametrize(
+  ("arguments", "said"),
+  [
+    (["--image=a b"], "registry.example/me/xlrm:1"),
+    (["--tpu=v7"], "v4, v5e, v5p, v6e"),
+    (["--tpu=v6e"], "--topology=4x4"),
+    (["--tpu=v6e", "--topology=4x4x4"], "2 numbers"),
+    (["--tpu=v5p", "--topology=2x2"], "--topology=2x2x2"),
+    (["--tpu=v6e", "--topology=3x3"], "multiple of 4"),
+    (["--tpu=v6e", "--topology=4x4", "--nodes=2"], "follow from its"),
+    (["--topology=4x4"], "--tpu=v6e"),
+    (["--nodes=0"], "--nodes=0"),
+    (["--max_restarts=-1"], "must be at least 0"),
+    (["--claim=runs"], "runs:/runs"),
+    (["--namespace=My_Team"], "my-team"),
+  ],
+)
+def test_kubernetes_names_what_is_wrong(arguments, said):
+  image = ("--image=registry.example/me/xlrm:1",)
+  assert said in launching.refused(
+    launch_kubernetes, "gs://my-bucket/rm_en", *image, *arguments
+  )

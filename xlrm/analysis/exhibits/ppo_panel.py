@@ -60,7 +60,7 @@ def _painter(title, found, events):
 
 
 def picture(
-  history: Sequence[Row], events: Sequence[hacking_panel.Event] = ()
+  history: Sequence[Row], events: Sequence[hacking_panel.PanelEvent] = ()
 ) -> bytes:
   """PNG with one pair of axes per part; rows that crossed a threshold are
   crossed.

@@ -35,27 +35,27 @@ _PUT = "INSERT OR IGNORE INTO answers VALUES (?, ?, ?)"
 
 
 class CacheError(OSError):
-  """The file is locked, full, damaged or something else."""
+  """An error of the file: locked, full, damaged or something else."""
 
 
 def key(
   identity: Mapping[str, Any], prompt: str, order: str
 ) -> tuple[str, str]:
-  """(the key, what was asked as JSON)."""
+  """The key of a question, and what was asked as JSON."""
   asked = {"model": dict(identity), "order": order, "prompt": prompt}
   text = json.dumps(asked, ensure_ascii=False, sort_keys=True)
   return hashlib.sha256(text.encode()).hexdigest(), text
 
 
-def _to_json(answer: completions.Answer) -> str:
+def _to_json(answer: completions.Completion) -> str:
   fields = dataclasses.asdict(answer)
   if answer.logprobs is not None:
     fields["logprobs"] = dict(answer.logprobs)
   return json.dumps(fields, ensure_ascii=False)
 
 
-def _from_json(text: str) -> completions.Answer:
-  return completions.Answer(**json.loads(text))
+def _from_json(text: str) -> completions.Completion:
+  return completions.Completion(**json.loads(text))
 
 
 class AnswerCache:
@@ -122,7 +122,7 @@ class AnswerCache:
         "(or name another file as the cache), and the same command goes on"
       ) from error
 
-  def get(self, keys: Iterable[str]) -> dict[str, completions.Answer]:
+  def get(self, keys: Iterable[str]) -> dict[str, completions.Completion]:
     """The answers to those of the keys that were asked."""
     with self._explained(), self._lock:
       return _get(self._connection, keys)
@@ -142,7 +142,7 @@ class AnswerCache:
       self._connection.execute("DELETE FROM answers WHERE key = ''")
     self._rescue.reserve(answers * (asked_bytes + _ANSWER_BYTES))
 
-  def put(self, key: str, asked: str, answer: completions.Answer) -> None:
+  def put(self, key: str, asked: str, answer: completions.Completion) -> None:
     """Stores an answer; it is on disk when this returns.
 
     Raises:
@@ -165,7 +165,7 @@ class AnswerCache:
 
   @property
   def rescued(self) -> int:
-    """Answers that went beside the database, see `put`."""
+    """The number of answers that went beside the database, see `put`."""
     return self._rescue.rows
 
   def __enter__(self) -> "AnswerCache":
@@ -200,7 +200,7 @@ def _check(connection: sqlite3.Connection, path: pathlib.Path) -> None:
 
 def _get(
   connection: sqlite3.Connection, keys: Iterable[str]
-) -> dict[str, completions.Answer]:
+) -> dict[str, completions.Completion]:
   found = {}
   for name in keys:
     row = connection.execute(
@@ -213,7 +213,7 @@ def _get(
 
 def peek(
   path: files.Name, keys: Iterable[str]
-) -> dict[str, completions.Answer]:
+) -> dict[str, completions.Completion]:
   """What a cache holds, without making or changing any file."""
   path = files.local(path)
   if not path.is_file() or not path.stat().st_size:

@@ -65,7 +65,7 @@ class Rescue:
     os.fsync(self._file.fileno())
 
   def keep(self, row: Row) -> None:
-    """On disk when this returns."""
+    """Stores a row; it is on disk when this returns."""
     if self._file is None:
       self.reserve(0)
     line = f"{json.dumps(row, ensure_ascii=False)}\n".encode()
@@ -76,7 +76,7 @@ class Rescue:
     self.rows += 1
 
   def close(self) -> None:
-    """Without rescued answers the file goes."""
+    """Closes the file; one without answers is removed."""
     if self._file is not None:
       self._file.close()
       if not self._used:

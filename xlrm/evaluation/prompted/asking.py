@@ -20,7 +20,7 @@ BYTES_PER_TOKEN = 4.0  # of a prompt, until the server has told
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-  """One prompt.
+  """A prompt to be asked.
 
   Attributes:
     prompt: the whole of it.
@@ -35,7 +35,7 @@ class Question:
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-  """Of one run.
+  """What one run asked, and the answers.
 
   Attributes:
     answers: one per question, in their order.
@@ -43,16 +43,16 @@ class Asked:
     keys: one per question; equal questions share one.
   """
 
-  answers: Sequence[completions.Answer]
+  answers: Sequence[completions.Completion]
   keys: Sequence[str]
   paid: frozenset[str]
 
 
-Watch = Callable[[Question, completions.Answer, bool], None]
+Watch = Callable[[Question, completions.Completion, bool], None]
 
 
 def tokens(prompt: str, bytes_per_token: float = BYTES_PER_TOKEN) -> int:
-  """An estimate."""
+  """An estimate of the tokens of a prompt."""
   return math.ceil(len(prompt.encode()) / bytes_per_token)
 
 
@@ -72,7 +72,7 @@ class _Worker:
 
   def __call__(
     self, key: str, asked: str, prompt: str
-  ) -> completions.Answer | None:
+  ) -> completions.Completion | None:
     """None where all must stop; an error stops all."""
     try:
       answer = self._attempts(prompt)
@@ -83,7 +83,7 @@ class _Worker:
       self.stop.set()
       raise
 
-  def _attempts(self, prompt: str) -> completions.Answer | None:
+  def _attempts(self, prompt: str) -> completions.Completion | None:
     size = tokens(prompt) + self._backend.max_output_tokens
     for attempt in range(self.pace.max_attempts):
       self._limiter.wait(size)
@@ -137,8 +137,8 @@ def ask(
     key: value for key, value in distinct.items() if key not in answers
   }
   if missing:
+    longest = max(len(asked.encode()) for asked, _ in missing.values())
     try:
-      longest = max(len(asked.encode()) for asked, _ in missing.values())
       cache.reserve(pace.concurrency, longest)
       _ask_missing(missing, answers, _Worker(backend, cache, pace), watch)
     except (completions.BackendError, answer_cache.CacheError) as error:
@@ -156,7 +156,7 @@ def ask(
 
 def _ask_missing(
   missing: Mapping[str, tuple[str, Question]],
-  answers: dict[str, completions.Answer],
+  answers: dict[str, completions.Completion],
   worker: _Worker,
   watch: Watch | None,
 ) -> None:

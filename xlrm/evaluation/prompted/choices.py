@@ -39,8 +39,8 @@ _LINES = tuple(
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
-  """Of one answer.
+class Chosen:
+  """What one answer chose.
 
   Attributes:
     outcome: `first` and `second` in the order shown, `tie` or `invalid`.
@@ -52,7 +52,7 @@ class Choice:
 
 
 def mass(logprobs: Mapping[str, float]) -> tuple[float, float]:
-  """Probabilities of "1" and of "2", in all their spellings.
+  """The probabilities of "1" and of "2", in all their spellings.
 
   {"1": log .6, " 1": log .1, "2": log .2, "I": log .1} -> (.7, .2)
   """
@@ -64,20 +64,20 @@ def mass(logprobs: Mapping[str, float]) -> tuple[float, float]:
   return found["1"], found["2"]
 
 
-def from_logprobs(logprobs: Mapping[str, float]) -> Choice | None:
-  """None where the first token is likely to be neither."""
+def from_logprobs(logprobs: Mapping[str, float]) -> Chosen | None:
+  """The likelier choice; None where the first token is likely to be neither."""
   one, two = mass(logprobs)
   # `not >=` so that NaN decides nothing, either.
   if not one + two >= MIN_MASS:
     return None
   probability = one / (one + two)
   if one == two:
-    return Choice("tie", 0.5)
-  return Choice("first" if one > two else "second", probability)
+    return Chosen("tie", 0.5)
+  return Chosen("first" if one > two else "second", probability)
 
 
-def from_text(text: str) -> Choice:
-  """What the first and the last line say, if they agree.
+def from_text(text: str) -> Chosen:
+  """The choice that the first and the last line name, if they agree.
 
   "**1**", "Summary 1 is better." and "Both are good.\\n\\nAnswer: 1" choose
   the first; "1 or 2?", "one", "1.5" and an Arabic 1 choose nothing.
@@ -91,10 +91,10 @@ def from_text(text: str) -> Choice:
     if match
   }
   names = {"1": "first", "2": "second", "tie": "tie"}
-  return Choice(names[said.pop()] if len(said) == 1 else "invalid")
+  return Chosen(names[said.pop()] if len(said) == 1 else "invalid")
 
 
-def choose(answer: completions.Answer) -> Choice:
-  """What an answer chose."""
+def choose(answer: completions.Completion) -> Chosen:
+  """The choice of an answer, by its probabilities or else by its text."""
   found = from_logprobs(answer.logprobs) if answer.logprobs else None
   return found or from_text(answer.text)

@@ -8,8 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
-  """A completion.
+class Completion:
+  """What a model answered to a prompt.
 
   Attributes:
     text: empty where the model said nothing.
@@ -27,30 +27,34 @@ class Answer:
 
 @runtime_checkable
 class Backend(Protocol):
-  """Completes prompts. `complete` is called from several threads.
+  """A model that completes prompts; several threads call `complete`.
 
   It raises TemporaryError where asking again may help, and BackendError where
   it will not.
   """
 
   @property
-  def model(self) -> str: ...
+  def model(self) -> str:
+    """The name of the model, for messages."""
+    ...
 
   @property
   def identity(self) -> Mapping[str, Any]:
-    """Whatever changes answers; no key, no time limit."""
+    """What changes answers; no key, no time limit."""
     ...
 
   @property
   def max_output_tokens(self) -> int:
-    """Of an answer, for the price of a job."""
+    """The most tokens of an answer, for the price of a job."""
     ...
 
-  def complete(self, prompt: str) -> Answer: ...
+  def complete(self, prompt: str) -> Completion:
+    """The model's answer to a prompt."""
+    ...
 
 
 class TemporaryError(Exception):
-  """The server is busy, down or too slow.
+  """An error that passes: the server is busy, down or too slow.
 
   Attributes:
     retry_after: seconds that it asks to wait; None where it asks nothing.
@@ -62,13 +66,13 @@ class TemporaryError(Exception):
 
 
 class BackendError(OSError):
-  """Asking again will not help: a wrong key, model or parameter."""
+  """An error that stays: a wrong key, model or parameter."""
 
 
 def retry_after(
   headers: Mapping[str, str], now: datetime.datetime | None = None
 ) -> float | None:
-  """Seconds of Retry-After, which is a number or a date; None without it.
+  """The seconds of Retry-After, a number or a date; None without it.
 
   {"Retry-After": "2.5"} -> 2.5
   """

@@ -49,6 +49,7 @@ class GoogleBackend:
 
   @property
   def identity(self) -> Mapping[str, Any]:
+    """What changes answers, see `completions.Backend`."""
     return {
       "backend": "google",
       "base_url": self.base_url,
@@ -58,6 +59,7 @@ class GoogleBackend:
 
   @property
   def max_output_tokens(self) -> int:
+    """The most tokens of an answer."""
     return self.request.get("max_output_tokens", 16)
 
   @functools.cached_property
@@ -80,8 +82,8 @@ class GoogleBackend:
     # Not a Vertex AI client, whatever the environment says: the key is none.
     return genai.Client(api_key=key, vertexai=False, http_options=options)
 
-  def complete(self, prompt: str) -> completions.Answer:
-    """See `completions.Backend`."""
+  def complete(self, prompt: str) -> completions.Completion:
+    """The answer to a prompt, see `completions.Backend`."""
     client = self._client
     from google.genai import errors
 
@@ -124,11 +126,11 @@ def _failure(error) -> completions.TemporaryError | completions.BackendError:
   return completions.TemporaryError(said, wait)
 
 
-def _answer(found) -> completions.Answer:
+def _answer(found) -> completions.Completion:
   candidate = found.candidates[0] if found.candidates else None
   parts = candidate.content.parts if candidate and candidate.content else ()
   usage = found.usage_metadata
-  return completions.Answer(
+  return completions.Completion(
     text="".join(x.text or "" for x in parts or () if not x.thought),
     logprobs=_first_token(candidate),
     input_tokens=usage.prompt_token_count if usage else None,

@@ -30,12 +30,12 @@ _MARK_LENGTH = 8  # hexadecimal digits
 
 
 def directory() -> pathlib.Path:
-  """Of the templates that ship with xlrm."""
+  """The folder of the templates that ship with xlrm."""
   return package_data.asset("templates")
 
 
 def shipped() -> list[str]:
-  """Their names: ['dialogue/overall', 'summarization/accuracy', ...]."""
+  """The names of what ships: ['dialogue/overall', ...]."""
   return sorted(
     path.relative_to(directory()).with_suffix("").as_posix()
     for path in directory().glob("*/*.txt")

@@ -38,6 +38,7 @@ class LocalBackend:
 
   @property
   def identity(self) -> Mapping[str, Any]:
+    """What changes answers, see `completions.Backend`."""
     return {
       "backend": "local",
       "model": model_files.fingerprint(self.model),
@@ -46,6 +47,7 @@ class LocalBackend:
 
   @property
   def max_output_tokens(self) -> int:
+    """The most tokens of an answer."""
     return 1
 
   @functools.cached_property
@@ -61,8 +63,8 @@ class LocalBackend:
     )
     return scorer, loaded.params
 
-  def complete(self, prompt: str) -> completions.Answer:
-    """See `completions.Backend`; one prompt at a time.
+  def complete(self, prompt: str) -> completions.Completion:
+    """The answer to a prompt, see `completions.Backend`; one at a time.
 
     Raises:
       BackendError: the prompt is longer than max_input_length.
@@ -81,14 +83,14 @@ class LocalBackend:
     return _answer(logit, size)
 
 
-def _answer(logit: float, size: int) -> completions.Answer:
+def _answer(logit: float, size: int) -> completions.Completion:
   """From log p(1) - log p(2).
 
   log p(1) = -log(1 + exp(-logit)) among the two.
   """
   smaller = -math.log1p(math.exp(-abs(logit)))
   one, two = smaller - max(-logit, 0.0), smaller - max(logit, 0.0)
-  return completions.Answer(
+  return completions.Completion(
     text="1" if logit > 0 else "2" if logit < 0 else "tie",
     logprobs={"1": one, "2": two},
     input_tokens=size,

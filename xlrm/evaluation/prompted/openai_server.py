@@ -50,6 +50,7 @@ class OpenAIBackend:
 
   @property
   def identity(self) -> Mapping[str, Any]:
+    """What changes answers, see `completions.Backend`."""
     return {
       "backend": "openai",
       "base_url": self.base_url,
@@ -59,6 +60,7 @@ class OpenAIBackend:
 
   @property
   def max_output_tokens(self) -> int:
+    """The most tokens of an answer."""
     names = ("max_completion_tokens", "max_tokens")
     return next((self.request[x] for x in names if x in self.request), 16)
 
@@ -84,8 +86,8 @@ class OpenAIBackend:
       max_retries=0,  # `asking` waits and counts
     )
 
-  def complete(self, prompt: str) -> completions.Answer:
-    """See `completions.Backend`."""
+  def complete(self, prompt: str) -> completions.Completion:
+    """The answer to a prompt, see `completions.Backend`."""
     client = self._client
     import openai
 
@@ -129,7 +131,7 @@ def _no_completion(found) -> completions.TemporaryError:
   )
 
 
-def _answer(found) -> completions.Answer:
+def _answer(found) -> completions.Completion:
   """A completion as ours; servers leave out what they like."""
   choices = getattr(found, "choices", None)
   if not choices:
@@ -137,7 +139,7 @@ def _answer(found) -> completions.Answer:
   choice, usage = choices[0], getattr(found, "usage", None)
   message = choice.message
   content = choice.logprobs.content if choice.logprobs else None
-  return completions.Answer(
+  return completions.Completion(
     text=message.content or getattr(message, "refusal", None) or "",
     logprobs=_first_token(content[0]) if content else None,
     input_tokens=usage.prompt_tokens if usage else None,

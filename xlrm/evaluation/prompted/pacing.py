@@ -6,11 +6,12 @@ import threading
 import time
 
 from xlrm.evaluation.prompted import completions
+from xlrm.types import checks
 
 
 @dataclasses.dataclass(frozen=True)
 class Pace:
-  """Limits of a server and patience with it.
+  """The limits of a server, and patience with it.
 
   Attributes:
     concurrency: requests under way together.
@@ -31,8 +32,7 @@ class Pace:
 
   def __post_init__(self):
     for name in ("concurrency", "max_attempts"):
-      if getattr(self, name) < 1:
-        raise ValueError(f"{name} {getattr(self, name)} is below 1")
+      checks.at_least(name, getattr(self, name), 1)
     for name in (
       "requests_per_minute",
       "tokens_per_minute",
@@ -40,13 +40,13 @@ class Pace:
       "longest_wait_seconds",
     ):
       value = getattr(self, name)
-      if value is not None and not value > 0:
-        raise ValueError(f"{name} {value} is not positive")
+      if value is not None:
+        checks.positive(name, value)
 
   def wait_seconds(
     self, attempt: int, error: completions.TemporaryError, noise: float
   ) -> float:
-    """Before the attempt after this one.
+    """The seconds to wait before the attempt after this one.
 
     first_wait 2^attempt (1 + noise) / 2, no longer than longest_wait; or what
     the server asked for, and a little more so that not all come at once.
@@ -70,7 +70,7 @@ class Pace:
 
 
 class Limiter:
-  """Spaces requests evenly, so that no minute holds more than the limits.
+  """A limiter that spaces requests so that no minute holds too many.
 
   Args:
     pace: its limits per minute.
@@ -89,7 +89,7 @@ class Limiter:
     self._free = clock()  # when the next request may start
 
   def start_time(self, tokens: int) -> float:
-    """Books the next free moment for a request of so many tokens."""
+    """The next free moment for so many tokens, which is booked with it."""
     gaps = [0.0]
     if self._pace.requests_per_minute:
       gaps.append(60 / self._pace.requests_per_minute)
@@ -101,14 +101,15 @@ class Limiter:
     return start
 
   def wait(self, tokens: int) -> None:
-    """Returns when a request of so many tokens may start, or all must stop."""
+    """Waits until a request of so many tokens may start, or all must stop."""
     self.sleep(self.start_time(tokens) - self._clock())
 
   def pause(self, seconds: float) -> None:
-    """Nobody starts before this many seconds are over: all share a limit."""
+    """Lets nobody start before so many seconds are over: all share limits."""
     with self._lock:
       self._free = max(self._free, self._clock() + seconds)
 
   def sleep(self, seconds: float) -> None:
+    """Waits, but no longer than until all must stop."""
     if seconds > 0:
       self._stop.wait(seconds)

@@ -5,6 +5,7 @@ import dataclasses
 
 from xlrm.evaluation.prompted import asking
 from xlrm.evaluation.prompted import completions
+from xlrm.types import checks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,17 +23,17 @@ class Prices:
   def __post_init__(self):
     for name in ("input", "output"):
       value = getattr(self, name)
-      if value is not None and not value >= 0:
-        raise ValueError(f"{name} price {value} is negative")
+      if value is not None:
+        checks.at_least(f"{name} price", value, 0)
 
   def dollars(self, input_tokens: int, output_tokens: int) -> float | None:
-    """Of so many tokens; None without prices."""
+    """The dollars of so many tokens; None without prices."""
     if self.input is None or self.output is None:
       return None
     return (self.input * input_tokens + self.output * output_tokens) / 1e6
 
-  def cost(self, answer: completions.Answer) -> dict[str, float]:
-    """Of one answer, as far as it is known; see `records.Verdict.cost`."""
+  def cost(self, answer: completions.Completion) -> dict[str, float]:
+    """The cost of one answer, as far as it is known, for `Verdict.cost`."""
     tokens = (answer.input_tokens, answer.output_tokens)
     if None in tokens:
       return {}
@@ -43,7 +44,7 @@ class Prices:
 
 @dataclasses.dataclass(frozen=True)
 class Bill:
-  """Of some answers.
+  """What some answers cost.
 
   Attributes:
     answers: how many.
@@ -60,7 +61,7 @@ class Bill:
   dollars: float | None
 
   def text(self) -> str:
-    """'80 answers, 41,200 + 80 tokens, $0.0123'."""
+    """The bill in words: '80 answers, 41,200 + 80 tokens, $0.0123'."""
     parts = [
       f"{self.answers:,} answers",
       f"{self.input_tokens:,} + {self.output_tokens:,} tokens",
@@ -72,7 +73,7 @@ class Bill:
     return ", ".join(parts)
 
 
-def bill(answers: Iterable[completions.Answer], prices: Prices) -> Bill:
+def bill(answers: Iterable[completions.Completion], prices: Prices) -> Bill:
   """The sum over answers."""
   answers = list(answers)
   costs = [found for answer in answers if (found := prices.cost(answer))]
@@ -86,9 +87,9 @@ def bill(answers: Iterable[completions.Answer], prices: Prices) -> Bill:
 
 
 def bytes_per_token(
-  prompts: Sequence[str], answers: Sequence[completions.Answer]
+  prompts: Sequence[str], answers: Sequence[completions.Completion]
 ) -> float:
-  """Of a prompt, as the server counted; a guess where it has told nothing."""
+  """The bytes per token of prompts, as the server counted; else a guess."""
   counted = [
     (len(prompt.encode()), answer.input_tokens)
     for prompt, answer in zip(prompts, answers, strict=True)
@@ -102,7 +103,7 @@ def bytes_per_token(
 def estimate(
   prompts: Sequence[str], output_tokens: int, prices: Prices, ratio: float
 ) -> Bill:
-  """Of prompts that were not asked yet.
+  """The bill of prompts that were not asked yet, at the most.
 
   Args:
     output_tokens: of an answer, the most.

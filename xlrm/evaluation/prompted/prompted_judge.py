@@ -16,6 +16,7 @@ from xlrm.evaluation.prompted import completions
 from xlrm.evaluation.prompted import judge_templates
 from xlrm.evaluation.prompted import prices as prices_lib
 from xlrm.text import language_names
+from xlrm.types import checks
 
 ORDERS = ("first", "second")
 _SWAPPED = {"first": "second", "second": "first"}
@@ -25,7 +26,7 @@ _ENOUGH = 20  # answers of a cell, before their share says anything
 def questions(
   pairs: Sequence[pairing.Pair], template: judge_templates.Template
 ) -> list[asking.Question]:
-  """Both orders of every pair whose outputs differ."""
+  """The questions: both orders of every pair whose outputs differ."""
   return [
     _question(pair, order, template)
     for pair in pairs
@@ -53,10 +54,10 @@ def verdict(
   pair: pairing.Pair,
   order: str,
   judge: str,
-  answer: completions.Answer,
+  answer: completions.Completion,
   cost: dict[str, float],
 ) -> records.Verdict:
-  """What an answer says of the pair; it counts outputs as they were shown."""
+  """The verdict of an answer on a pair; it counts outputs as shown."""
   choice = choices.choose(answer)
   outcome, probability = choice.outcome, choice.probability
   if order == "second":
@@ -80,7 +81,7 @@ def verdicts(
   asked: asking.Asked,
   prices: prices_lib.Prices,
 ) -> list[records.Verdict]:
-  """Two per pair: with the first and with the second output shown first.
+  """The verdicts, two per pair: each with another output shown first.
 
   The cost of an answer that several pairs share stands at the first of them.
   Identical outputs are ties that cost nothing.
@@ -105,7 +106,7 @@ def verdicts(
 
 @dataclasses.dataclass
 class InvalidWatch:
-  """Ends a job whose judge does not answer, before all of it is paid.
+  """A watch that ends a job whose judge does not answer, before it is paid.
 
   Attributes:
     max_invalid: share of a cell's pairs, of those that were asked about.
@@ -116,15 +117,14 @@ class InvalidWatch:
   judge: str
 
   def __post_init__(self):
-    if not 0 <= self.max_invalid <= 1:
-      raise ValueError(f"max_invalid {self.max_invalid} is not in [0, 1]")
+    checks.fraction("max_invalid", self.max_invalid)
     self._seen: dict[tuple[str, ...], list[bool]] = {}
     self._examples: dict[str, None] = {}
 
   def __call__(
     self,
     question: asking.Question,
-    answer: completions.Answer,
+    answer: completions.Completion,
     paid: bool = True,
   ) -> None:
     """Counts an answer.

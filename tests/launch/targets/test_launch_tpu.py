@@ -1,5 +1,5 @@
-"""The scripts of `xlrm launch`: shellcheck, quoting, and the TPU's whole story
-against stand-ins for gcloud and for what is on its workers.
+"""A Cloud TPU: what is refused, its scripts, and its whole story against
+stand-ins for gcloud and for what is on its workers.
 """
 
 import os
@@ -9,88 +9,30 @@ import subprocess
 import launching
 import pytest
 
-from xlrm.launch.targets import launch_slurm
 from xlrm.launch.targets import launch_tpu
 
-HOSTILE = "a 'b' \"c\" $(touch hacked) `touch hacked` ; & | # % ü"
 BUCKET = "gs://my-bucket/rm_en"
 TPU = ("--accelerator_type=v4-32", "--project=my-p", "--zone=us-central2-b")
 
 
 @pytest.fixture
-def wheel(tmp_path) -> str:
-  path = tmp_path / "xlrm-0.1.0-py3-none-any.whl"
-  path.touch()
-  return f"--wheel={path}"
-
-
-# Dollars in single quotes, "which don't expand": as they should not.
-QUOTED = {False: (), True: ("--exclude=SC2016",)}
+def wheel(tmp_path, monkeypatch) -> str:
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / "dist").mkdir()
+  (tmp_path / "dist/xlrm-0.1.0-py3-none-any.whl").touch()
+  return "--wheel=dist/xlrm-0.1.0-py3-none-any.whl"
 
 
 @pytest.mark.parametrize("hostile", [False, True])
 def test_tpu_scripts_pass_shellcheck(wheel, tmp_path, hostile):
-  model_dir = f"gs://my-bucket/{HOSTILE}" if hostile else BUCKET
-  text = HOSTILE if hostile else "a"
+  model_dir = f"gs://my-bucket/{launching.HOSTILE}" if hostile else BUCKET
+  text = launching.HOSTILE if hostile else "a"
   create = f"--create=--description={text}"
   plan = launching.plan(launch_tpu, model_dir, *TPU, wheel, create, "--spot")
   for name in (launch_tpu.SCRIPT, launch_tpu.WORKER):
     script = tmp_path / name
     script.write_text(plan.files[name], encoding="utf-8")
-    launching.shellcheck(script, *QUOTED[hostile])
-
-
-@pytest.mark.parametrize("hostile", [False, True])
-def test_slurm_script_passes_shellcheck(tmp_path, monkeypatch, hostile):
-  folder = tmp_path / (HOSTILE if hostile else "plain")
-  folder.mkdir()
-  monkeypatch.chdir(folder)
-  plan = launching.plan(
-    launch_slurm,
-    folder / "rm_en",
-    "--nodes=2",
-    "--gpus_per_node=8",
-    "--time=1-00:00:00",
-    f"--sbatch=--comment={HOSTILE if hostile else 'a'}",
-  )
-  script = tmp_path / "job.sbatch"
-  script.write_text(plan.files[launch_slurm.SCRIPT], encoding="utf-8")
-  launching.shellcheck(script, *QUOTED[hostile])
-
-
-def test_a_slurm_job_is_started_as_it_was_written(tmp_path, monkeypatch):
-  """srun is given the gin file's path, whatever it is called; a job that says
-  that it saved is queued again, one that failed is not."""
-  folder = tmp_path / HOSTILE
-  folder.mkdir()
-  monkeypatch.chdir(folder)
-  plan = launching.plan(launch_slurm, folder / "rm")
-  plan.write()
-  bin_folder = tmp_path / "bin"
-  bin_folder.mkdir()
-  log = tmp_path / "log"
-  note = f"printf '%s\\n' \"$@\" >> '{log}'"
-  launching.program(bin_folder, "srun", f'{note}\nexit "$CODE"\n')
-  launching.program(
-    bin_folder, "scontrol", f"echo scontrol >> '{log}'\n{note}\n"
-  )
-  path = f"{bin_folder}:{os.environ['PATH']}"
-  for code in (0, 3, 75):
-    log.write_text("")
-    environment = {"PATH": path, "SLURM_JOB_ID": "17", "CODE": str(code)}
-    done = subprocess.run(
-      ["bash", str(plan.folder / launch_slurm.SCRIPT)],
-      env={**os.environ, **environment},
-      capture_output=True,
-      text=True,
-      timeout=60,
-    )
-    assert done.returncode == code, done.stderr
-    said = log.read_text(encoding="utf-8").splitlines()
-    assert f"--gin_file={folder}/rm/launch/config.gin" in said
-    queued = said[-3:] == ["scontrol", "requeue", "17"]
-    assert queued == (code == 75)
-  assert not list(tmp_path.rglob("hacked"))
+    launching.shellcheck(script, *launching.QUOTED[hostile])
 
 
 GCLOUD = r"""
@@ -253,3 +195,38 @@ def test_a_bucket_that_cannot_be_written_is_named(world):
   assert done.returncode == 1
   assert "cannot write to gs://my-bucket" in done.stderr
   assert "Storage Object User" in done.stderr
+
+
+@pytest.mark.parametrize(
+  ("arguments", "said"),
+  [
+    (["--accelerator_type=v5e-8"], "nearest: v5litepod-8"),
+    (["--accelerator_type=v4"], "nearest: v4-8"),
+    (["--accelerator_type=v4-20"], "nearest: v4-16"),
+    (["--accelerator_type=v4-0"], "nearest: v4-8"),
+    (["--accelerator_type=v6e-10"], "nearest: v6e-8"),
+    (["--accelerator_type=H100x8"], "v4-NUMBER, v5litepod-NUMBER"),
+    (["--accelerator_type=v4-32; rm -rf ~"], "v4-NUMBER"),
+    (["--zone=europe"], "us-central2-b"),
+    (["--zone=us-central2-b\nrm"], "us-central2-b"),
+    (["--project=$(id)"], "my-project-123"),
+    (["--slices=0"], "--slices=0 must be at least 1"),
+    (["--create=reserved"], "--create=--reserved"),
+    (["--create=--labels=a\nb"], "in one line"),
+    (["--extras=data;id"], "data,tpu"),
+    (["--wheel=dist/xlrm-9.whl"], "dist/xlrm-0.1.0-py3-none-any.whl"),
+    (["--wheel=none/xlrm.whl"], "has none"),
+  ],
+)
+def test_tpu_names_what_is_wrong_and_the_way_out(arguments, said, wheel):
+  assert said in launching.refused(launch_tpu, BUCKET, *TPU, wheel, *arguments)
+
+
+def test_a_wheel_of_xlrm_must_be_among_the_wheels(wheel, tmp_path):
+  (tmp_path / "dist/my_tasks-1-py3-none-any.whl").touch()
+  mine = "--wheel=dist/my_tasks-1-py3-none-any.whl"
+  assert "none of the wheels is xlrm's" in launching.refused(
+    launch_tpu, BUCKET, *TPU, mine
+  )
+  plan = launching.plan(launch_tpu, BUCKET, *TPU, wheel, mine)
+  assert "./my_tasks-1-py3-none-any.whl)" in plan.files["worker.sh"]

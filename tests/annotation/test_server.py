@@ -65,17 +65,3 @@ def test_one_connection_serves_many_requests(clients):
     assert response.status == 200 and response.read()
     assert not response.will_close
   connection.close()
-
-
-def test_a_beginning_that_was_killed_begins_again(tmp_path):
-  folder = tmp_path / "people"
-  folder.mkdir()
-  for name in ("key.json", ".answers.sqlite.0123abcd.partial", "lock"):
-    (folder / name).write_text("{")
-  people.begin(folder)
-  assert len(annotation_study.read_key(folder).keys) == 24
-  assert sorted(x.name for x in folder.iterdir()) == [
-    "answers.sqlite",
-    "key.json",
-    "lock",
-  ]

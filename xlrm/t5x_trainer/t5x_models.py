@@ -9,30 +9,20 @@ has trained continues in ours, and the reverse (docs/compatibility.md).
 from collections.abc import Mapping, Sequence
 import dataclasses
 import functools
-import os
-import re
 from typing import Any
 
 from clu import metrics as clu_metrics
 from flax import core as flax_core
-from flax.linen import partitioning
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 import seqio
-from t5x import adafactor
-from t5x import gin_utils
 from t5x import metrics as t5x_metrics
 from t5x import models
-from t5x import utils
 
 from xlrm import types
-from xlrm.batches import converters
 from xlrm.checkpoints import model_description
-from xlrm.checkpoints import model_files
 from xlrm.data import feature_converter
-from xlrm.data import registry
-from xlrm.distributed import sharding
 from xlrm.jobs import reward
 from xlrm.jobs import sft
 from xlrm.losses import token_losses
@@ -41,74 +31,10 @@ from xlrm.models import response_scorer
 from xlrm.models import t5
 from xlrm.sampling import decoding
 from xlrm.sampling import sampling_config
+from xlrm.t5x_trainer import t5x_settings
 from xlrm.training import train_step
 
-SCORE = "score"  # logical axis of the head's one output
-# (regular expression of the path, T5X's names of its axes); first match.
-LOGICAL_AXES = (
-  (r"token_embedder/embedding$", ("vocab", "embed")),
-  (r"logits_dense/kernel$", ("embed", "vocab")),
-  (r"/(query|key|value)/kernel$", ("embed", "joined_kv")),
-  (r"/out/kernel$", ("joined_kv", "embed")),
-  (r"/wi(_\d+)?/kernel$", ("embed", "mlp")),
-  (r"/wo/kernel$", ("mlp", "embed")),
-  (r"/rel_embedding$", ("heads", "relpos_buckets")),
-  (r"/scale$", ("embed",)),
-  (r"^head/kernel$", ("embed", SCORE)),
-  (r"^head/bias$", (SCORE,)),
-)
 Arrays = Mapping[str, Any]  # a batch as T5X knows it: name -> [B ..]
-
-
-def backbone_config(
-  path: str | os.PathLike, dropout_rate: float, dtype: str = "float32"
-) -> t5.T5Config:
-  """Sizes and flags of a model, whatever kind of directory it is.
-
-  Args:
-    path: see `model_files.find`.
-    dropout_rate: of training.
-    dtype: of the computation, 'float32' or 'bfloat16'.
-  """
-  config = model_files.read_description(path).config
-  return dataclasses.replace(config, dropout_rate=dropout_rate, dtype=dtype)
-
-
-def vocabulary_of(path: str | os.PathLike) -> seqio.SentencePieceVocabulary:
-  """The vocabulary of a model, sentinels included."""
-  return seqio.SentencePieceVocabulary(
-    model_files.vocabulary_path(path),
-    extra_ids=model_files.read_description(path).extra_ids,
-  )
-
-
-def parameter_axes(params: types.Params) -> types.Params:
-  """T5X's tree `params_axes`: the names of the axes of every parameter."""
-
-  def named(path, leaf):
-    name = sharding.path_name(path)
-    for pattern, axes in LOGICAL_AXES:
-      if re.search(pattern, name) and len(axes) == len(leaf.shape):
-        return partitioning.AxisMetadata(names=axes)
-    raise ValueError(f"no logical axes are known for the parameter {name!r}")
-
-  def suffixed(tree):
-    return {
-      name: suffixed(x) if isinstance(x, dict) else x
-      for name, x in ((_axes_name(k, v), v) for k, v in tree.items())
-    }
-
-  return suffixed(jax.tree_util.tree_map_with_path(named, params))
-
-
-def _axes_name(name: str, value: Any) -> str:
-  return name if isinstance(value, dict) else f"{name}_axes"
-
-
-def logical_factor_rules() -> Mapping[str, adafactor.FactorDim]:
-  """T5X's rules of what Adafactor factors; the head's output is not."""
-  rules = dict(adafactor.standard_logical_factor_rules())
-  return flax_core.freeze({**rules, SCORE: adafactor.FactorDim.NONE})
 
 
 def _text_batch(arrays: Arrays) -> types.Batch:
@@ -116,7 +42,7 @@ def _text_batch(arrays: Arrays) -> types.Batch:
 
 
 class _Model(models.BaseTransformerModel):
-  """What the three have in common; T5X's trainer knows no more of a model."""
+  """A model as T5X's trainer knows it: what the three have in common."""
 
   KIND: str  # of the task
 
@@ -169,10 +95,10 @@ class _Model(models.BaseTransformerModel):
     input_shapes: Mapping[str, Sequence[int]],
     input_types: Mapping[str, Any] | None = None,
   ) -> flax_core.FrozenDict:
-    """Fresh parameters and the names of their axes; no shape matters."""
+    """The fresh parameters and the names of their axes; no shape matters."""
     del input_shapes, input_types
     params = flax_core.unfreeze(self._init(rng))
-    axes = parameter_axes(params)
+    axes = t5x_settings.parameter_axes(params)
     return flax_core.freeze({"params": params, "params_axes": axes})
 
   def loss_fn(
@@ -201,12 +127,12 @@ class _Model(models.BaseTransformerModel):
 
   @property
   def truncates_from_left(self) -> bool:
-    """Long inputs lose their beginning."""
+    """Whether long inputs lose their beginning."""
     return self._from_left
 
   @property
   def description(self) -> model_description.Description:
-    """What `model.json` says of the model."""
+    """The content of `model.json`."""
     return model_description.Description(
       kind=model_description.LANGUAGE_MODEL,
       config=self._backbone.config,
@@ -244,7 +170,7 @@ class SupervisedModel(_Model):
     batch: Arrays,
     return_intermediates: bool = False,
   ) -> Float[types.Array, " B"]:
-    """Log-probability of each row's targets."""
+    """The log-probability of each row's targets."""
     del return_intermediates
     logprobs = decoding.token_logprobs(
       self._backbone,
@@ -257,7 +183,7 @@ class SupervisedModel(_Model):
   def predict_batch_with_aux(
     self, params: types.Params, batch: Arrays, rng: jax.Array | None = None
   ) -> tuple[Int[types.Array, "B T"], dict[str, Any]]:
-    """Greedy outputs, and their log-probabilities as `scores`."""
+    """The greedy outputs, and their log-probabilities as `scores`."""
     del rng
     config = sampling_config.SamplingConfig(
       max_tokens=batch["targets"].shape[-1], greedy=True
@@ -272,7 +198,7 @@ class SupervisedModel(_Model):
 
 
 class _RewardModel(_Model):
-  """`scorer.ResponseScorer` with the loss of the job `reward.train`."""
+  """`ResponseScorer` with the loss of the job `reward.train`."""
 
   def __init__(
     self,
@@ -288,7 +214,7 @@ class _RewardModel(_Model):
     Args:
       config: see `SupervisedModel`, as what is not named here.
       vocabulary: of the task.
-      optimizer_def: T5X's, with `logical_factor_rules` of this module.
+      optimizer_def: T5X's, with `t5x_settings.logical_factor_rules`.
       lengths: tokens of `inputs` and `targets`.
       truncate_inputs_from_left: long inputs lose their beginning.
       layer: decoder layer that the head reads; None is the last.
@@ -337,12 +263,13 @@ class _RewardModel(_Model):
   def predict_batch_with_aux(
     self, params: types.Params, batch: Arrays, rng: jax.Array | None = None
   ) -> tuple[Float[types.Array, "B N"], dict[str, Any]]:
-    """The same: a reward model predicts scores."""
+    """The scores: a reward model predicts nothing else."""
     del rng
     return self._scores(params, batch), {}
 
   @property
   def description(self) -> model_description.Description:
+    """The content of `model.json`, with the layer that the head reads."""
     return dataclasses.replace(
       super().description,
       kind=model_description.RESPONSE_SCORER,
@@ -368,52 +295,3 @@ class PairwiseRewardModel(_RewardModel):
     return types.Preferences(
       _text_batch(arrays), arrays["ranks"], arrays["margins"]
     )
-
-
-def verify_task(cfg: utils.DatasetConfig, model: _Model) -> None:
-  """In place of T5X's `verify_matching_vocabs`, which compares paths, too.
-
-  Raises:
-    ValueError: the task was registered with another vocabulary, or loses the
-      beginning of long inputs where the model does not.
-  """
-  name = cfg.mixture_or_task_name
-  own = model.output_vocabulary
-  for feature, theirs in zip(converters.FEATURES, utils.get_vocabulary(cfg)):
-    if (theirs.sp_model, theirs.extra_ids) != (own.sp_model, own.extra_ids):
-      raise ValueError(
-        f"{name!r} has the vocabulary {theirs} for {feature!r}, the model "
-        f"{own}: register the task with registry.register(.., vocabulary=, "
-        "extra_ids=)"
-      )
-  if registry.from_left(name) and not model.truncates_from_left:
-    raise ValueError(
-      f"long inputs of {name!r} lose their beginning, those of the model their "
-      "end: set FROM_LEFT = True"
-    )
-
-
-def summarize_config(
-  model_dir: str | os.PathLike,
-  summary_writer: Any,
-  step: int,
-  *,
-  model: _Model,
-) -> None:
-  """T5X's summary of a run's configuration, and xlrm's `model.json`.
-
-  With `model.json` and `spiece.model` beside T5X's checkpoints MODEL_DIR is a
-  model directory of xlrm, too. MODEL_DIR must be a local path for that.
-
-  Args:
-    model_dir: of the run.
-    summary_writer: T5X's.
-    step: at which the run begins.
-    model: `%MODEL`.
-  """
-  gin_utils.summarize_gin_config(model_dir, summary_writer, step)
-  model_description.write(
-    model_dir,
-    model.description,
-    model.output_vocabulary.sentencepiece_model_file,
-  )
