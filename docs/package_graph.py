@@ -103,6 +103,23 @@ def functions(module: str) -> list[tuple[str, int]]:
   ]
 
 
+def public(module: str) -> list[tuple[str, ast.FunctionDef | ast.ClassDef]]:
+  """(name, definition) of what is public: functions, classes, methods."""
+  found = []
+
+  def visit(body, prefix):
+    for node in body:
+      if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+        continue
+      if not node.name.startswith("_"):
+        found.append((prefix + node.name, node))
+        if isinstance(node, ast.ClassDef):
+          visit(node.body, f"{node.name}.")
+
+  visit(tree(module).body, "")
+  return found
+
+
 def lines(module: str) -> int:
   return len(modules()[module].read_text(encoding="utf-8").splitlines())
 

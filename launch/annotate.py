@@ -20,6 +20,7 @@ ACTIONS = ("export", "import", "verdicts")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's options to its parser."""
   parser.add_argument(
     "records", metavar="RECORDS", help=".jsonl or .jsonl.gz, e.g. of a report"
   )
@@ -85,6 +86,7 @@ def _action_parser(action: str) -> argparse.ArgumentParser:
 
 
 def main(options: argparse.Namespace) -> int:
+  """Runs the command; returns its exit code."""
   if options.action == "serve":
     return _serve(options)
   from xlrm.storage import files

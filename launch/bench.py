@@ -21,6 +21,7 @@ KINDS = ("train", "reward", "sample", "score", "ppo")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's options to its parser."""
   parser.add_argument("kind", choices=KINDS)
   parser.add_argument("--size", default="small", help="nano small base ...")
   parser.add_argument("--batch", type=int, default=8, help="prompts")
@@ -59,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def parse(
   parser: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> argparse.Namespace:
+  """Parses the options; a contradiction among them ends the command."""
   return parser.parse_args(arguments)
 
 
@@ -76,6 +78,7 @@ def _benchmark(options: argparse.Namespace):
 
 
 def main(options: argparse.Namespace) -> int:
+  """Runs the command; returns its exit code."""
   if options.devices and not options.dry_run:
     raise ValueError("--devices is a question to --dry_run")
   benchmark = _benchmark(options)

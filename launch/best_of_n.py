@@ -21,6 +21,7 @@ from xlrm.launch import sample
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's options to its parser."""
   parser.add_argument("--policy", required=True, help="the language model")
   parser.add_argument(
     "--reward",
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def parse(
   parser: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> argparse.Namespace:
+  """Parses the options; a contradiction among them ends the command."""
   return parser.parse_args(arguments)
 
 
@@ -84,6 +86,7 @@ def bindings(options: argparse.Namespace) -> list[str]:
 
 
 def main(options: argparse.Namespace) -> int:
+  """Runs the command; returns its exit code."""
   from xlrm.config import gin_jobs
 
   job = gin_jobs.load(["best_of_n_file.gin"], bindings(options))

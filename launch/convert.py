@@ -14,6 +14,7 @@ import sys
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's options to its parser."""
   parser.add_argument("source", metavar="SRC")
   parser.add_argument("destination", metavar="DST")
   parser.add_argument(
@@ -35,10 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def parse(
   parser: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> argparse.Namespace:
+  """Parses the options; a contradiction among them ends the command."""
   return parser.parse_args(arguments)
 
 
 def main(options: argparse.Namespace) -> int:
+  """Runs the command; returns its exit code."""
   import tqdm
 
   from xlrm.checkpoints import conversion

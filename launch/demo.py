@@ -31,6 +31,7 @@ def bindings(options: argparse.Namespace) -> list[str]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's options to its parser."""
   for name, (kind, default, _) in OPTIONS.items():
     parser.add_argument(
       f"--{name}", type=kind, default=default, help=f"default {default}"
@@ -40,10 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def parse(
   parser: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> argparse.Namespace:
+  """Parses the options; a contradiction among them ends the command."""
   return parser.parse_args(arguments)
 
 
 def main(options: argparse.Namespace) -> int:
+  """Runs the command; returns its exit code."""
   from xlrm.launch.studies import study_plan
   from xlrm.launch.studies import study_runner
 

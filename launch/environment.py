@@ -9,16 +9,19 @@ from xlrm.distributed import machine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's options to its parser."""
   del parser
 
 
 def parse(
   parser: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> argparse.Namespace:
+  """Parses the options; a contradiction among them ends the command."""
   return parser.parse_args(arguments)
 
 
 def main(options: argparse.Namespace) -> int:
+  """Runs the command; returns its exit code."""
   del options
   import jax
 

@@ -12,6 +12,7 @@ import importlib.util
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's options to its parser."""
   parser.add_argument("task", help="name of a task or mixture")
   parser.add_argument(
     "--module", help="module or .py that registers it; looked up in xlrm.tasks"
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def parse(
   parser: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> argparse.Namespace:
+  """Parses the options; a contradiction among them ends the command."""
   return parser.parse_args(arguments)
 
 
@@ -44,6 +46,7 @@ def _module(options: argparse.Namespace) -> str | None:
 
 
 def main(options: argparse.Namespace) -> int:
+  """Runs the command; returns its exit code."""
   from xlrm.analysis.reports import inspection_page
   from xlrm.checkpoints import pretrained
   from xlrm.data import inspection

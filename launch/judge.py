@@ -24,6 +24,7 @@ BACKENDS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's options to its parser."""
   add = parser.add_argument
   add(
     "--records", action="append", required=True, help="file or glob; repeatable"
@@ -54,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def parse(
   parser: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> argparse.Namespace:
+  """Parses the options; a contradiction among them ends the command."""
   options = parser.parse_args(arguments)
   if options.backend == "local" and options.base_url:
     parser.error("--base_url is of a server; --backend=local has none")
@@ -79,6 +81,7 @@ def bindings(options: argparse.Namespace) -> list[str]:
 
 
 def main(options: argparse.Namespace) -> int:
+  """Runs the command; returns its exit code."""
   from xlrm.config import gin_jobs
 
   job = gin_jobs.load(["judge.gin"], bindings(options))

@@ -17,6 +17,7 @@ from xlrm.launch.targets import target_choice
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's options to its parser."""
   targets = parser.add_subparsers(dest="target", metavar="TARGET")
   for name, (title, _) in target_choice.TARGETS.items():
     module = target_choice.module_of(name)
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def parse(
   parser: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> argparse.Namespace:
+  """Parses the options; a contradiction among them ends the command."""
   first = arguments[0] if arguments else ""
   if first not in (*target_choice.TARGETS, "-h", "--help"):
     parser.error(
@@ -43,6 +45,7 @@ def parse(
 
 
 def main(options: argparse.Namespace) -> int:
+  """Runs the command; returns its exit code."""
   from xlrm.config import gin_jobs
 
   target = target_choice.module_of(options.target)

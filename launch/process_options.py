@@ -11,6 +11,7 @@ NAMES = ("coordinator_address", "process_count", "process_id")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's options to its parser."""
   group = parser.add_argument_group(
     "several processes",
     "found out on TPU pods, SLURM and Kubernetes; elsewhere given to each "

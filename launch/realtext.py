@@ -77,16 +77,19 @@ def run(output: str) -> pathlib.Path:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's options to its parser."""
   parser.add_argument("--output", default="xlrm_realtext")
 
 
 def parse(
   parser: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> argparse.Namespace:
+  """Parses the options; a contradiction among them ends the command."""
   return parser.parse_args(arguments)
 
 
 def main(options: argparse.Namespace) -> int:
+  """Runs the command; returns its exit code."""
   run(options.output)
   return 0
 

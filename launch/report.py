@@ -13,6 +13,7 @@ import pathlib
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's options to its parser."""
   parser.add_argument(
     "--paper", action="store_true", help="the paper's own numbers"
   )
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def parse(
   parser: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> argparse.Namespace:
+  """Parses the options; a contradiction among them ends the command."""
   options = parser.parse_args(arguments)
   if not options.paper:
     parser.error(
@@ -36,6 +38,7 @@ def parse(
 
 
 def main(options: argparse.Namespace) -> int:
+  """Runs the command; returns its exit code."""
   from xlrm.analysis.exhibits import exhibit
   from xlrm.paper import paper_page
 

@@ -11,6 +11,7 @@ MODEL_DIR/config.gin, and that file alone reruns the job.
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 from xlrm.launch import process_options
 
@@ -34,6 +35,7 @@ def add_gin_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's options to its parser."""
   add_gin_arguments(parser)
   parser.add_argument(
     "--dry_run",
@@ -111,8 +113,8 @@ def imitate(devices: str) -> None:
       ) from error
 
 
-def carry_out(job, dry_run: bool, devices: str | None = None) -> None:
-  """Runs a `gin_jobs.Job`, or prints what it would do."""
+def carry_out(job: Any, dry_run: bool, devices: str | None = None) -> None:
+  """Runs a `gin_jobs.ConfiguredJob`, or prints what it would do."""
   if dry_run:
     print(job.plan(devices).text(), flush=True)
   else:
@@ -120,6 +122,7 @@ def carry_out(job, dry_run: bool, devices: str | None = None) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
+  """Runs the command; returns its exit code."""
   from xlrm.config import gin_jobs
 
   if options.dry_run:

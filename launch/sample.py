@@ -43,6 +43,7 @@ def prompt_bindings(options: argparse.Namespace) -> list[str]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's options to its parser."""
   parser.add_argument("--model", required=True, help="the policy")
   parser.add_argument("--output", required=True, help=".jsonl file to write")
   parser.add_argument(
@@ -60,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def parse(
   parser: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> argparse.Namespace:
+  """Parses the options; a contradiction among them ends the command."""
   return parser.parse_args(arguments)
 
 
@@ -75,6 +77,7 @@ def bindings(options: argparse.Namespace) -> list[str]:
 
 
 def main(options: argparse.Namespace) -> int:
+  """Runs the command; returns its exit code."""
   from xlrm.config import gin_jobs
 
   job = gin_jobs.load(["sample.gin"], bindings(options))

@@ -18,6 +18,7 @@ from xlrm.launch import run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's options to its parser."""
   parser.add_argument(
     "--model", action="append", required=True, help="repeatable: an ensemble"
   )
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def parse(
   parser: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> argparse.Namespace:
+  """Parses the options; a contradiction among them ends the command."""
   options = parser.parse_args(arguments)
   if _combiner(options.combine) is None:
     parser.error(
@@ -78,6 +80,7 @@ def bindings(options: argparse.Namespace) -> list[str]:
 
 
 def main(options: argparse.Namespace) -> int:
+  """Runs the command; returns its exit code."""
   from xlrm.config import gin_jobs
 
   job = gin_jobs.load(["score.gin"], bindings(options))

@@ -24,6 +24,7 @@ from xlrm.storage import files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's options to its parser."""
   parser.add_argument(
     "--gin_file", action="append", required=True, help="may be repeated"
   )
@@ -134,6 +135,7 @@ def _refuse_others(options: argparse.Namespace) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
+  """Runs the command; returns its exit code."""
   from xlrm.launch.studies import study_launch
   from xlrm.launch.studies import study_plan
   from xlrm.launch.studies import study_runner

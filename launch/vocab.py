@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's options to its parser."""
   parser.add_argument(
     "--input", action="append", default=[], help="file or glob; repeatable"
   )
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def parse(
   parser: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> argparse.Namespace:
+  """Parses the options; a contradiction among them ends the command."""
   options = parser.parse_args(arguments)
   if options.miniworld == bool(options.input):
     parser.error("give either --input or --miniworld")
@@ -45,6 +47,7 @@ def parse(
 
 
 def main(options: argparse.Namespace) -> int:
+  """Runs the command; returns its exit code."""
   from xlrm.text import tokenizer
   from xlrm.text import vocabulary_texts
 

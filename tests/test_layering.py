@@ -1,6 +1,7 @@
 """The rules of the house: which package may import which, and how long a file
 may be. Its picture stands in docs/architecture.md."""
 
+import ast
 import collections
 import pathlib
 import subprocess
@@ -48,6 +49,22 @@ ORDER = (
 )
 CORE = ORDER[: ORDER.index("xlrm.data")]
 SEQIO = ("xlrm.data", "xlrm.tasks", "xlrm.t5x_trainer")
+BACKBONES = {"xlrm.models.t5": 450}  # lines; of all others 300
+SELVES = ("self", "cls")
+TESTS = pathlib.Path(__file__).parent
+COMMANDS = [("jobs",), ("tasks",), ("launch",)]  # named after what they do
+# Modules without a test file of their name, and why.
+WITHOUT_TESTS = {
+  "xlrm.checkpoints.checkpoint_errors": "two exceptions, raised by all others",
+  "xlrm.config.configurables": "two tables; every shipped gin file reads them",
+  "xlrm.launch.realtext": "half an hour's road; `make realtext` runs it in CI",
+  **{
+    f"xlrm.miniworld.{name}": "words; tests of the grammar read all six"
+    for name in (
+      *("english", "german", "russian", "spanish", "turkish", "vietnamese"),
+    )
+  },
+}
 NOTHING = {"utils", "util", "common", "helpers", "base", "manager", "misc"}
 MODULES = package_graph.modules()
 
@@ -70,7 +87,7 @@ def test_the_house_has_few_rooms_and_no_circle():
   arrows = package_graph.arrows()
   assert not package_graph.cycles(arrows)
   assert len(package_graph.packages()) <= 35
-  assert sum(map(len, arrows.values())) <= 155
+  assert sum(map(len, arrows.values())) <= 150
   root = [x for x in MODULES if x.count(".") == 1 and x in ORDER]
   assert len([x for x in root if MODULES[x].name != "__init__.py"]) <= 12
 
@@ -88,9 +105,61 @@ def test_only_data_knows_seqio_and_only_config_knows_gin(module):
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_names_say_something_and_files_are_short(module):
+def test_names_say_something_and_files_and_functions_are_short(module):
   assert module.split(".")[-1] not in NOTHING
-  assert package_graph.lines(module) <= 450
+  assert package_graph.lines(module) <= BACKBONES.get(module, 300)
+  assert not [x for x in package_graph.functions(module) if x[1] > 80]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_is_public_is_explained_and_typed(module):
+  missing = [] if ast.get_docstring(package_graph.tree(module)) else [module]
+  for name, node in package_graph.public(module):
+    if not ast.get_docstring(node):
+      missing.append(f"{name}: a docstring")
+    if isinstance(node, ast.FunctionDef):
+      own = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+      own += [x for x in (node.args.vararg, node.args.kwarg) if x]
+      bare = [x.arg for x in own if x.annotation is None]
+      missing += [f"{name}: the type of {x}" for x in bare if x not in SELVES]
+      if node.returns is None:
+        missing.append(f"{name}: what it returns")
+  assert not missing
+
+
+def test_every_module_has_its_tests():
+  found = {path.stem for path in TESTS.rglob("test_*.py")}
+  missing = {
+    module
+    for module, path in MODULES.items()
+    if path.name != "__init__.py"
+    and f"test_{module.rpartition('.')[2]}" not in found
+  }
+  assert missing == set(WITHOUT_TESTS)
+
+
+def test_tests_lie_where_their_modules_lie():
+  folders = {
+    module.rpartition(".")[2]: pathlib.Path(*module.split(".")[1:-1])
+    for module, path in MODULES.items()
+    if path.name != "__init__.py"
+    and not module.startswith(("xlrm.jobs.", "xlrm.tasks.", "xlrm.launch."))
+  }
+  for path in TESTS.rglob("test_*.py"):
+    own = folders.get(path.stem.removeprefix("test_"))
+    within = path.parent.relative_to(TESTS)
+    if own is not None and within.parts[:1] not in COMMANDS:
+      assert within == own, path.name
+
+
+def test_a_name_of_a_public_class_is_used_once():
+  named = collections.Counter(
+    name
+    for module in MODULES
+    for name, node in package_graph.public(module)
+    if isinstance(node, ast.ClassDef) and "." not in name
+  )
+  assert not [name for name, number in named.items() if number > 1]
 
 
 def test_a_name_of_a_module_is_used_once():

@@ -14,11 +14,10 @@ import argparse
 import posixpath
 from typing import Any
 
-import yaml
-
 from xlrm.distributed import preemption
 from xlrm.launch.targets import gke_slices
 from xlrm.launch.targets import launch_plan
+from xlrm.launch.targets import manifest_yaml
 
 MANIFEST = "jobset.yaml"
 CONTAINER = "xlrm"  # also the name of the replicated job
@@ -251,18 +250,6 @@ def jobset(
   }
 
 
-class _Dumper(yaml.SafeDumper):
-  """Texts of several lines as blocks."""
-
-
-_Dumper.add_representer(
-  str,
-  lambda dumper, text: dumper.represent_scalar(
-    "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
-  ),
-)
-
-
 def manifest(options: argparse.Namespace, job: launch_plan.LaunchJob) -> str:
   """The ConfigMap and the JobSet as YAML."""
   gin_file = {
@@ -271,13 +258,7 @@ def manifest(options: argparse.Namespace, job: launch_plan.LaunchJob) -> str:
     "metadata": {"name": f"{job.name}-gin", "namespace": options.namespace},
     "data": job.gin_files,
   }
-  text = yaml.dump_all(
-    [gin_file, jobset(options, job)],
-    Dumper=_Dumper,
-    sort_keys=False,
-    width=200,
-    allow_unicode=True,
-  )
+  text = manifest_yaml.dump([gin_file, jobset(options, job)])
   return f"# Written by `xlrm launch kubernetes`.\n{text}"
 
 

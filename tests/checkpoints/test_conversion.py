@@ -18,7 +18,6 @@ from xlrm.checkpoints import run_checkpoints
 from xlrm.checkpoints import stored
 from xlrm.checkpoints import t5x
 from xlrm.checkpoints import t5x_writer
-from xlrm.launch import main
 from xlrm.rewards import text_scoring
 from xlrm.training import optimizers
 
@@ -191,18 +190,6 @@ def test_dtype_is_kept_and_ours_is_float32(tmp_path):
   with pytest.raises(ValueError, match="keeps parameters in float32"):
     conversion.convert("nano", tmp_path / "y", "xlrm", dtype="bfloat16")
   assert not (tmp_path / "y").exists()
-
-
-def test_the_command_says_what_it_recognised(tmp_path, capsys):
-  target = tmp_path / "out"
-  assert main.main(["convert", "nano", str(target), "--to=hf"]) == 0
-  said = capsys.readouterr().out
-  assert "xlrm model directory, language model of size nano: 972,448" in said
-  assert (target / "spiece.model").exists()
-  assert main.main(["convert", "nano", str(target), "--to=hf"]) == 2
-  assert "exists already" in capsys.readouterr().err
-  assert main.main(["convert", "nowhere", "b", "--to=hf"]) == 2
-  assert "nowhere" in capsys.readouterr().err
 
 
 MANY = """

@@ -15,9 +15,6 @@ import two_processes
 from xlrm.checkpoints import native
 from xlrm.distributed import meshes
 from xlrm.distributed import processes
-from xlrm.launch import main
-from xlrm.launch import process_options
-from xlrm.storage import chunked_files
 from xlrm.training import fit
 from xlrm.training import metric_writer
 
@@ -208,38 +205,3 @@ def test_who_leaves_alone_says_no_farewell(all_leave, monkeypatch):
   monkeypatch.setattr(processes.os, "_exit", ended.append)
   processes.leave(2)
   assert ended == ([] if all_leave else [2])
-
-
-def test_the_command_names_what_is_missing(capsys):
-  files = ["--model=x", "--input=y", "--output=z"]
-  code = main.main(["score", *files, "--process_count=2"])
-  assert code == 2
-  assert "not given: coordinator_address, process_id" in capsys.readouterr().err
-
-
-def test_other_versions_are_refused_with_both():
-  ours = {"python": "3.11.7", "jax": "0.10.2"}
-  process_options.check_versions([ours, dict(ours)])
-  with pytest.raises(ValueError, match="0 and 2 .* jax 0.10.2 and 0.11.0"):
-    process_options.check_versions(
-      [ours, dict(ours), {**ours, "jax": "0.11.0"}]
-    )
-
-
-def test_parts_of_a_file_are_joined_in_order(tmp_path):
-  def file():
-    return chunked_files.ChunkedFile(tmp_path / "x.jsonl", "job", 5, keep=True)
-
-  sizes = [3, 2]
-  for number, first in ((1, 3), (0, 0)):
-    with file().part(number, 2, sizes[number]) as part:
-      part.append([{"n": first + i} for i in range(sizes[number])])
-  parts = [file().part(i, 2, n) for i, n in enumerate(sizes)]
-  assert all(part.complete for part in parts)
-  made = file()
-  made.join(parts)
-  assert [row["n"] for row in made.rows()] == list(range(5))
-  assert file().complete
-  assert {x.name for x in tmp_path.iterdir()} == {"x.jsonl", "x.jsonl.json"}
-  with pytest.raises(ValueError, match="another model"):
-    chunked_files.ChunkedFile(tmp_path / "x.jsonl", "other", 5, keep=True)

@@ -1,6 +1,5 @@
 """The command line: help without weight, mistakes in one message."""
 
-import json
 import subprocess
 import sys
 
@@ -103,41 +102,3 @@ def test_g28_a_job_that_cannot_begin_leaves_nothing(
   place = f"--gin.MODEL_DIR={str(folder)!r}"
   assert said in refused(capsys, *SFT, place, *bindings)
   assert not folder.exists()
-
-
-def test_vocab_reads_jsonl_and_names_the_broken_line(capsys, tmp_path):
-  good = json.dumps({"text": "a b c d e f g " * 5}) + "\n"
-  path = tmp_path / "rows.jsonl"
-  output = tmp_path / "spiece.model"
-  options = ("--field=text", "--size=18", f"--output={output}")
-  path.write_text(good * 3 + "{broken\n")
-  assert f"{path}:4" in refused(capsys, "vocab", f"--input={path}", *options)
-  path.write_text(good * 3 + '{"txt": 1}\n')
-  assert "it has txt" in refused(capsys, "vocab", f"--input={path}", *options)
-  assert not output.exists()
-  path.write_text(good * 3)
-  assert main.main(["vocab", f"--input={path}", *options]) == 0
-  assert output.exists()
-
-
-def test_vocab_of_miniworld_is_that_of_the_shipped_model(tmp_path):
-  from xlrm.checkpoints import pretrained
-  from xlrm.miniworld import world_rows
-  from xlrm.text import tokenizer
-  from xlrm.text import vocabulary_texts
-
-  path = tmp_path / "spiece.model"
-  assert main.main(["vocab", "--miniworld", f"--output={path}"]) == 0
-  made = tokenizer.Tokenizer.load(path, 32)
-  shipped = pretrained.load_tokenizer("nano")
-  assert made.vocab_size == vocabulary_texts.MINIWORLD_SIZE
-  for code in world_rows.LANGUAGES:
-    row = world_rows.summary_rows(code, "test", 0, 1)[0]
-    text = world_rows.policy_input(row)
-    assert made.encode(text) == shipped.encode(text)
-
-
-def test_env_names_versions_and_devices(capsys):
-  assert main.main(["env"]) == 0
-  said = capsys.readouterr().out
-  assert "jax " in said and "device 0" in said and "CPU " in said

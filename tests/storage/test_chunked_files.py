@@ -60,3 +60,22 @@ def test_a_file_that_is_not_full_takes_no_name(tmp_path):
   assert not (tmp_path / "x.jsonl").exists()
   state = json.loads((tmp_path / "x.jsonl.partial.json").read_text())
   assert state["rows"] == 1
+
+
+def test_parts_of_a_file_are_joined_in_order(tmp_path):
+  def file():
+    return chunked_files.ChunkedFile(tmp_path / "x.jsonl", "job", 5, keep=True)
+
+  sizes = [3, 2]
+  for number, first in ((1, 3), (0, 0)):
+    with file().part(number, 2, sizes[number]) as part:
+      part.append([{"n": first + i} for i in range(sizes[number])])
+  parts = [file().part(i, 2, n) for i, n in enumerate(sizes)]
+  assert all(part.complete for part in parts)
+  made = file()
+  made.join(parts)
+  assert [row["n"] for row in made.rows()] == list(range(5))
+  assert file().complete
+  assert {x.name for x in tmp_path.iterdir()} == {"x.jsonl", "x.jsonl.json"}
+  with pytest.raises(ValueError, match="another model"):
+    chunked_files.ChunkedFile(tmp_path / "x.jsonl", "other", 5, keep=True)

@@ -9,10 +9,12 @@ replaced; its labels are made from words. Host code, NumPy only.
 
 from collections.abc import Sequence
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from xlrm import types
+from xlrm.text import tokenizer as tokenizer_lib
 
 NOT_ASKED = -1
 WORD_START = "\u2581"  # how sentencepiece writes the blank before a word
@@ -103,8 +105,8 @@ def word_labels(pieces: Sequence[str], labels: Sequence[int]) -> list[int]:
 
 
 def example(
-  row,
-  tokenizer,
+  row: Any,
+  tokenizer: tokenizer_lib.Tokenizer,
   config: SpanCorruption,
   rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:

@@ -85,6 +85,7 @@ class Pool:
 
   @property
   def rewards(self) -> list[str]:
+    """The names of the reward models that scored the pool."""
     return [name.removeprefix("reward/") for name in self.scores]
 
   def scores_by(self, reward: str) -> np.ndarray:

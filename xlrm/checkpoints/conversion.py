@@ -11,6 +11,7 @@ import math
 from etils import epath
 import numpy as np
 
+from xlrm import types
 from xlrm.checkpoints import huggingface
 from xlrm.checkpoints import huggingface_config
 from xlrm.checkpoints import huggingface_writer
@@ -60,8 +61,10 @@ def summary(files: model_files.ModelFiles) -> str:
   )
 
 
-def abstract_params(description: model_description.Description):
-  """Shapes and dtypes of a described model's parameters."""
+def abstract_params(
+  description: model_description.Description,
+) -> types.Params:
+  """The shapes and dtypes of a described model's parameters."""
   model = language_model.EncoderDecoder(description.config)
   if description.kind == model_description.LANGUAGE_MODEL:
     return model.abstract()

@@ -77,6 +77,7 @@ class Checkpointer:
     }
 
   def path(self, step: int) -> pathlib.Path:
+    """The folder of the checkpoint of a step, there or not."""
     return self._directory / f"checkpoint_{step}"
 
   def save(

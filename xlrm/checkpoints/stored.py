@@ -5,7 +5,7 @@ Every foreign format is a mapping from T5X's parameter paths
 one mapping to another; loading reads only the slices that this process holds.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import difflib
 import math
@@ -52,6 +52,7 @@ class StoredArray:
 
   @property
   def nbytes(self) -> int:
+    """The size of the whole array in memory."""
     return math.prod(self.shape) * self.dtype.itemsize
 
   @property
@@ -64,10 +65,13 @@ class StoredArray:
     )
 
   def whole(self) -> np.ndarray:
+    """The array, read at once."""
     return self.read(tuple(slice(0, size) for size in self.shape))
 
-  def parts(self, size: int = PART):
-    """(index, values) of some rows at a time, about `size` bytes each."""
+  def parts(
+    self, size: int = PART
+  ) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
+    """Pairs (index, values) of some rows at a time, about `size` bytes each."""
     if not self.shape:
       yield (), self.read(())
       return

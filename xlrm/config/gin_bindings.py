@@ -32,6 +32,7 @@ class Bindings:
 
   @classmethod
   def of(cls, sources: Iterable[gin_statements.Source]) -> "Bindings":
+    """The bindings of texts, of which a later one wins."""
     macros, parameters = {}, {}
     for binding in (x for source in sources for x in source.bindings):
       if not binding.parameter:
@@ -92,6 +93,7 @@ class Reached:
 
   @property
   def names(self) -> list[str]:
+    """The configurables that are called, each once."""
     return list(dict.fromkeys(name for _, name in self.calls))
 
 

@@ -159,6 +159,7 @@ class Source:
   text: str
 
   def place(self, line: int) -> str:
+    """A line of the text as messages name it: FILE:LINE."""
     return f"{self.name}:{line}"
 
   @functools.cached_property
@@ -183,6 +184,7 @@ class Source:
 
   @functools.cached_property
   def bindings(self) -> tuple[Binding, ...]:
+    """The bindings of parameters and macros, in their order."""
     found = []
     for x in self.of(config_parser.BindingStatement):
       scope = tuple(x.scope.split("/")) if x.scope else ()

@@ -156,8 +156,10 @@ class FeatureConverter(seqio.FeatureConverter):
   def _convert_features(self, ds, task_feature_lengths):
     return self(ds, task_feature_lengths)
 
-  def get_model_feature_lengths(self, task_feature_lengths):
-    """Those of the task: the converter checks lengths itself."""
+  def get_model_feature_lengths(
+    self, task_feature_lengths: Mapping[str, int]
+  ) -> Mapping[str, int]:
+    """The lengths of the task: the converter checks lengths itself."""
     return task_feature_lengths
 
 

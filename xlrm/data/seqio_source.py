@@ -203,9 +203,11 @@ class SeqioSource:
     return self.arrays.train_batches(start_step)
 
   def validation_batches(self) -> Iterator[Any]:
+    """The batches of the validation split, the last one filled up."""
     return self.arrays.validation_batches()
 
   def fingerprint(self) -> str:
+    """A text that changes with the batches; see `ArraySource`."""
     return self.arrays.fingerprint()
 
   @property

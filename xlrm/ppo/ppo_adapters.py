@@ -19,7 +19,9 @@ from xlrm.checkpoints import checkpoint_errors
 from xlrm.checkpoints import native
 from xlrm.distributed import lazy_params
 from xlrm.distributed import sharding
+from xlrm.models import language_model
 from xlrm.models import lora
+from xlrm.models import response_scorer
 from xlrm.ppo import ppo_models
 from xlrm.ppo import reward_scale
 from xlrm.storage import files
@@ -28,8 +30,10 @@ FILE = "lora.json"
 Loss = Callable[[types.Params, Any, Any], Any]
 
 
-def policy_abstract(model, config: lora.LoraConfig) -> lora.Adapters:
-  """Shapes of the policy's adapters.
+def policy_abstract(
+  model: language_model.LanguageModel, config: lora.LoraConfig
+) -> lora.Adapters:
+  """The shapes of the policy's adapters.
 
   Raises:
     ValueError: see `lora.target_names`.
@@ -51,8 +55,10 @@ def _value_adapters(key, scorer, config: lora.LoraConfig) -> lora.Adapters:
   return {name: pair for name, pair in found.items() if name in kept}
 
 
-def value_abstract(scorer, config: lora.LoraConfig) -> types.Params:
-  """Shapes of what the value model trains."""
+def value_abstract(
+  scorer: response_scorer.ResponseScorer, config: lora.LoraConfig
+) -> types.Params:
+  """The shapes of what the value model trains."""
   return {
     "adapters": jax.eval_shape(
       lambda: _value_adapters(jax.random.key(0), scorer, config)

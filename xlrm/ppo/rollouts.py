@@ -71,6 +71,7 @@ class RolloutConfig:
 
   @property
   def num_prompts(self) -> int:
+    """Prompts of a step."""
     return self.batch_size // self.num_samples
 
 
