@@ -63,7 +63,7 @@ def begin(
     pairs: of `pairs.of_records`.
     settings: of the study.
     annotators: names.
-    page_language: one of `page.languages`.
+    page_language: one of `annotation_page.languages`.
 
   Raises:
     ValueError: the settings ask for what the pairs do not have.

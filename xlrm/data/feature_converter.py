@@ -1,7 +1,7 @@
 """Rows of SeqIO tasks as batches of `types`, by SeqIO's own pipeline.
 
 For trainers that read through `seqio.get_dataset`, such as T5X's; xlrm's own
-jobs read through `source`, and get the same rows.
+jobs read through `seqio_source`, and get the same rows.
 """
 
 from collections.abc import Mapping

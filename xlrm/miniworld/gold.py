@@ -163,7 +163,7 @@ def judge(
   """The judgment of any text, garbage included, as a summary of an event.
 
   Args:
-    event: what happened; `rows.event_of(example_id)` gives it.
+    event: what happened; `world_rows.event_of(example_id)` gives it.
     summary: the text.
     language: the language that was asked for.
   """

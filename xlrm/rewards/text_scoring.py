@@ -32,7 +32,7 @@ def score_batch(
   Args:
     scorer: a reward model.
     params: of the scorer, on the mesh.
-    batch: of `scorer.prepare`.
+    batch: made by `Scorer.prepare`.
     mesh: spreads the prompts over its 'data' axis; None is one device.
   """
   if mesh is not None:
