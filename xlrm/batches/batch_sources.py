@@ -17,6 +17,7 @@ from xlrm.batches import converters
 from xlrm.batches import flat_examples
 from xlrm.batches import row_order
 from xlrm.text import token_lengths
+from xlrm.types import checks
 
 
 class BatchSource(Protocol):
@@ -73,10 +74,8 @@ class ArraySource:
   truncate_inputs_from_left: bool = False
 
   def __post_init__(self):
-    if self.batch_size < 1:
-      raise ValueError(f"batch_size {self.batch_size} is below 1")
-    if self.seed < 0:
-      raise ValueError(f"seed {self.seed} is negative")
+    checks.at_least("batch_size", self.batch_size, 1)
+    checks.at_least("seed", self.seed, 0)
     if self.packing and self.converter is not converters.to_batch:
       raise ValueError("only SFT rows (one response, no judgment) are packed")
     for name in converters.FEATURES:

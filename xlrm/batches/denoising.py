@@ -15,6 +15,7 @@ import numpy as np
 
 from xlrm import types
 from xlrm.text import tokenizer as tokenizer_lib
+from xlrm.types import checks
 
 NOT_ASKED = -1
 WORD_START = "\u2581"  # how sentencepiece writes the blank before a word
@@ -35,8 +36,7 @@ class SpanCorruption:
   def __post_init__(self):
     if not 0 < self.density < 1:
       raise ValueError(f"density {self.density} is not in (0, 1)")
-    if self.mean_span < 1:
-      raise ValueError(f"mean_span {self.mean_span} is below 1")
+    checks.at_least("mean_span", self.mean_span, 1)
 
 
 def generator(seed: int, index: int) -> np.random.Generator:

@@ -22,6 +22,7 @@ from xlrm.checkpoints import manifest
 from xlrm.checkpoints import native
 from xlrm.distributed import processes
 from xlrm.storage import files
+from xlrm.types import checks
 
 
 def _remove(path: pathlib.Path) -> None:
@@ -60,8 +61,7 @@ class Checkpointer:
 
   def __init__(self, directory: files.Name, *, keep: int = 2):
     """`keep` newest checkpoints stay, and the best one."""
-    if keep < 1:
-      raise ValueError(f"keep {keep} is below 1")
+    checks.at_least("keep", keep, 1)
     self._directory = files.local(directory).absolute()
     self._keep = keep
     self._pending: threading.Thread | None = None

@@ -27,6 +27,7 @@ from xlrm.sampling import sampling_config
 from xlrm.sampling import sampling_memory
 from xlrm.sampling import text_generation
 from xlrm.storage import files
+from xlrm.types import checks
 
 RECORDS = "records.jsonl"
 POOLS = pools_lib.FILE
@@ -64,12 +65,11 @@ class BestOfNConfig:
   def __post_init__(self):
     sizes = ("num_samples", "batch_size", "score_batch_size", "chunk_size")
     for name in sizes:
-      if getattr(self, name) < 1:
-        raise ValueError(f"{name} {getattr(self, name)} is below 1")
-    if self.max_prompts is not None and self.max_prompts < 1:
-      raise ValueError(f"max_prompts {self.max_prompts} is below 1")
-    if self.soft_scale is not None and not self.soft_scale > 0:
-      raise ValueError(f"soft_scale {self.soft_scale} is not positive")
+      checks.at_least(name, getattr(self, name), 1)
+    if self.max_prompts is not None:
+      checks.at_least("max_prompts", self.max_prompts, 1)
+    if self.soft_scale is not None:
+      checks.positive("soft_scale", self.soft_scale)
 
 
 def _line(row, generation: text_generation.Generation) -> dict[str, Any]:

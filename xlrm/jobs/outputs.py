@@ -19,6 +19,7 @@ from xlrm.rewards import reward_models
 from xlrm.sampling import sampling_config
 from xlrm.sampling import text_generation
 from xlrm.storage import files
+from xlrm.types import checks
 
 RECORDS = "records.jsonl"
 PARTS = "parts"
@@ -50,10 +51,9 @@ class OutputsConfig:
     if not self.method:
       raise ValueError("method is empty")
     for name in ("batch_size", "score_batch_size", "chunk_size"):
-      if getattr(self, name) < 1:
-        raise ValueError(f"{name} {getattr(self, name)} is below 1")
-    if self.max_prompts is not None and self.max_prompts < 1:
-      raise ValueError(f"max_prompts {self.max_prompts} is below 1")
+      checks.at_least(name, getattr(self, name), 1)
+    if self.max_prompts is not None:
+      checks.at_least("max_prompts", self.max_prompts, 1)
 
 
 def _line(row, generation: text_generation.Generation) -> dict[str, Any]:

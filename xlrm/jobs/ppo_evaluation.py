@@ -31,6 +31,7 @@ from xlrm.sampling import text_generation
 from xlrm.storage import files
 from xlrm.storage import row_files
 from xlrm.training import metric_writer
+from xlrm.types import checks
 
 EVENTS = "events.jsonl"
 SAMPLES = "samples.jsonl"
@@ -59,8 +60,7 @@ class PPOEvaluation:
   panel: hacking_panel.PanelConfig = hacking_panel.PanelConfig()
 
   def __post_init__(self):
-    if self.num_prompts < 1:
-      raise ValueError(f"num_prompts {self.num_prompts} is below 1")
+    checks.at_least("num_prompts", self.num_prompts, 1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from xlrm.jobs import job
 from xlrm.jobs import policy_sampling
 from xlrm.sampling import sampling_config
 from xlrm.sampling import text_generation
+from xlrm.types import checks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +42,10 @@ class SampleConfig:
 
   def __post_init__(self):
     for name in ("num_samples", "batch_size", "chunk_size"):
-      if getattr(self, name) < 1:
-        raise ValueError(f"{name} {getattr(self, name)} is below 1")
-    if self.max_prompts is not None and self.max_prompts < 1:
-      raise ValueError(f"max_prompts {self.max_prompts} is below 1")
-    if self.max_input_length < 0:
-      raise ValueError(f"max_input_length {self.max_input_length} is negative")
+      checks.at_least(name, getattr(self, name), 1)
+    if self.max_prompts is not None:
+      checks.at_least("max_prompts", self.max_prompts, 1)
+    checks.at_least("max_input_length", self.max_input_length, 0)
 
 
 def _line(

@@ -17,6 +17,7 @@ from xlrm.jobs import job
 from xlrm.rewards import reward_models
 from xlrm.storage import chunked_files
 from xlrm.storage import row_files
+from xlrm.types import checks
 
 Row = Mapping[str, Any]
 
@@ -42,8 +43,7 @@ class ScoreConfig:
 
   def __post_init__(self):
     for name in ("batch_size", "chunk_size"):
-      if getattr(self, name) < 1:
-        raise ValueError(f"{name} {getattr(self, name)} is below 1")
+      checks.at_least(name, getattr(self, name), 1)
 
 
 def _texts(place: str, row: Row, config: ScoreConfig) -> tuple[str, list[str]]:

@@ -21,6 +21,7 @@ from xlrm import types
 from xlrm.losses import token_losses
 from xlrm.ppo import advantages as advantages_lib
 from xlrm.ppo import kl_estimators
+from xlrm.types import checks
 
 MISSING_EOS = ("score", "penalise", "mask")
 
@@ -91,19 +92,14 @@ class PPOConfig:
         f"{self.kl_target} asks: it adapts by factors; start above 0"
       )
     for name in ("num_epochs", "num_minibatches"):
-      if getattr(self, name) < 1:
-        raise ValueError(f"{name} {getattr(self, name)} is below 1")
+      checks.at_least(name, getattr(self, name), 1)
     for name in (
       "policy_start_step",
       "missing_eos_penalty",
       "entropy_coefficient",
     ):
-      if not getattr(self, name) >= 0:
-        raise ValueError(f"{name} {getattr(self, name)} is not 0 or above")
-    if self.missing_eos not in MISSING_EOS:
-      raise ValueError(
-        f"missing_eos {self.missing_eos!r} is none of {', '.join(MISSING_EOS)}"
-      )
+      checks.at_least(name, getattr(self, name), 0)
+    checks.one_of("missing_eos", self.missing_eos, MISSING_EOS)
 
 
 @struct.dataclass

@@ -27,6 +27,7 @@ from xlrm.rewards import reward_models
 from xlrm.sampling import decoding
 from xlrm.sampling import sampling_config
 from xlrm.text import tokenizer as tokenizer_lib
+from xlrm.types import checks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +60,7 @@ class RolloutConfig:
   def __post_init__(self):
     check_sampler(self.sampler)
     for name in ("batch_size", "num_samples"):
-      if getattr(self, name) < 1:
-        raise ValueError(f"{name} {getattr(self, name)} is below 1")
+      checks.at_least(name, getattr(self, name), 1)
     if self.batch_size % self.num_samples:
       low = self.batch_size // self.num_samples * self.num_samples
       nearest = [x for x in (low, low + self.num_samples) if x]
